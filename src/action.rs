@@ -1,0 +1,93 @@
+//! The one door for change: the vocabulary in which the runner, and every other controller, asks
+//! the engine to do something.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Name;
+use crate::fault::Scope;
+
+/// A change that the engine can make.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Puts a fault in force on a proxy.
+    Inject(Injection),
+    /// Ends a fault by name. What it held moves on at once.
+    Lift {
+        /// The fault.
+        fault: Name,
+    },
+    /// Opens a proxy's listener again after [`Action::Disable`].
+    Enable {
+        /// The proxy.
+        proxy: Name,
+    },
+    /// Closes a proxy's listener and its connections; its definition stays.
+    Disable {
+        /// The proxy.
+        proxy: Name,
+    },
+    /// Ends every connection of a proxy with a FIN; new ones are welcome.
+    CloseConnections {
+        /// The proxy.
+        proxy: Name,
+    },
+    /// Binds and starts a proxy.
+    AddProxy(ProxySpec),
+    /// Stops a proxy, ends its connections and frees its port.
+    RemoveProxy {
+        /// The proxy.
+        proxy: Name,
+    },
+    /// Lifts every fault everywhere.
+    HealAll,
+}
+
+/// A fault that is to be put in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Injection {
+    /// The fault's name; unique among those in force.
+    pub fault: Name,
+    /// Counts repetitions of the same fault from 0; it keys the dice.
+    pub occurrence: u32,
+    /// The kind, as in the registry (`partition`).
+    pub kind: String,
+    /// The kind's parameters, validated against its `Params`.
+    pub params: serde_json::Value,
+    /// The proxy that it acts on.
+    pub proxy: Name,
+    /// Whom it touches.
+    pub scope: Scope,
+}
+
+/// A point of interception.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxySpec {
+    /// Its name.
+    pub name: Name,
+    /// What is spoken through it.
+    pub protocol: Protocol,
+    /// Where it listens; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Where it dials, as `host:port`; resolved at each dial, every address is tried.
+    pub upstream: String,
+    /// How long a dial may take, all addresses together. Default 5 s.
+    pub dial_timeout: Duration,
+    /// How many connections it serves at once; more are closed at once with cause `limit`.
+    pub max_connections: usize,
+}
+
+/// What a proxy's clients speak.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Bytes.
+    #[default]
+    Tcp,
+    /// PostgreSQL's frontend/backend protocol, version 3.
+    Postgres,
+}

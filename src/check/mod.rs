@@ -1,0 +1,159 @@
+//! Verdicts: pure functions from the finished [`History`] to a [`Finding`] with evidence.
+//!
+//! No evidence is never a pass. A check that crashes is inconclusive. Adding a type of check takes
+//! one file and one line in the registry.
+
+mod history;
+mod outlook;
+mod registry;
+
+pub use history::History;
+pub use outlook::{FaultOutlook, Lint, Outlook};
+pub use registry::{Check, Kind, kind, kinds};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diag::Span;
+use crate::event::Name;
+use crate::units::Moment;
+
+/// What a check came to. Ordered so that the worst of several is their maximum.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// What was demanded was shown.
+    Pass,
+    /// The evidence does not suffice either way.
+    Inconclusive,
+    /// What was demanded was shown not to hold.
+    Fail,
+}
+
+/// A check as the scenario demands it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckSpec {
+    /// Its name.
+    pub name: Name,
+    /// Its type, as in the registry (`detection`).
+    pub kind: String,
+    /// Whether a failure fails the run.
+    pub severity: Severity,
+    /// The type's parameters, as JSON: all keys of the block but `name`, `type` and `severity`.
+    pub params: serde_json::Value,
+    /// Where the block stands in the scenario.
+    pub source: SourceMap,
+}
+
+/// How much a failing check weighs.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A failure fails the run.
+    #[default]
+    Error,
+    /// A failure is reported and does not change the exit code.
+    Warning,
+}
+
+/// Where a block and its values stand in the scenario's text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SourceMap {
+    /// The block's header, for example `[[check]]`.
+    pub block: Span,
+    /// The value of each key; elements of arrays as `that[0]`.
+    pub values: BTreeMap<String, Span>,
+}
+
+impl SourceMap {
+    /// The value of `key`, or else the block.
+    pub fn of(&self, key: &str) -> Span {
+        self.values.get(key).copied().unwrap_or(self.block)
+    }
+}
+
+/// What judging needs to know of the plan; the journal's header carries it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Experiment {
+    /// The scenario's title.
+    pub title: String,
+    /// The scenario's hypothesis.
+    pub hypothesis: String,
+    /// The faults, in the order of the file.
+    pub faults: Vec<FaultBrief>,
+    /// Workloads and probes by name, with the service that they talk to.
+    pub sources: BTreeMap<Name, SourceBrief>,
+    /// The checks, in the order of the file.
+    pub checks: Vec<CheckSpec>,
+}
+
+/// What judging needs to know of a fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultBrief {
+    /// Its name.
+    pub name: Name,
+    /// Its kind.
+    pub kind: String,
+    /// Its parameters.
+    pub params: serde_json::Value,
+    /// The proxy that it acts on.
+    pub proxy: Name,
+    /// How many connections it must touch to count as exercised. Default 1.
+    pub min_hits: u64,
+}
+
+/// What judging needs to know of a workload or probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceBrief {
+    /// The service that it talks to.
+    pub service: Name,
+    /// Deadline of one observation.
+    pub timeout: std::time::Duration,
+    /// Intended time between two observations; `None` if not regular (log probes).
+    pub interval: Option<std::time::Duration>,
+}
+
+/// A check's verdict with all that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The check's name.
+    pub check: Name,
+    /// Its type.
+    pub kind: String,
+    /// Its severity.
+    pub severity: Severity,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One line without a full stop: the figure that decided (`detected after 1.42 s (bound 5 s)`).
+    pub summary: String,
+    /// What supports the verdict, worst first.
+    pub evidence: Vec<Evidence>,
+    /// Measured figures by name, unit last in the name (`detection_s`), for trends and reports.
+    pub figures: BTreeMap<String, f64>,
+    /// Facts around it, each one line.
+    pub notes: Vec<String>,
+    /// What the owner of the server can do about it; only with a failure or inconclusive verdict.
+    pub help: Option<String>,
+}
+
+/// One demand of a check against what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Its own verdict.
+    pub verdict: Verdict,
+    /// The demand in the scenario's text.
+    pub span: Span,
+    /// What was demanded (`within 5 s`).
+    pub expected: String,
+    /// What was measured (`no signal within 5 s of the first impact`).
+    pub measured: String,
+    /// From when to when it was looked at.
+    pub window: Option<(Moment, Moment)>,
+    /// Observations that it rests on.
+    pub samples: u64,
+}

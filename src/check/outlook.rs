@@ -1,0 +1,44 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::SourceBrief;
+use crate::event::Name;
+
+/// What is known of a run before it begins: enough to tell whether a check can pass and can fail.
+#[derive(Debug, Clone, Default)]
+pub struct Outlook {
+    /// The faults by name.
+    pub faults: BTreeMap<Name, FaultOutlook>,
+    /// Workloads and probes by name.
+    pub sources: BTreeMap<Name, SourceBrief>,
+    /// Length of the baseline: the steady-state window and the time to the first fault.
+    pub baseline: Duration,
+    /// From time zero to the end of the schedule.
+    pub duration: Duration,
+}
+
+/// What is known of a fault before the run.
+#[derive(Debug, Clone)]
+pub struct FaultOutlook {
+    /// Its kind.
+    pub kind: String,
+    /// Its parameters.
+    pub params: serde_json::Value,
+    /// The proxy that it acts on.
+    pub proxy: Name,
+    /// Each occurrence: from, to, after time zero.
+    pub windows: Vec<(Duration, Duration)>,
+}
+
+/// Something to mend in a check, found before the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lint {
+    /// The parameter at fault.
+    pub key: String,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Short text under the marked value.
+    pub label: String,
+    /// What to write instead.
+    pub help: String,
+}

@@ -1,0 +1,59 @@
+//! The command line: the only place that prints, exits and reads the environment.
+
+pub mod demo;
+pub mod faults;
+pub mod guard;
+pub mod output;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod schema;
+pub mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Breaks the path between servers and PostgreSQL on a schedule, and proves with measured evidence
+/// how the servers cope.
+#[derive(Debug, Parser)]
+#[command(name = "chaosproxy", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario and judge it.
+    Run(run::Args),
+    /// Check scenario files without running anything.
+    Validate(validate::Args),
+    /// Show what a scenario would do: its targets and its timeline.
+    Plan(plan::Args),
+    /// List the kinds of fault and the catalogue, or explain one.
+    Faults(faults::Args),
+    /// Judge and render a finished run again from its journal.
+    Report(report::Args),
+    /// Print the JSON Schema of scenario files or of reports.
+    Schema(schema::Args),
+    /// Start a reference server to try scenarios on.
+    Demo(demo::Args),
+    /// The process that cleans up after a run, however it ends.
+    #[command(name = "__guard", hide = true)]
+    Guard(guard::Args),
+}
+
+/// Runs the command line and gives the process's exit code.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::main(&args),
+        Command::Validate(args) => validate::main(&args),
+        Command::Plan(args) => plan::main(&args),
+        Command::Faults(args) => faults::main(&args),
+        Command::Report(args) => report::main(&args),
+        Command::Schema(args) => schema::main(&args),
+        Command::Demo(args) => demo::main(&args),
+        Command::Guard(args) => guard::main(&args),
+    }
+}

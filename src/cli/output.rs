@@ -1,0 +1,1 @@
+//! All printing goes through here: stdout is data, stderr is talk.

@@ -1,0 +1,12 @@
+//! `chaosproxy validate`.
+
+use std::process::ExitCode;
+
+/// Arguments of `chaosproxy validate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn main(_args: &Args) -> ExitCode {
+    ExitCode::from(70)
+}

@@ -1,0 +1,1 @@
+//! Owns every proxy: the single writer that carries out actions.

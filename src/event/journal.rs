@@ -1,0 +1,254 @@
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Event;
+
+/// The version of the journal's format; readers refuse others.
+pub const JOURNAL_FORMAT: u32 = 1;
+
+/// The first line of a journal: all that is needed to judge the run again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`JOURNAL_FORMAT`].
+    pub journal_format: u32,
+    /// Version of the program that wrote it.
+    pub chaosproxy: String,
+    /// Unique id of the run.
+    pub run: uuid::Uuid,
+    /// Wall-clock time of moment zero.
+    pub started_at: jiff::Timestamp,
+    /// Path of the scenario file, as given.
+    pub scenario_path: String,
+    /// Text of the scenario file; environment variables are not filled in, so it holds no secret.
+    pub scenario_text: String,
+    /// SHA-256 of the text, in hexadecimal.
+    pub scenario_sha256: String,
+    /// The seed that was used.
+    pub seed: u64,
+    /// The resolved plan, as far as judging and reporting need it.
+    pub plan: serde_json::Value,
+    /// Machine, kernel, cores: what a figure depends on.
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// A finished journal: the header and every event in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// The header.
+    pub header: Header,
+    /// The events, in the order of recording.
+    pub events: Vec<Event>,
+    /// Whether the last line was cut off, as after a crash; it is left out.
+    pub truncated: bool,
+}
+
+/// Why a journal could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is not what a journal of this format holds.
+    #[error("{path}:{line}: not a journal line: {source}")]
+    Malformed {
+        /// The journal.
+        path: PathBuf,
+        /// 1-based.
+        line: usize,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The journal has another format.
+    #[error("{path}: journal format {found}, this program reads format {JOURNAL_FORMAT}")]
+    Format {
+        /// The journal.
+        path: PathBuf,
+        /// The format that it says it has.
+        found: u32,
+    },
+    /// The file is empty.
+    #[error("{path}: empty, not a journal")]
+    Empty {
+        /// The journal.
+        path: PathBuf,
+    },
+}
+
+/// Writes a journal as JSON Lines.
+#[derive(Debug)]
+pub struct JournalWriter {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl JournalWriter {
+    /// Creates the file and writes the header through to it, so that a run that could not be
+    /// recorded does not begin.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, JournalError> {
+        let file = File::create(path).map_err(|source| io(path, source))?;
+        let mut writer = Self {
+            path: path.to_owned(),
+            out: BufWriter::with_capacity(1 << 16, file),
+        };
+        writer.line(header)?;
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    /// Appends an event; it is on its way to the file after the next [`Self::flush`].
+    pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
+        self.line(event)
+    }
+
+    /// Hands everything appended so far to the operating system.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.out.flush().map_err(|source| io(&self.path, source))
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), JournalError> {
+        serde_json::to_writer(&mut self.out, value)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.out.write_all(b"\n"))
+            .map_err(|source| io(&self.path, source))
+    }
+}
+
+impl Journal {
+    /// Reads a journal. A last line that was cut off is left out and reported in `truncated`.
+    pub fn read(path: &Path) -> Result<Self, JournalError> {
+        let file = File::open(path).map_err(|source| io(path, source))?;
+        let lines = BufReader::new(file).lines();
+        let mut header: Option<Header> = None;
+        let mut events = Vec::new();
+        let mut cut: Option<(usize, serde_json::Error)> = None;
+        for (index, line) in lines.enumerate() {
+            let line = line.map_err(|source| io(path, source))?;
+            if let Some((number, source)) = cut.take() {
+                return Err(malformed(path, number, source));
+            }
+            if header.is_none() {
+                header = Some(read_header(path, &line)?);
+                continue;
+            }
+            match serde_json::from_str(&line) {
+                Ok(event) => events.push(event),
+                Err(source) => cut = Some((index + 1, source)),
+            }
+        }
+        Ok(Self {
+            header: header.ok_or_else(|| JournalError::Empty {
+                path: path.to_owned(),
+            })?,
+            events,
+            truncated: cut.is_some(),
+        })
+    }
+}
+
+fn read_header(path: &Path, line: &str) -> Result<Header, JournalError> {
+    /// Only what decides whether the rest can be read.
+    #[derive(Deserialize)]
+    struct Format {
+        journal_format: u32,
+    }
+    let format: Format = serde_json::from_str(line).map_err(|source| malformed(path, 1, source))?;
+    if format.journal_format != JOURNAL_FORMAT {
+        return Err(JournalError::Format {
+            path: path.to_owned(),
+            found: format.journal_format,
+        });
+    }
+    serde_json::from_str(line).map_err(|source| malformed(path, 1, source))
+}
+
+fn io(path: &Path, source: std::io::Error) -> JournalError {
+    JournalError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn malformed(path: &Path, line: usize, source: serde_json::Error) -> JournalError {
+    JournalError::Malformed {
+        path: path.to_owned(),
+        line,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Fact, Impact};
+    use crate::units::Moment;
+
+    fn header() -> Header {
+        Header {
+            journal_format: JOURNAL_FORMAT,
+            chaosproxy: "0.1.0".into(),
+            run: uuid::Uuid::nil(),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            scenario_path: "x.toml".into(),
+            scenario_text: String::new(),
+            scenario_sha256: String::new(),
+            seed: 7,
+            plan: serde_json::Value::Null,
+            environment: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_journal_reads_back_as_written_and_a_cut_last_line_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let event = Event {
+            at: Moment::from_nanos(42),
+            fact: Fact::FaultHit {
+                fault: "f".into(),
+                proxy: "p".into(),
+                conn: Some(3),
+                impact: Impact::Withheld,
+            },
+        };
+        let mut writer = JournalWriter::create(&path, &header()).unwrap();
+        writer.append(&event).unwrap();
+        writer.flush().unwrap();
+        let read = Journal::read(&path).unwrap();
+        assert_eq!(read.header, header());
+        assert_eq!(read.events, [event]);
+        assert!(!read.truncated);
+
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"at\":43,\"fa");
+        std::fs::write(&path, &text).unwrap();
+        let read = Journal::read(&path).unwrap();
+        assert_eq!((read.events.len(), read.truncated), (1, true));
+
+        std::fs::write(&path, format!("{text}\n{{}}\n")).unwrap();
+        let error = Journal::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("journal.jsonl:3: not a journal line"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_journal_of_another_format_is_refused_by_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        std::fs::write(&path, "{\"journal_format\":99}\n").unwrap();
+        let error = Journal::read(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("journal format 99, this program reads format 1"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,427 @@
+//! The one stream of facts.
+//!
+//! Whatever happens in a run is an [`Event`]: the journal, the live display, the checks and the
+//! reports only read them. A [`Recorder`] stamps facts and hands them to the run without ever
+//! making the recording thread wait.
+
+mod bus;
+mod journal;
+
+pub use bus::{Recorder, Stream, bus};
+pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Moment;
+
+/// The name of a proxy, fault, service, probe and so on, as the scenario gives it.
+pub type Name = Arc<str>;
+
+/// A fact and the moment at which it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Moment,
+    /// What.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What happened. New variants may be added; a variant's fields keep their meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The run entered a phase.
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
+    /// The steady state was judged: at the gate before the first fault, or at the recheck.
+    SteadyState {
+        /// Gate or recheck.
+        gate: Gate,
+        /// Whether every condition held.
+        met: bool,
+        /// Each condition with what was measured.
+        conditions: Vec<Condition>,
+    },
+    /// A fault was put in force or lifted.
+    FaultEdge {
+        /// The fault's name.
+        fault: Name,
+        /// Which edge.
+        edge: Edge,
+        /// Counts repetitions of the same fault from 0.
+        occurrence: u32,
+        /// When the schedule wanted it; the event's own moment is when it was in force.
+        planned: Moment,
+    },
+    /// A fault touched a connection for the first time in this occurrence.
+    FaultHit {
+        /// The fault's name.
+        fault: Name,
+        /// Where.
+        proxy: Name,
+        /// The victim; `None` when it never became a connection (a refused one).
+        conn: Option<u64>,
+        /// What the victim felt.
+        impact: Impact,
+    },
+    /// A fault removed and a side probe straight through the path succeeded.
+    PathOpen {
+        /// The proxy whose path carries traffic again.
+        proxy: Name,
+        /// The fault that was lifted.
+        fault: Name,
+    },
+    /// chaosproxy itself opened a connection through one of its proxies; not a client's attempt.
+    SideProbe {
+        /// The proxy.
+        proxy: Name,
+        /// The local address of the probe, which the proxy sees as its peer.
+        peer: SocketAddr,
+    },
+    /// A client's connection was accepted.
+    ConnectionOpened {
+        /// The proxy.
+        proxy: Name,
+        /// Ordinal of the connection at this proxy, from 0.
+        conn: u64,
+        /// The client.
+        peer: SocketAddr,
+    },
+    /// The first packets of a PostgreSQL connection: what the client asked for.
+    StartupPacket {
+        /// The proxy.
+        proxy: Name,
+        /// The connection.
+        conn: u64,
+        /// The request.
+        packet: Startup,
+    },
+    /// The server's first `ReadyForQuery`: a session exists.
+    SessionReady {
+        /// The proxy.
+        proxy: Name,
+        /// The connection.
+        conn: u64,
+    },
+    /// A connection ended.
+    ConnectionClosed {
+        /// The proxy.
+        proxy: Name,
+        /// The connection.
+        conn: u64,
+        /// Who ended it.
+        cause: ClosedBy,
+        /// Bytes passed on to the server.
+        bytes_upstream: u64,
+        /// Bytes passed on to the client.
+        bytes_downstream: u64,
+    },
+    /// One observation of a workload or probe.
+    Sample(Sample),
+    /// The fate of one write, as the client saw it.
+    LedgerWrite {
+        /// The ledger.
+        ledger: Name,
+        /// The key that was written.
+        key: String,
+        /// When the request was sent.
+        sent: Moment,
+        /// What is known of it.
+        fate: Fate,
+    },
+    /// What a ledger's read-back found past the proxy, or why it failed.
+    LedgerRead {
+        /// The ledger.
+        ledger: Name,
+        /// How often each key was found; an error text if it could not be read.
+        rows: Result<BTreeMap<String, u64>, String>,
+    },
+    /// A job's status, as polled.
+    JobStatus {
+        /// The workload.
+        workload: Name,
+        /// The job's id, as the service named it.
+        job: String,
+        /// Items done, if the service said.
+        progress: Option<u64>,
+        /// Whether the `done` condition held.
+        done: bool,
+        /// The service's state text, for people (for example `paused`).
+        state: Option<String>,
+    },
+    /// The answer to a verification query of a check, or why there was none.
+    Query {
+        /// The check that asked.
+        check: Name,
+        /// Rows of values.
+        rows: Result<Vec<Vec<serde_json::Value>>, String>,
+    },
+    /// A line that a service logged.
+    Log {
+        /// The service.
+        service: Name,
+        /// Where it was read.
+        stream: LogStream,
+        /// The line, cut at 4,096 bytes.
+        line: String,
+    },
+    /// A service's life.
+    Service {
+        /// The service.
+        service: Name,
+        /// What happened.
+        change: ServiceChange,
+    },
+    /// A database's life.
+    Database {
+        /// The database.
+        database: Name,
+        /// What happened, in words (`ready after 812 ms`).
+        change: String,
+    },
+    /// How busy the machine was during the last second.
+    Machine {
+        /// Share of all cores' time that was not idle, from 0 to 1.
+        busy: f64,
+    },
+    /// An abort condition held.
+    Abort {
+        /// The condition as written.
+        when: String,
+        /// What was measured.
+        measured: String,
+    },
+    /// A signal asked the run to end.
+    Interrupted {
+        /// `SIGINT` or `SIGTERM`.
+        signal: String,
+    },
+    /// Every fault was lifted.
+    HealedAll,
+    /// Something that chaosproxy itself could not do.
+    Trouble {
+        /// What and why.
+        message: String,
+    },
+    /// Facts that could not be recorded because the queue was full. Evidence is incomplete.
+    Lost {
+        /// How many so far.
+        count: u64,
+    },
+}
+
+/// The phases of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Databases, proxies and services are being started.
+    SetUp,
+    /// Workloads and probes run; the steady state is being confirmed.
+    SteadyState,
+    /// Time zero has passed; the schedule runs.
+    Experiment,
+    /// The schedule is done and everything is healed; jobs finish, ledgers are read.
+    Settle,
+    /// Everything is being stopped.
+    TearDown,
+}
+
+/// Which of the two judgements of the steady state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// Before the first fault.
+    Before,
+    /// After the last.
+    After,
+}
+
+/// One condition of the steady state, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    /// As written.
+    pub condition: String,
+    /// Whether it held.
+    pub met: bool,
+    /// What was measured.
+    pub measured: String,
+}
+
+/// One of the two edges of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edge {
+    /// The fault ends.
+    Lift,
+    /// The fault begins.
+    Inject,
+}
+
+/// What a victim felt of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impact {
+    /// Its bytes were held back or swallowed.
+    Withheld,
+    /// Its bytes were delayed.
+    Delayed,
+    /// Its bytes were changed.
+    Altered,
+    /// It was ended.
+    Closed,
+    /// It was turned away before it existed.
+    Refused,
+}
+
+/// What a PostgreSQL client asked for before its session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "packet", rename_all = "snake_case")]
+pub enum Startup {
+    /// `SSLRequest`.
+    Ssl,
+    /// `GSSENCRequest`.
+    Gss,
+    /// `StartupMessage`: the client asks for a session.
+    Session {
+        /// `user`, empty if absent.
+        user: String,
+        /// `database`, empty if absent.
+        database: String,
+        /// `application_name`, empty if absent.
+        application_name: String,
+    },
+    /// `CancelRequest`: not an attempt at a session.
+    Cancel,
+    /// A TLS handshake without a request before it, or after the server's `S`: opaque from here on.
+    Tls,
+    /// Bytes that are no PostgreSQL startup.
+    Unknown,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// The client.
+    Client,
+    /// The server.
+    Upstream,
+    /// The server could not be reached; the text says why.
+    Dial(String),
+    /// A fault, by name.
+    Fault(Name),
+    /// The proxy or the whole program was stopped.
+    Shutdown,
+    /// A connection limit.
+    Limit,
+    /// An error of a socket; the text says which.
+    Error(String),
+}
+
+/// One observation: a request of a workload or one round of a probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The workload or probe.
+    pub source: Name,
+    /// When it should have been sent. Latency counts from here.
+    pub intended: Moment,
+    /// When it was sent.
+    pub sent: Moment,
+    /// When its outcome was known.
+    pub done: Moment,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+impl Sample {
+    /// From the intended send to the outcome.
+    pub fn latency(&self) -> Duration {
+        self.done.since(self.intended)
+    }
+
+    /// How late it was sent.
+    pub fn lateness(&self) -> Duration {
+        self.sent.since(self.intended)
+    }
+}
+
+/// How an observation came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// As wanted.
+    Ok {
+        /// HTTP status, where there is one.
+        status: Option<u16>,
+    },
+    /// The other side answered, and not as wanted: it *shows* that something is wrong.
+    NotOk {
+        /// HTTP status, where there is one.
+        status: Option<u16>,
+        /// What was not as wanted.
+        why: String,
+    },
+    /// No answer within the deadline.
+    Timeout,
+    /// No connection: surely nothing was sent.
+    ConnectError {
+        /// Why.
+        why: String,
+    },
+    /// The connection broke after the request was sent, or the answer was malformed.
+    Broken {
+        /// How.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// Whether it came out as wanted.
+    pub const fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok { .. })
+    }
+}
+
+/// What the client knows of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Acknowledged: it must be there.
+    Ok,
+    /// Surely not applied: it must not be there.
+    Fail,
+    /// Either is right.
+    Unknown,
+}
+
+/// Where a log line was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file.
+    File,
+}
+
+/// What happened to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceChange {
+    /// It was started under this process id.
+    Started(u32),
+    /// It answered its readiness probe.
+    Ready,
+    /// It ended by itself or was stopped; the text says how (`exit code 1`, `signal SIGKILL`).
+    Exited(String),
+}

@@ -1,0 +1,5 @@
+//! The kinds of fault, one file each.
+
+pub mod disconnect;
+pub mod latency;
+pub mod partition;

@@ -1,0 +1,235 @@
+//! Faults: what can go wrong on a connection, as pure data transformers.
+//!
+//! A stream fault takes a segment and a clock reading and says what comes out and when. It never
+//! sleeps, reads or writes: the drivers in [`crate::proxy`] do. So a fault is tested in
+//! microseconds of virtual time, composes with others, and is added by writing one file in
+//! `kinds` and one line in the registry.
+
+pub mod kinds;
+mod registry;
+
+pub use registry::{BuildError, FaultKind, Kind, kind, kinds};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Impact;
+use crate::units::{Moment, Share};
+
+/// Which way bytes travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the client toward the server.
+    Upstream,
+    /// From the server toward the client.
+    Downstream,
+}
+
+impl Direction {
+    /// Both ways.
+    pub const BOTH: [Self; 2] = [Self::Upstream, Self::Downstream];
+
+    /// The other way.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Upstream => Self::Downstream,
+            Self::Downstream => Self::Upstream,
+        }
+    }
+}
+
+/// How a connection is ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// An orderly end: FIN.
+    #[default]
+    Fin,
+    /// A reset: RST, unread data is lost.
+    Rst,
+}
+
+/// What travels through a chain of faults. An end travels in band, behind what precedes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Bytes; never empty.
+    Data(Bytes),
+    /// The sender finished its half (half-close).
+    Eof,
+    /// The whole connection ends.
+    End(How),
+}
+
+/// A payload and its logical time at the present stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// When it is due at this stage. Faults compute with this, not with the present moment, so
+    /// that lateness does not add up along the chain.
+    pub due: Moment,
+    /// What it carries.
+    pub payload: Payload,
+}
+
+impl Segment {
+    /// Bytes that it carries.
+    pub fn len(&self) -> usize {
+        match &self.payload {
+            Payload::Data(bytes) => bytes.len(),
+            Payload::Eof | Payload::End(_) => 0,
+        }
+    }
+
+    /// Whether it carries no bytes (an end).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which connections a fault touches. Every fault has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Each connection is drawn with this probability, once.
+    pub percent: Share,
+    /// Connections that exist at the injection, later ones, or all.
+    pub affect: Affect,
+    /// The ways that it acts on.
+    pub direction: Ways,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            percent: Share::ALL,
+            affect: Affect::All,
+            direction: Ways::Both,
+        }
+    }
+}
+
+/// Connections by their age relative to the injection.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Affect {
+    /// Existing and new ones.
+    #[default]
+    All,
+    /// Those that are open when the fault begins.
+    Existing,
+    /// Those that are opened while it is in force.
+    New,
+}
+
+/// One way or both.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ways {
+    /// Both.
+    #[default]
+    Both,
+    /// Only toward the server.
+    Upstream,
+    /// Only toward the client.
+    Downstream,
+}
+
+impl Ways {
+    /// Whether `direction` is among them.
+    pub const fn includes(self, direction: Direction) -> bool {
+        matches!(
+            (self, direction),
+            (Self::Both, _)
+                | (Self::Upstream, Direction::Upstream)
+                | (Self::Downstream, Direction::Downstream)
+        )
+    }
+}
+
+/// What a fault may know at a call.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// The present moment.
+    pub now: Moment,
+    /// The way of the segment; at `on_attach`, `on_wake` and `on_lift` each way is called in turn.
+    pub direction: Direction,
+    /// This fault's own dice on this connection and way.
+    pub rng: &'a mut ChaCha12Rng,
+}
+
+/// Where a fault puts what comes out.
+pub trait Outlet {
+    /// Passes a segment on with the due time that it carries.
+    fn pass(&mut self, segment: Segment);
+    /// Parks a segment in this stage until the fault is lifted.
+    fn hold(&mut self, segment: Segment);
+    /// Asks for `on_wake` at a moment.
+    fn wake_at(&mut self, at: Moment);
+    /// Ends the connection now, beside the queue.
+    fn cut(&mut self, how: How);
+    /// Reports that the connection was touched; only the first report per occurrence counts.
+    fn hit(&mut self, impact: Impact);
+}
+
+/// A fault on one connection; it sees both ways. Calling nothing on the outlet swallows a segment.
+pub trait Fault: Send {
+    /// The fault came into force on this connection.
+    fn on_attach(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
+
+    /// A segment arrived at this stage.
+    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet);
+
+    /// A moment asked for by [`Outlet::wake_at`] has come.
+    fn on_wake(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
+
+    /// The fault is being lifted; parked segments move on by themselves afterwards.
+    fn on_lift(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
+
+    /// Bytes that may be parked in this stage per way before the sender is held back.
+    fn window(&self) -> usize {
+        4 << 20
+    }
+}
+
+/// Makes one fault instance per connection.
+pub type StreamFactory = Arc<dyn Fn() -> Box<dyn Fault> + Send + Sync>;
+
+/// What a fault does to a proxy, once built. A kind may act in more than one place.
+#[derive(Clone, Default)]
+pub struct Effects {
+    /// On the bytes of each connection in scope.
+    pub stream: Option<StreamFactory>,
+    /// On the acceptance of new connections.
+    pub listener: Option<ListenerPolicy>,
+}
+
+impl std::fmt::Debug for Effects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effects")
+            .field("stream", &self.stream.is_some())
+            .field("listener", &self.listener)
+            .finish()
+    }
+}
+
+/// What happens to clients that knock while a fault is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerPolicy {
+    /// The port answers with RST to every SYN; the port itself stays reserved.
+    Refuse,
+    /// Accept, read the first packet for at most this long, then reset: every attempt is seen.
+    Reject {
+        /// How long to wait for the first packet.
+        read_for: Duration,
+    },
+}

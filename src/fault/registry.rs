@@ -1,0 +1,86 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Effects, kinds as all};
+
+/// A kind of fault. One implementation per file in `kinds`, one line in [`kinds`].
+///
+/// Documentation, the `faults` command, the JSON Schema and the names in scenario files all come
+/// from `Params` and the constants.
+pub trait FaultKind {
+    /// The name in scenario files.
+    const NAME: &'static str;
+    /// One line: what it does.
+    const SUMMARY: &'static str;
+    /// A paragraph: the effect on the wire, what an application sees, what it stands for.
+    const STORY: &'static str;
+    /// The parameters, all with a unit and a default where one makes sense.
+    type Params: DeserializeOwned + Serialize + schemars::JsonSchema;
+
+    /// Refuses combinations that the types allow: `(key, what is wrong and what to write)`.
+    fn validate(_params: &Self::Params) -> Result<(), (&'static str, String)> {
+        Ok(())
+    }
+
+    /// Builds the fault from valid parameters.
+    fn build(params: Self::Params) -> Effects;
+}
+
+/// A kind without its type: what the rest of the program sees.
+pub struct Kind {
+    /// The name in scenario files.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// A paragraph.
+    pub story: &'static str,
+    /// The JSON Schema of its parameters.
+    pub schema: fn() -> schemars::Schema,
+    /// Checks and builds; the parameters are those of the schema, as JSON.
+    pub build: fn(&serde_json::Value) -> Result<Effects, BuildError>,
+}
+
+/// Why parameters are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// They do not have the kind's shape.
+    #[error(transparent)]
+    Shape(#[from] serde_json::Error),
+    /// A value is not possible in this combination.
+    #[error("{message}")]
+    Value {
+        /// The parameter.
+        key: &'static str,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
+}
+
+const fn entry<K: FaultKind>() -> Kind {
+    Kind {
+        name: K::NAME,
+        summary: K::SUMMARY,
+        story: K::STORY,
+        schema: || schemars::schema_for!(K::Params),
+        build: |params| {
+            let params: K::Params = serde_json::from_value(params.clone())?;
+            K::validate(&params).map_err(|(key, message)| BuildError::Value { key, message })?;
+            Ok(K::build(params))
+        },
+    }
+}
+
+/// Every kind, in the order in which they are listed to people.
+pub fn kinds() -> &'static [Kind] {
+    const KINDS: &[Kind] = &[
+        entry::<all::partition::Partition>(),
+        entry::<all::disconnect::Disconnect>(),
+        entry::<all::latency::Latency>(),
+    ];
+    KINDS
+}
+
+/// The kind of this name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    kinds().iter().find(|kind| kind.name == name)
+}

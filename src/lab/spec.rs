@@ -1,0 +1,73 @@
+//! What a scenario says about databases and services.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Name;
+use crate::template::Template;
+
+/// A PostgreSQL database under the servers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseSpec {
+    /// Its name; of a managed one also the name of the database in its cluster.
+    pub name: Name,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// SQL that is run once it is there.
+    pub setup: Vec<String>,
+}
+
+/// Where a database comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A throwaway cluster that chaosproxy makes and removes.
+    Managed,
+    /// An existing one, by connection URL. Kept out of journals: it may hold a password.
+    #[serde(skip)]
+    Url(String),
+}
+
+/// A server under test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Its name.
+    pub name: Name,
+    /// Its base URL; port 0 is replaced by a free port.
+    pub url: String,
+    /// What to start; `None` attaches to a running one. The first word `chaosproxy` means the
+    /// running executable.
+    pub command: Option<Vec<Template>>,
+    /// Environment variables of the command. Kept out of journals: values may be secrets.
+    #[serde(skip)]
+    pub env: BTreeMap<String, Template>,
+    /// Working directory of the command.
+    pub working_directory: Option<PathBuf>,
+    /// Path that answers 2xx once it is ready; `None` waits for a TCP connect.
+    pub ready: Option<String>,
+    /// How long it may take to become ready. Default 30 s.
+    pub ready_timeout: Duration,
+    /// Where its log is read.
+    pub log: LogSource,
+    /// Services, proxies and databases that must be there first.
+    pub depends_on: Vec<Name>,
+}
+
+/// Where a service's log is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// Standard output of a started service.
+    Stdout,
+    /// Standard error of a started service.
+    Stderr,
+    /// Both.
+    Both,
+    /// A file that grows, read from its end at the start of the run.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}

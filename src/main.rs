@@ -1,0 +1,5 @@
+//! The `chaosproxy` command.
+
+fn main() -> std::process::ExitCode {
+    chaosproxy::cli::main()
+}

@@ -1,0 +1,3 @@
+//! Observations without a verdict.
+
+pub mod spec;

@@ -1,0 +1,1 @@
+//! One experiment from set-up to verdict.

@@ -1,0 +1,135 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::ProxySpec;
+use crate::check::{Experiment, SourceMap};
+use crate::event::{Edge, Name};
+use crate::fault::Scope;
+use crate::lab::spec::{DatabaseSpec, ServiceSpec};
+use crate::load::spec::{LedgerSpec, WorkloadSpec};
+use crate::probe::spec::ProbeSpec;
+use crate::template::Template;
+
+/// A scenario, resolved and valid. Templates are filled in while the run sets up.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The file, as given.
+    pub path: String,
+    /// Its text.
+    pub text: Arc<str>,
+    /// What is run with and judged by: title, hypothesis, faults, sources, checks.
+    pub experiment: Experiment,
+    /// The seed of every die.
+    pub seed: u64,
+    /// From time zero to the end of the schedule.
+    pub duration: Duration,
+    /// How long jobs may go on after the schedule. Default 30 s.
+    pub settle: Duration,
+    /// Databases.
+    pub databases: Vec<DatabaseSpec>,
+    /// Proxies: the specification but for the upstream, which is a template.
+    pub proxies: Vec<(ProxySpec, Template)>,
+    /// Services.
+    pub services: Vec<ServiceSpec>,
+    /// Workloads.
+    pub workloads: Vec<WorkloadSpec>,
+    /// Ledgers.
+    pub ledgers: Vec<LedgerSpec>,
+    /// Probes.
+    pub probes: Vec<ProbeSpec>,
+    /// The gate.
+    pub steady_state: SteadyStateSpec,
+    /// Faults, in the order of the file.
+    pub faults: Vec<FaultPlan>,
+    /// What may be hit.
+    pub blast_radius: BlastRadius,
+    /// When to stop early.
+    pub aborts: Vec<AbortSpec>,
+    /// Verification queries of checks: `(check, database, sql)`.
+    pub queries: Vec<(Name, Name, String)>,
+    /// Where reports go; `None` makes a folder of its own below `chaosproxy-runs`.
+    pub report_dir: Option<PathBuf>,
+}
+
+/// The steady state: what must hold before anything is injected.
+#[derive(Debug, Clone, Default)]
+pub struct SteadyStateSpec {
+    /// How long it must hold. Default 5 s.
+    pub window: Duration,
+    /// Assertions, as written, with their place.
+    pub require: Vec<String>,
+}
+
+/// A fault on the schedule.
+#[derive(Debug, Clone)]
+pub struct FaultPlan {
+    /// Its name.
+    pub name: Name,
+    /// Its kind, as in the registry.
+    pub kind: String,
+    /// The kind's parameters, valid.
+    pub params: serde_json::Value,
+    /// The proxy that it acts on.
+    pub target: Name,
+    /// Whom it touches.
+    pub scope: Scope,
+    /// When it begins.
+    pub start: Start,
+    /// How long it lasts; `None` for one that acts once (`disconnect`).
+    pub length: Option<Duration>,
+    /// Time from one beginning to the next, if it repeats.
+    pub every: Option<Duration>,
+    /// How often it happens. Default 1.
+    pub count: u32,
+    /// Where the block stands.
+    pub source: SourceMap,
+}
+
+/// When a fault begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// So long after time zero.
+    At(Duration),
+    /// So long after the last lift of another fault.
+    After(Name, Duration),
+    /// So long after the first injection of another fault.
+    With(Name, Duration),
+}
+
+/// One edge of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When, after time zero.
+    pub at: Duration,
+    /// Index of the fault in [`Plan::faults`].
+    pub fault: usize,
+    /// Counts repetitions from 0.
+    pub occurrence: u32,
+    /// Which edge. At one moment lifts come before injections.
+    pub edge: Edge,
+}
+
+/// What faults may touch.
+#[derive(Debug, Clone, Default)]
+pub struct BlastRadius {
+    /// Proxies that faults may act on; empty means all.
+    pub allow: Vec<Name>,
+    /// Proxies that no fault may act on.
+    pub protect: Vec<Name>,
+    /// Faults that may be in force at once.
+    pub max_active_faults: Option<u32>,
+    /// The longest time that one fault may be in force.
+    pub max_fault_time: Option<Duration>,
+    /// Whether every address must be a loopback address. Default true.
+    pub loopback_only: bool,
+}
+
+/// A condition that ends the run early.
+#[derive(Debug, Clone)]
+pub struct AbortSpec {
+    /// The assertion, as written (`workflow-reads.error_rate > 50% for 5s`).
+    pub when: String,
+    /// Where it stands.
+    pub source: SourceMap,
+}

@@ -1,0 +1,127 @@
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point on the one monotonic axis: nanoseconds since [`Clock::start`].
+///
+/// Moments of one run can be compared and subtracted; moments of two runs cannot.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment at which the clock was started.
+    pub const ZERO: Self = Self(0);
+    /// Later than every moment that a clock can read.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// A moment `nanos` nanoseconds after the start.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the start.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Seconds from `origin` to `self`, negative if `self` is earlier.
+    pub fn seconds_from(self, origin: Self) -> f64 {
+        if self >= origin {
+            self.since(origin).as_secs_f64()
+        } else {
+            -origin.since(self).as_secs_f64()
+        }
+    }
+
+    /// The moment `by` before this one, at the earliest [`Moment::ZERO`].
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(by)))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s", Duration::from_nanos(self.0).as_secs_f64())
+    }
+}
+
+/// Saturates after 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The one clock of a process: started once, copied to whoever needs the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    #[expect(clippy::disallowed_types, reason = "the one place that reads it")]
+    origin: std::time::Instant,
+    wall: jiff::Timestamp,
+}
+
+impl Clock {
+    /// Reads the monotonic and the wall clock; the moment of this call is [`Moment::ZERO`].
+    #[expect(clippy::disallowed_types, reason = "the one place that reads it")]
+    pub fn start() -> Self {
+        Self {
+            origin: std::time::Instant::now(),
+            wall: jiff::Timestamp::now(),
+        }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Moment {
+        Moment(nanos(self.origin.elapsed()))
+    }
+
+    /// The wall-clock time at which the clock was started.
+    pub const fn started_at(&self) -> jiff::Timestamp {
+        self.wall
+    }
+
+    /// The instant that tokio's timers understand for `moment`.
+    #[expect(clippy::disallowed_types, reason = "the one place that converts it")]
+    pub fn instant(&self, moment: Moment) -> std::time::Instant {
+        self.origin + Duration::from_nanos(moment.0.min(u64::MAX / 4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_ordered_and_subtract_without_underflow() {
+        let early = Moment::from_nanos(1_000);
+        let late = early + Duration::from_micros(2);
+        assert!(late > early);
+        assert_eq!(late.since(early), Duration::from_micros(2));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert!((early.seconds_from(late) + 2e-6).abs() < 1e-12);
+        assert_eq!(early.before(Duration::from_secs(1)), Moment::ZERO);
+    }
+
+    #[test]
+    fn the_clock_does_not_run_backwards() {
+        let clock = Clock::start();
+        let first = clock.now();
+        assert!(clock.now() >= first);
+    }
+}

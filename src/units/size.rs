@@ -1,0 +1,79 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::{UnitError, split};
+
+/// A number of bytes that a person wrote: `"64KiB"`, `"1MB"`, `"512B"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Size(pub u64);
+
+const UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (value, unit) = split(text, "64KiB")?;
+        let scale = UNITS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+            .map(|(_, scale)| *scale)
+            .ok_or_else(|| UnitError::Unit {
+                text: text.to_owned(),
+                units: "`B`, `KB`, `KiB`, `MB`, `MiB`, `GB`, `GiB`",
+            })?;
+        let bytes = value * scale as f64;
+        if bytes > 1e15 {
+            return Err(UnitError::Range {
+                text: text.to_owned(),
+                range: "of at most 1000000GB",
+            });
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked above: not negative, at most 1e15"
+        )]
+        Ok(Self(bytes.round() as u64))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, scale) = UNITS
+            .iter()
+            .find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale))
+            .unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / scale)
+    }
+}
+
+super::quantity_as_text!(
+    Size,
+    "A number of bytes: a number and `B`, `KB`, `KiB`, `MB`, `MiB`, `GB` or `GiB`.",
+    "64KiB"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_tell_binary_from_decimal_units() {
+        assert_eq!("64KiB".parse(), Ok(Size(65_536)));
+        assert_eq!("64kb".parse(), Ok(Size(64_000)));
+        assert_eq!("1.5MiB".parse(), Ok(Size(1_572_864)));
+        assert!("64".parse::<Size>().is_err());
+        assert_eq!(Size(65_536).to_string(), "64KiB");
+        assert_eq!(Size(1_001).to_string(), "1001B");
+        assert_eq!(Size(0).to_string(), "0B");
+    }
+}
