@@ -83,7 +83,7 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Name(name) => {
-                    out.push_str(&lookup(name).ok_or_else(|| UnknownName { name: name.clone() })?)
+                    out.push_str(&lookup(name).ok_or_else(|| UnknownName { name: name.clone() })?);
                 }
             }
         }

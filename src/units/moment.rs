@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_types,
+    reason = "the one place that reads the monotonic clock"
+)]
+
 use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
@@ -44,6 +49,7 @@ impl Moment {
     }
 
     /// The moment `by` before this one, at the earliest [`Moment::ZERO`].
+    #[must_use]
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(by)))
     }
@@ -71,14 +77,12 @@ fn nanos(duration: Duration) -> u64 {
 /// The one clock of a process: started once, copied to whoever needs the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    #[expect(clippy::disallowed_types, reason = "the one place that reads it")]
     origin: std::time::Instant,
     wall: jiff::Timestamp,
 }
 
 impl Clock {
     /// Reads the monotonic and the wall clock; the moment of this call is [`Moment::ZERO`].
-    #[expect(clippy::disallowed_types, reason = "the one place that reads it")]
     pub fn start() -> Self {
         Self {
             origin: std::time::Instant::now(),
@@ -97,7 +101,6 @@ impl Clock {
     }
 
     /// The instant that tokio's timers understand for `moment`.
-    #[expect(clippy::disallowed_types, reason = "the one place that converts it")]
     pub fn instant(&self, moment: Moment) -> std::time::Instant {
         self.origin + Duration::from_nanos(moment.0.min(u64::MAX / 4))
     }
