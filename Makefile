@@ -1,0 +1,24 @@
+# Two commands: `make demo` runs the main job, `make test` runs every test.
+.PHONY: demo test lint bench clean
+
+demo: postgres
+	cargo build --release --locked
+	./target/release/chaosproxy run scenarios/db-partition.toml
+
+test: postgres lint
+	cargo test --locked
+
+lint: rust
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+.PHONY: postgres rust
+postgres: rust
+	@scripts/install-postgres
+
+rust:
+	@command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust 1.95 or later (your system's package manager, or rustup)" >&2; exit 1; }
+
+clean:
+	cargo clean
