@@ -19,6 +19,8 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "chaosproxy", version, max_term_width = 100)]
 pub struct Cli {
+    #[command(flatten)]
+    output: output::OutputArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -46,13 +48,15 @@ enum Command {
 
 /// Runs the command line and gives the process's exit code.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Run(args) => run::main(&args),
-        Command::Validate(args) => validate::main(&args),
-        Command::Plan(args) => plan::main(&args),
-        Command::Faults(args) => faults::main(&args),
-        Command::Report(args) => report::main(&args),
-        Command::Schema(args) => schema::main(&args),
+    let Cli { output, command } = Cli::parse();
+    let printer = output::Printer::new(output);
+    match command {
+        Command::Run(args) => run::main(&args, printer),
+        Command::Validate(args) => validate::main(&args, printer),
+        Command::Plan(args) => plan::main(&args, printer),
+        Command::Faults(args) => faults::main(&args, printer),
+        Command::Report(args) => report::main(&args, printer),
+        Command::Schema(args) => schema::main(&args, printer),
         Command::Demo(args) => demo::main(&args),
         Command::Guard(args) => guard::main(&args),
     }

@@ -211,6 +211,11 @@ pub enum Fact {
         /// What and why.
         message: String,
     },
+    /// The run could not go on because of chaosproxy itself; everything was healed.
+    Failed {
+        /// What and why.
+        message: String,
+    },
     /// Facts that could not be recorded because the queue was full. Evidence is incomplete.
     Lost {
         /// How many so far.
