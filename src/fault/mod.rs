@@ -1,7 +1,7 @@
 //! Faults: what can go wrong on a connection, as pure data transformers.
 //!
 //! A stream fault takes a segment and a clock reading and says what comes out and when. It never
-//! sleeps, reads or writes: the drivers in [`crate::proxy`] do. So a fault is tested in
+//! sleeps, reads or writes: the drivers in `proxy` do. So a fault is tested in
 //! microseconds of virtual time, composes with others, and is added by writing one file in
 //! `kinds` and one line in the registry.
 
