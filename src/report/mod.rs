@@ -1,1 +1,40 @@
-//! Renders a judged run.
+//! Reports: a finished run as people and machines read it.
+//!
+//! [`build`] is a pure function of the journal, and every rendering is a pure function of the
+//! [`Report`] and the scenario's text. So a report can be made again from the journal alone, and
+//! all forms of it agree. Nothing here judges: verdicts come from [`crate::check`].
+
+mod build;
+mod diagnostics;
+mod faults;
+mod junit;
+mod model;
+mod outcome;
+mod text;
+mod traffic;
+mod write;
+
+pub use build::build;
+pub use diagnostics::diagnostics;
+pub use junit::junit;
+pub use model::{
+    CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
+    OccurrenceRecord, Place, ProxyRecord, ProxyWindow, REPORT_FORMAT, Report, ScenarioRecord,
+    SourceRecord, SourceWindow, SteadyStateRecord,
+};
+pub use outcome::Outcome;
+pub use text::text;
+pub use write::{JOURNAL_FILE, JSON_FILE, JUNIT_FILE, ReportError, write};
+
+/// The report as `report.json` holds it, ending with a line feed.
+pub fn json(report: &Report) -> String {
+    let mut text = serde_json::to_string_pretty(report)
+        .expect("a report has only texts, numbers and text keys");
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema of `report.json`.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Report)
+}

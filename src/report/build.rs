@@ -1,0 +1,250 @@
+use super::outcome::{Early, early_end, outcome};
+use super::{
+    CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, Outcome, Place, REPORT_FORMAT,
+    Report, ReportError, ScenarioRecord, SteadyStateRecord, faults, traffic,
+};
+use crate::check::{self, Evidence, Experiment, Finding, History, Severity, Verdict};
+use crate::diag::{Source, Span};
+use crate::event::{Condition, Event, Fact, Gate, Header, Phase};
+use crate::units::Moment;
+
+/// The name under which the recheck of the steady state stands among the checks.
+const RECHECK: &str = "steady-state-after";
+
+/// Judges a run and gathers what is to be told of it.
+///
+/// Fails only if the header's plan is none that this version writes.
+pub fn build(header: &Header, events: &[Event]) -> Result<Report, ReportError> {
+    let experiment: Experiment =
+        serde_json::from_value(header.plan.clone()).map_err(ReportError::Plan)?;
+    let history = History::new(experiment, events.to_vec());
+    let experiment = history.experiment();
+    let scene = Scene {
+        source: Source {
+            name: header.scenario_path.clone(),
+            text: header.scenario_text.as_str().into(),
+        },
+        zero: time_zero(events),
+    };
+
+    let early = early_end(events);
+    let steady_state = scene.steady_state(events);
+    let mut checks: Vec<_> = judge(&history)
+        .into_iter()
+        .map(|finding| scene.check(finding, early.as_ref()))
+        .collect();
+    checks.extend(recheck(&steady_state));
+    let (outcome, exit_code) = outcome(early.as_ref(), &checks);
+    let windows = traffic::windows(experiment, events);
+    let origin = scene.origin();
+
+    Ok(Report {
+        report_format: REPORT_FORMAT,
+        chaosproxy: header.chaosproxy.clone(),
+        run: header.run,
+        started_at: header.started_at,
+        duration_s: events
+            .last()
+            .map_or(0.0, |last| last.at.seconds_from(Moment::ZERO)),
+        time_zero_after_s: scene.zero.map(|zero| zero.seconds_from(Moment::ZERO)),
+        scenario: ScenarioRecord {
+            path: header.scenario_path.clone(),
+            sha256: header.scenario_sha256.clone(),
+            title: experiment.title.clone(),
+            hypothesis: experiment.hypothesis.clone(),
+        },
+        seed: header.seed,
+        environment: header.environment.clone(),
+        outcome,
+        exit_code,
+        reason: early.map(|early| early.reason),
+        checks,
+        faults: faults::records(experiment, events, origin),
+        steady_state,
+        sources: traffic::sources(experiment, events, &windows),
+        proxies: traffic::proxies(events, &windows),
+        notes: notes(events),
+        judge_again: "chaosproxy report .".to_owned(),
+    })
+}
+
+fn time_zero(events: &[Event]) -> Option<Moment> {
+    let began =
+        |event: &&Event| matches!(event.fact, Fact::Phase { phase } if phase == Phase::Experiment);
+    events.iter().find(began).map(|event| event.at)
+}
+
+/// What turns moments and spans into what a report says of them.
+struct Scene {
+    source: Source,
+    zero: Option<Moment>,
+}
+
+impl Scene {
+    fn origin(&self) -> Moment {
+        self.zero.unwrap_or(Moment::ZERO)
+    }
+
+    /// `None` for the empty span, which says that the place is not known.
+    fn place(&self, span: Span) -> Option<Place> {
+        let (line, column) = self.source.position(span.start);
+        (span != Span::default()).then_some(Place {
+            line,
+            column,
+            start: span.start,
+            end: span.end,
+        })
+    }
+
+    fn check(&self, finding: Finding, early: Option<&Early>) -> CheckRecord {
+        let nothing_injected =
+            early.is_some_and(|early| early.outcome == Outcome::SteadyStateNotMet);
+        let verdict = match finding.verdict {
+            _ if nothing_injected => CheckVerdict::Aborted,
+            Verdict::Inconclusive if early.is_some() => CheckVerdict::Aborted,
+            Verdict::Pass => CheckVerdict::Pass,
+            Verdict::Inconclusive => CheckVerdict::Inconclusive,
+            Verdict::Fail => CheckVerdict::Fail,
+        };
+        let summary = if nothing_injected {
+            "nothing was injected".to_owned()
+        } else {
+            finding.summary
+        };
+        CheckRecord {
+            name: finding.check,
+            kind: finding.kind,
+            severity: finding.severity,
+            verdict,
+            summary,
+            evidence: finding
+                .evidence
+                .into_iter()
+                .map(|evidence| self.evidence(evidence))
+                .collect(),
+            figures: finding.figures,
+            notes: finding.notes,
+            help: finding.help,
+        }
+    }
+
+    fn evidence(&self, evidence: Evidence) -> EvidenceRecord {
+        let origin = self.origin();
+        EvidenceRecord {
+            verdict: evidence.verdict,
+            expected: evidence.expected,
+            measured: evidence.measured,
+            place: self.place(evidence.span),
+            window_s: evidence
+                .window
+                .map(|(from, to)| (from.seconds_from(origin), to.seconds_from(origin))),
+            samples: evidence.samples,
+        }
+    }
+
+    fn steady_state(&self, events: &[Event]) -> Vec<SteadyStateRecord> {
+        let judged = |event: &Event| match &event.fact {
+            Fact::SteadyState {
+                gate,
+                met,
+                conditions,
+            } => Some(SteadyStateRecord {
+                gate: *gate,
+                at_s: event.at.seconds_from(self.origin()),
+                met: *met,
+                conditions: conditions.iter().map(|one| self.condition(one)).collect(),
+            }),
+            _ => None,
+        };
+        events.iter().filter_map(judged).collect()
+    }
+
+    fn condition(&self, condition: &Condition) -> ConditionRecord {
+        let text = &condition.condition;
+        let place = self.source.text.find(text.as_str()).and_then(|start| {
+            let end = start + text.len();
+            self.place(Span { start, end })
+        });
+        ConditionRecord {
+            condition: text.clone(),
+            met: condition.met,
+            measured: condition.measured.clone(),
+            place,
+        }
+    }
+}
+
+/// The recheck of the steady state, told like a check: a system that does not come back fails.
+fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
+    let after = steady_state
+        .iter()
+        .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
+    let missed = after.conditions.iter().filter(|one| !one.met).count();
+    let evidence = |one: &ConditionRecord| EvidenceRecord {
+        verdict: if one.met {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        },
+        expected: one.condition.clone(),
+        measured: one.measured.clone(),
+        place: one.place,
+        window_s: None,
+        samples: 0,
+    };
+    let mut evidence: Vec<_> = after.conditions.iter().map(evidence).collect();
+    evidence.sort_by_key(|one| std::cmp::Reverse(one.verdict));
+    let all = after.conditions.len();
+    Some(CheckRecord {
+        name: RECHECK.into(),
+        kind: "steady_state".to_owned(),
+        severity: Severity::Error,
+        verdict: if after.met {
+            CheckVerdict::Pass
+        } else {
+            CheckVerdict::Fail
+        },
+        summary: if after.met {
+            format!("all {all} conditions hold again")
+        } else {
+            format!("{missed} of {all} conditions do not hold after the faults")
+        },
+        evidence,
+        figures: [("conditions_missed".to_owned(), missed as f64)].into(),
+        notes: Vec::new(),
+        help: (!after.met).then(|| {
+            "see why the servers do not return to their steady state once the faults are gone"
+                .to_owned()
+        }),
+    })
+}
+
+/// What limits the figures: own trouble and lost evidence.
+fn notes(events: &[Event]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    let mut lost = 0;
+    for event in events {
+        match &event.fact {
+            Fact::Trouble { message } if !notes.contains(message) => notes.push(message.clone()),
+            Fact::Lost { count } => lost = *count,
+            _ => {}
+        }
+    }
+    if lost > 0 {
+        notes.push(format!(
+            "{lost} facts were lost: the evidence is incomplete"
+        ));
+    }
+    notes
+}
+
+fn judge(history: &History) -> Vec<Finding> {
+    let judge =
+        |spec: &check::CheckSpec| check::kind(&spec.kind).map(|kind| (kind.judge)(spec, history));
+    history
+        .experiment()
+        .checks
+        .iter()
+        .filter_map(judge)
+        .collect()
+}

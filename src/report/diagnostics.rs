@@ -1,0 +1,97 @@
+use super::{CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
+use crate::check::{Severity, Verdict};
+use crate::diag::{Diagnostic, Label, Source, Span};
+use crate::event::Gate;
+
+/// Each check that did not pass, and a steady state that was not met, as a message that points
+/// into the scenario's text. In the order of the report.
+pub fn diagnostics(report: &Report) -> Vec<Diagnostic> {
+    let gate = gate(report);
+    gate.into_iter()
+        .chain(report.checks.iter().filter_map(diagnostic))
+        .collect()
+}
+
+/// The message of one check; `None` if it passed, or was cut short without a word to say.
+pub(super) fn diagnostic(check: &CheckRecord) -> Option<Diagnostic> {
+    let (wanted, verdict) = match check.verdict {
+        CheckVerdict::Pass | CheckVerdict::Aborted => return None,
+        CheckVerdict::Fail => (Verdict::Fail, "failed"),
+        CheckVerdict::Inconclusive => (Verdict::Inconclusive, "is inconclusive"),
+    };
+    let grave = check.verdict == CheckVerdict::Fail && check.severity == Severity::Error;
+    let mut diagnostic = Diagnostic {
+        severity: if grave {
+            crate::diag::Severity::Error
+        } else {
+            crate::diag::Severity::Warning
+        },
+        message: format!("check `{}` {verdict}: {}", check.name, check.summary),
+        primary: None,
+        related: Vec::new(),
+        notes: Vec::new(),
+        help: check.help.clone(),
+    };
+    for evidence in check.evidence.iter().filter(|one| one.verdict == wanted) {
+        match evidence.place.map(|place| label(place, evidence)) {
+            Some(label) if diagnostic.primary.is_none() => diagnostic.primary = Some(label),
+            Some(label) => diagnostic.related.push(label),
+            None => diagnostic.notes.push(format!(
+                "expected {}, measured {}",
+                evidence.expected, evidence.measured
+            )),
+        }
+        diagnostic.notes.extend(window(evidence));
+    }
+    diagnostic.notes.extend(check.notes.iter().cloned());
+    Some(diagnostic)
+}
+
+fn label(place: Place, evidence: &EvidenceRecord) -> Label {
+    Label {
+        span: span(place),
+        text: evidence.measured.clone(),
+    }
+}
+
+fn window(evidence: &EvidenceRecord) -> Option<String> {
+    let (from, to) = evidence.window_s?;
+    Some(format!(
+        "looked at {} observations from {from:.1} s to {to:.1} s",
+        evidence.samples
+    ))
+}
+
+const fn span(place: Place) -> Span {
+    Span {
+        start: place.start,
+        end: place.end,
+    }
+}
+
+/// What the gate before the first fault refused.
+fn gate(report: &Report) -> Option<Diagnostic> {
+    let before = report
+        .steady_state
+        .iter()
+        .rfind(|judged| judged.gate == Gate::Before)?;
+    let mut missed = before.conditions.iter().filter(|one| !one.met);
+    let first = missed.next()?;
+    let at = |place: Option<Place>| place.map(span).unwrap_or_default();
+    let mut diagnostic = Diagnostic::error(
+        at(first.place),
+        "the steady state was not met; nothing was injected",
+        first.measured.clone(),
+    )
+    .help("see that the servers are well before faults are injected, or relax the condition");
+    for condition in missed {
+        diagnostic = diagnostic.related(at(condition.place), condition.measured.clone());
+    }
+    Some(diagnostic)
+}
+
+/// The message as a person reads it.
+pub(super) fn render(diagnostic: &Diagnostic, source: &Source) -> String {
+    let (line, column) = source.position(diagnostic.primary.as_ref().map_or(0, |at| at.span.start));
+    format!("{} ({}:{line}:{column})\n", diagnostic.message, source.name)
+}

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use super::diagnostics::{diagnostic, render};
+use super::{CheckRecord, CheckVerdict, Report};
+use crate::check::Severity;
+use crate::diag::Source;
+
+/// The test case that stands for a run that did not go to its end.
+const RUN: &str = "run";
+
+/// The report as JUnit's XML: one test case per check. A failure is a `<failure>`; inconclusive
+/// and aborted checks are `<error>`, and so is the run itself if it did not go to its end. A
+/// failure of severity warning passes and is told in `<system-out>`.
+pub fn junit(report: &Report, scenario_text: &str) -> String {
+    let source = Source {
+        name: report.scenario.path.clone(),
+        text: scenario_text.into(),
+    };
+    let time = seconds(report.duration_s);
+    let mut suite = TestSuite::new(report.scenario.title.as_str());
+    suite.set_time(time);
+    for (name, value) in [
+        ("run", report.run.to_string()),
+        ("seed", report.seed.to_string()),
+        ("started_at", report.started_at.to_string()),
+        ("outcome", report.outcome.word().to_owned()),
+        ("exit_code", report.exit_code.to_string()),
+    ] {
+        suite.add_property((name, value.as_str()));
+    }
+    suite.add_test_cases(unfinished(report));
+    suite.add_test_cases(
+        report
+            .checks
+            .iter()
+            .map(|check| case(check, report, &source)),
+    );
+
+    let mut document = quick_junit::Report::new("chaosproxy");
+    document.set_time(time);
+    document.add_test_suite(suite);
+    document
+        .to_string()
+        .expect("writing XML into memory does not fail")
+}
+
+/// A run that ended early must not look green where no check was decided.
+fn unfinished(report: &Report) -> Option<TestCase> {
+    let reason = report.reason.as_ref()?;
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(reason.as_str());
+    status.set_type(report.outcome.word());
+    let mut case = TestCase::new(RUN, status);
+    case.set_classname(report.scenario.path.as_str());
+    Some(case)
+}
+
+fn case(check: &CheckRecord, report: &Report, source: &Source) -> TestCase {
+    let rendered = diagnostic(check).map(|message| render(&message, source));
+    let warning = check.severity == Severity::Warning;
+    let mut status = match check.verdict {
+        CheckVerdict::Pass => TestCaseStatus::success(),
+        _ if warning => TestCaseStatus::success(),
+        CheckVerdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        CheckVerdict::Inconclusive | CheckVerdict::Aborted => {
+            TestCaseStatus::non_success(NonSuccessKind::Error)
+        }
+    };
+    status.set_message(check.summary.as_str());
+    status.set_type(check.verdict.word());
+    if let Some(text) = &rendered {
+        status.set_description(text.as_str());
+    }
+    let mut case = TestCase::new(&*check.name, status);
+    case.set_classname(report.scenario.path.as_str());
+    case.add_property(("type", check.kind.as_str()));
+    case.add_property(("summary", check.summary.as_str()));
+    for (name, figure) in &check.figures {
+        case.add_property((name.as_str(), figure.to_string().as_str()));
+    }
+    if let (true, Some(text)) = (warning, rendered) {
+        case.set_system_out(text.as_str());
+    }
+    case
+}
+
+/// Zero for what is no length of time.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

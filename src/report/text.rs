@@ -1,0 +1,224 @@
+use std::fmt::Write;
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+
+use super::diagnostics::{diagnostics, render};
+use super::{CheckVerdict, EdgeRecord, Outcome, Report};
+use crate::check::Severity;
+use crate::diag::Source;
+
+const HEADING: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const UNSURE: Style = AnsiColor::Yellow.on_default();
+
+/// The report for a terminal, with colours: what was done, what was seen, the verdicts, a message
+/// for each check that did not pass, and one summary line last. `folder` is where it is kept.
+pub fn text(report: &Report, scenario_text: &str, folder: &Path) -> String {
+    let source = Source {
+        name: report.scenario.path.clone(),
+        text: scenario_text.into(),
+    };
+    let mut out = format!("{HEADING}{}{HEADING:#}\n\n", report.scenario.title);
+    section(&mut out, "faults", &faults(report));
+    section(&mut out, "traffic", &traffic(report));
+    section(&mut out, "connections", &connections(report));
+    section(&mut out, "verdicts", &verdicts(report));
+    let notes = report.notes.iter().map(|note| format!("  {note}\n"));
+    section(&mut out, "notes", &notes.collect::<String>());
+    for diagnostic in diagnostics(report) {
+        out.push_str(&render(&diagnostic, &source));
+        out.push('\n');
+    }
+    out.push_str(&summary(report, folder));
+    out
+}
+
+/// A heading and what stands below it; nothing if there is nothing to tell.
+fn section(out: &mut String, heading: &str, body: &str) {
+    if !body.is_empty() {
+        append(out, format_args!("{HEADING}{heading}{HEADING:#}\n{body}\n"));
+    }
+}
+
+fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes every text");
+}
+
+fn faults(report: &Report) -> String {
+    let mut rows = Vec::new();
+    for fault in &report.faults {
+        let what = format!("{} on {}", fault.kind, fault.proxy);
+        if fault.occurrences.is_empty() {
+            rows.push([
+                fault.name.to_string(),
+                what.clone(),
+                "not injected".into(),
+                String::new(),
+                String::new(),
+            ]);
+        }
+        for occurrence in &fault.occurrences {
+            let victims: u64 = occurrence.victims.values().sum();
+            rows.push([
+                fault.name.to_string(),
+                what.clone(),
+                moment("from", occurrence.injected),
+                moment("to", occurrence.lifted),
+                format!("{victims} connections touched"),
+            ]);
+        }
+    }
+    table(&rows, 5)
+}
+
+fn moment(which: &str, edge: Option<EdgeRecord>) -> String {
+    edge.map_or_else(String::new, |edge| {
+        format!("{which} {:.3} s ({:+.1} ms)", edge.actual_s, edge.late_ms)
+    })
+}
+
+fn traffic(report: &Report) -> String {
+    let mut rows = vec![["", "", "requests", "errors", "p50", "p95", "p99"].map(String::from)];
+    for source in &report.sources {
+        for window in &source.windows {
+            rows.push([
+                source.name.to_string(),
+                window.window.clone(),
+                window.requests.to_string(),
+                format!("{:.1} %", window.error_rate * 100.0),
+                milliseconds(window.latency_p50_ms),
+                milliseconds(window.latency_p95_ms),
+                milliseconds(window.latency_p99_ms),
+            ]);
+        }
+    }
+    if rows.len() == 1 {
+        String::new()
+    } else {
+        table(&rows, 2)
+    }
+}
+
+fn milliseconds(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"))
+}
+
+fn connections(report: &Report) -> String {
+    let mut rows = vec![["", "", "accepted", "attempts", "sessions", "refused"].map(String::from)];
+    for proxy in &report.proxies {
+        for window in &proxy.windows {
+            rows.push([
+                proxy.name.to_string(),
+                window.window.clone(),
+                window.connections.to_string(),
+                window.attempts.to_string(),
+                window.sessions.to_string(),
+                window.refused.to_string(),
+            ]);
+        }
+    }
+    if rows.len() == 1 {
+        String::new()
+    } else {
+        table(&rows, 2)
+    }
+}
+
+fn verdicts(report: &Report) -> String {
+    let names = report.checks.iter().map(|check| check.name.chars().count());
+    let width = names.max().unwrap_or(0);
+    let mut out = String::new();
+    for check in &report.checks {
+        let (symbol, style) = match check.verdict {
+            CheckVerdict::Pass => ("✔", GOOD),
+            CheckVerdict::Fail => ("✘", BAD),
+            CheckVerdict::Inconclusive => ("?", UNSURE),
+            CheckVerdict::Aborted => ("-", UNSURE),
+        };
+        let verdict = check.verdict.word();
+        let weight = match check.severity {
+            Severity::Error => "",
+            Severity::Warning => " (warning only)",
+        };
+        append(
+            &mut out,
+            format_args!(
+                "  {style}{symbol} {verdict:<12}{style:#}  {:<width$}  {}{weight}\n",
+                check.name, check.summary
+            ),
+        );
+    }
+    out
+}
+
+/// How many checks came to what, and where the report is. The outcome comes last.
+fn summary(report: &Report, folder: &Path) -> String {
+    let count = |verdict| {
+        let found = report
+            .checks
+            .iter()
+            .filter(|check| check.verdict == verdict);
+        found.count()
+    };
+    let tallies = [
+        CheckVerdict::Pass,
+        CheckVerdict::Fail,
+        CheckVerdict::Inconclusive,
+        CheckVerdict::Aborted,
+    ];
+    let tallies: Vec<_> = tallies
+        .into_iter()
+        .map(|verdict| (count(verdict), verdict.word()))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let style = match report.outcome {
+        Outcome::Passed => GOOD,
+        Outcome::Failed | Outcome::Error => BAD,
+        _ => UNSURE,
+    };
+    let outcome = report.outcome.word();
+    let told = match &report.reason {
+        Some(reason) => format!(" ({reason})"),
+        None => String::new(),
+    };
+    format!(
+        "report: {}\n{style}{outcome}{style:#}{told}: checks: {}; {:.1} s, seed {}, exit code {}\n",
+        folder.display(),
+        if tallies.is_empty() {
+            "none".to_owned()
+        } else {
+            tallies.join(", ")
+        },
+        report.duration_s,
+        report.seed,
+        report.exit_code
+    )
+}
+
+/// Columns as wide as their widest cell; those from `right` on are aligned to the right. A first
+/// cell that repeats the one above is left blank.
+fn table<const N: usize>(rows: &[[String; N]], right: usize) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let repeats = column == 0 && index > 0 && rows[index - 1][0] == *cell;
+            let cell = if repeats { "" } else { cell };
+            let width = width(column);
+            if column < right {
+                append(&mut line, format_args!("  {cell:<width$}"));
+            } else {
+                append(&mut line, format_args!("  {cell:>width$}"));
+            }
+        }
+        append(&mut out, format_args!("{}\n", line.trim_end()));
+    }
+    out
+}
