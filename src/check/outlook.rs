@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::SourceBrief;
+use crate::diag::Severity;
 use crate::event::Name;
 
 /// What is known of a run before it begins: enough to tell whether a check can pass and can fail.
@@ -33,6 +34,8 @@ pub struct FaultOutlook {
 /// Something to mend in a check, found before the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lint {
+    /// An error makes the check meaningless; a warning leaves it weak.
+    pub severity: Severity,
     /// The parameter at fault.
     pub key: String,
     /// What is wrong, in one line.

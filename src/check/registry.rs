@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CheckSpec, Finding, History, Lint, Outlook};
+use super::{CheckSpec, Finding, History, Lint, Outlook, kinds as all};
 use crate::event::Name;
 
 /// A type of check. One implementation per file, one line in [`kinds`].
@@ -43,9 +43,35 @@ pub struct Kind {
     pub judge: fn(&CheckSpec, &History) -> Finding,
 }
 
+const fn entry<C: Check>() -> Kind {
+    Kind {
+        name: C::TYPE,
+        summary: C::SUMMARY,
+        schema: || schemars::schema_for!(C::Params),
+        lint: |params, outlook| Ok(C::lint(&serde_json::from_value(params.clone())?, outlook)),
+        query: |params| C::query(&serde_json::from_value(params.clone()).ok()?),
+        judge: |spec, history| match serde_json::from_value(spec.params.clone()) {
+            Ok(params) => C::judge(&params, spec, history),
+            Err(error) => Finding::inconclusive(
+                spec,
+                format!("its parameters do not fit: {error}"),
+                "judge the run with the version of chaosproxy that recorded it",
+            ),
+        },
+    }
+}
+
 /// Every type, in the order in which they are listed to people.
 pub fn kinds() -> &'static [Kind] {
-    const KINDS: &[Kind] = &[];
+    const KINDS: &[Kind] = &[
+        entry::<all::detection::Detection>(),
+        entry::<all::backoff::Backoff>(),
+        entry::<all::recovery::Recovery>(),
+        entry::<all::isolation::Isolation>(),
+        entry::<all::integrity::Integrity>(),
+        entry::<all::job::Job>(),
+        entry::<all::health::Health>(),
+    ];
     KINDS
 }
 

@@ -1,0 +1,80 @@
+use super::{CheckSpec, Evidence, Finding, Verdict};
+use crate::units::Moment;
+
+impl Finding {
+    pub(super) fn new(spec: &CheckSpec, verdict: Verdict, summary: impl Into<String>) -> Self {
+        Self {
+            check: spec.name.clone(),
+            kind: spec.kind.clone(),
+            severity: spec.severity,
+            verdict,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A finding without evidence either way.
+    pub(super) fn inconclusive(
+        spec: &CheckSpec,
+        summary: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let mut finding = Self::new(spec, Verdict::Inconclusive, summary);
+        finding.help = Some(help.into());
+        finding
+    }
+
+    /// The worst of several parts: its summary first, everything else together.
+    pub(super) fn worst_of(parts: Vec<Self>) -> Option<Self> {
+        let mut parts = parts;
+        parts.sort_by_key(|part| std::cmp::Reverse(part.verdict));
+        let mut parts = parts.into_iter();
+        let mut worst = parts.next()?;
+        for part in parts {
+            worst.evidence.extend(part.evidence);
+            worst.notes.extend(part.notes);
+            for (name, value) in part.figures {
+                worst.figures.entry(name).or_insert(value);
+            }
+        }
+        worst.notes.dedup();
+        Some(worst)
+    }
+
+    pub(super) fn figure(&mut self, name: impl Into<String>, value: f64) {
+        self.figures.insert(name.into(), value);
+    }
+
+    pub(super) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+}
+
+impl Evidence {
+    pub(super) fn new(
+        verdict: Verdict,
+        spec: &CheckSpec,
+        key: &str,
+        expected: impl Into<String>,
+        measured: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict,
+            span: spec.source.of(key),
+            expected: expected.into(),
+            measured: measured.into(),
+            window: None,
+            samples: 0,
+        }
+    }
+
+    #[must_use]
+    pub(super) const fn over(mut self, window: (Moment, Moment), samples: u64) -> Self {
+        self.window = Some(window);
+        self.samples = samples;
+        self
+    }
+}

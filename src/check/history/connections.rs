@@ -1,0 +1,95 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+
+use crate::event::{ClosedBy, Event, Fact, Name, Startup};
+use crate::units::Moment;
+
+/// A client's connection at a proxy, from its acceptance to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connection {
+    /// Ordinal at its proxy.
+    pub conn: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    /// When it was accepted.
+    pub opened: Moment,
+    /// What it asked for, in order.
+    pub startup: Vec<(Moment, Startup)>,
+    /// When a session existed.
+    pub ready: Option<Moment>,
+    /// When and by whom it was ended.
+    pub closed: Option<(Moment, ClosedBy)>,
+}
+
+impl Connection {
+    /// Whether it only carried a `CancelRequest`.
+    pub fn is_cancel(&self) -> bool {
+        self.startup
+            .iter()
+            .any(|(_, packet)| *packet == Startup::Cancel)
+    }
+
+    /// Whether it had a session at `moment`.
+    pub fn in_session(&self, moment: Moment) -> bool {
+        let ended = self.closed.as_ref().is_some_and(|(at, _)| *at <= moment);
+        self.ready.is_some_and(|ready| ready <= moment) && !ended
+    }
+}
+
+pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
+    let own: HashSet<(&Name, SocketAddr)> = events
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::SideProbe { proxy, peer } => Some((proxy, *peer)),
+            _ => None,
+        })
+        .collect();
+    let mut proxies: BTreeMap<Name, Vec<Connection>> = BTreeMap::new();
+    let mut places: HashMap<(&Name, u64), usize> = HashMap::new();
+    for event in events {
+        if let Fact::ConnectionOpened { proxy, conn, peer } = &event.fact
+            && !own.contains(&(proxy, *peer))
+        {
+            let list = proxies.entry(proxy.clone()).or_default();
+            places.insert((proxy, *conn), list.len());
+            list.push(Connection {
+                conn: *conn,
+                peer: *peer,
+                opened: event.at,
+                startup: Vec::new(),
+                ready: None,
+                closed: None,
+            });
+        }
+    }
+    for event in events {
+        let (Fact::StartupPacket { proxy, conn, .. }
+        | Fact::SessionReady { proxy, conn }
+        | Fact::ConnectionClosed { proxy, conn, .. }) = &event.fact
+        else {
+            continue;
+        };
+        let Some(connection) = places
+            .get(&(proxy, *conn))
+            .and_then(|place| proxies.get_mut(proxy)?.get_mut(*place))
+        else {
+            continue;
+        };
+        match &event.fact {
+            Fact::StartupPacket { packet, .. } => {
+                connection.startup.push((event.at, packet.clone()));
+            }
+            Fact::SessionReady { .. } => {
+                connection.ready.get_or_insert(event.at);
+            }
+            Fact::ConnectionClosed { cause, .. } => {
+                connection.closed.get_or_insert((event.at, cause.clone()));
+            }
+            _ => {}
+        }
+    }
+    for list in proxies.values_mut() {
+        list.sort_by_key(|connection| connection.opened);
+    }
+    proxies
+}

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+
+use crate::check::Experiment;
+use crate::event::{Edge, Event, Fact, Impact, Name};
+use crate::units::Moment;
+
+/// One time that a fault was in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Occurrence {
+    /// Counts from 0.
+    pub index: u32,
+    /// When the schedule wanted it.
+    pub planned: Moment,
+    /// When it was in force.
+    pub inject: Moment,
+    /// When it was lifted; `None` if it never was. A fault that acts once is lifted at once.
+    pub lift: Option<Moment>,
+    /// Whom it touched, in order.
+    pub hits: Vec<Hit>,
+    /// When a side probe first came through after the lift.
+    pub path_open: Option<Moment>,
+}
+
+/// A connection that was touched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// When.
+    pub at: Moment,
+    /// Where.
+    pub proxy: Name,
+    /// The victim, if it ever was a connection.
+    pub conn: Option<u64>,
+    /// What it felt.
+    pub impact: Impact,
+}
+
+/// A kind of fault that acts once and leaves nothing to lift.
+const ACTS_ONCE: &str = "disconnect";
+
+pub(super) fn index(experiment: &Experiment, events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
+    let mut faults = edges(events);
+    for (name, occurrences) in &mut faults {
+        occurrences.sort_by_key(|one| one.inject);
+        let once = experiment
+            .faults
+            .iter()
+            .any(|fault| fault.name == *name && fault.kind == ACTS_ONCE);
+        for one in occurrences {
+            one.lift = match one.lift {
+                None if once => Some(one.inject),
+                lift => lift.map(|lift| lift.max(one.inject)),
+            };
+        }
+    }
+    for event in events {
+        match &event.fact {
+            Fact::FaultHit {
+                fault,
+                proxy,
+                conn,
+                impact,
+            } => {
+                let hit = Hit {
+                    at: event.at,
+                    proxy: proxy.clone(),
+                    conn: *conn,
+                    impact: *impact,
+                };
+                if let Some(one) = nearest(faults.get_mut(fault), event.at) {
+                    one.hits.push(hit);
+                }
+            }
+            Fact::PathOpen { fault, .. } => {
+                if let Some(one) = before(faults.get_mut(fault), event.at) {
+                    one.path_open.get_or_insert(event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+    for one in faults.values_mut().flatten() {
+        one.hits.sort_by_key(|hit| hit.at);
+    }
+    faults
+}
+
+fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
+    let mut faults: BTreeMap<Name, Vec<Occurrence>> = BTreeMap::new();
+    for event in events {
+        let Fact::FaultEdge {
+            fault,
+            edge: Edge::Inject,
+            occurrence,
+            planned,
+        } = &event.fact
+        else {
+            continue;
+        };
+        faults.entry(fault.clone()).or_default().push(Occurrence {
+            index: *occurrence,
+            planned: *planned,
+            inject: event.at,
+            lift: None,
+            hits: Vec::new(),
+            path_open: None,
+        });
+    }
+    for event in events {
+        if let Fact::FaultEdge {
+            fault,
+            edge: Edge::Lift,
+            occurrence,
+            ..
+        } = &event.fact
+            && let Some(one) = faults
+                .get_mut(fault)
+                .and_then(|all| all.iter_mut().find(|one| one.index == *occurrence))
+        {
+            one.lift.get_or_insert(event.at);
+        }
+    }
+    faults
+}
+
+/// The occurrence that holds `at`, or the nearest: threads stamp hits and edges independently, so
+/// a hit may be stamped a moment outside the edges of its occurrence.
+fn nearest(occurrences: Option<&mut Vec<Occurrence>>, at: Moment) -> Option<&mut Occurrence> {
+    occurrences?.iter_mut().min_by_key(|one| {
+        let early = one.inject.since(at);
+        let late = one
+            .lift
+            .map_or_else(Default::default, |lift| at.since(lift));
+        early.max(late)
+    })
+}
+
+/// The last occurrence that was lifted before `at`.
+fn before(occurrences: Option<&mut Vec<Occurrence>>, at: Moment) -> Option<&mut Occurrence> {
+    occurrences?
+        .iter_mut()
+        .rfind(|one| one.lift.is_some_and(|lift| lift <= at))
+}

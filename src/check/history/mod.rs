@@ -1,0 +1,323 @@
+//! A finished run, indexed once for the questions that checks ask.
+
+mod connections;
+mod faults;
+
+pub use connections::Connection;
+pub use faults::{Hit, Occurrence};
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Experiment, stats};
+use crate::event::{Event, Fact, Fate, Name, Phase, Sample};
+use crate::units::Moment;
+
+/// A finished run, indexed for the questions that checks ask.
+#[derive(Debug)]
+pub struct History {
+    experiment: Experiment,
+    events: Vec<Event>,
+    truncated: bool,
+    lost: u64,
+    phases: BTreeMap<Phase, Moment>,
+    samples: BTreeMap<Name, Vec<Sample>>,
+    faults: BTreeMap<Name, Vec<Occurrence>>,
+    connections: BTreeMap<Name, Vec<Connection>>,
+    logs: BTreeMap<Name, Vec<(Moment, String)>>,
+    writes: BTreeMap<Name, Vec<Write>>,
+    reads: BTreeMap<Name, Result<BTreeMap<String, u64>, String>>,
+    jobs: BTreeMap<Name, Vec<JobPoll>>,
+    queries: BTreeMap<Name, QueryRows>,
+    busy: Vec<(Moment, f64)>,
+}
+
+/// What a verification query answered.
+pub type QueryRows = Result<Vec<Vec<serde_json::Value>>, String>;
+
+/// One write of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The key.
+    pub key: String,
+    /// When it was sent.
+    pub sent: Moment,
+    /// What the client knows of it.
+    pub fate: Fate,
+}
+
+/// One answer to the question how a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobPoll {
+    /// When.
+    pub at: Moment,
+    /// Items done, if the service said.
+    pub progress: Option<u64>,
+    /// Whether it was done.
+    pub done: bool,
+    /// The service's word for its state.
+    pub state: Option<String>,
+}
+
+impl History {
+    /// Indexes the events of a run.
+    pub fn new(experiment: Experiment, events: Vec<Event>) -> Self {
+        let mut history = Self {
+            faults: faults::index(&experiment, &events),
+            connections: connections::index(&events),
+            experiment,
+            truncated: false,
+            lost: 0,
+            phases: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            busy: Vec::new(),
+            events: Vec::new(),
+        };
+        for event in &events {
+            history.index(event);
+        }
+        for samples in history.samples.values_mut() {
+            samples.sort_by_key(|sample| (sample.intended, sample.done));
+        }
+        history.events = events;
+        history
+    }
+
+    /// Marks the journal as cut off: evidence is missing, so nothing passes.
+    #[must_use]
+    pub const fn truncated(mut self, truncated: bool) -> Self {
+        self.truncated = truncated;
+        self
+    }
+
+    fn index(&mut self, event: &Event) {
+        let at = event.at;
+        match &event.fact {
+            Fact::Phase { phase } => {
+                self.phases.entry(*phase).or_insert(at);
+            }
+            Fact::Sample(sample) => {
+                let source = self.samples.entry(sample.source.clone()).or_default();
+                source.push(sample.clone());
+            }
+            Fact::LedgerWrite {
+                ledger,
+                key,
+                sent,
+                fate,
+            } => self.writes.entry(ledger.clone()).or_default().push(Write {
+                key: key.clone(),
+                sent: *sent,
+                fate: *fate,
+            }),
+            Fact::LedgerRead { ledger, rows } => {
+                self.reads.insert(ledger.clone(), rows.clone());
+            }
+            Fact::JobStatus {
+                workload,
+                progress,
+                done,
+                state,
+                ..
+            } => self
+                .jobs
+                .entry(workload.clone())
+                .or_default()
+                .push(JobPoll {
+                    at,
+                    progress: *progress,
+                    done: *done,
+                    state: state.clone(),
+                }),
+            Fact::Query { check, rows } => {
+                self.queries.insert(check.clone(), rows.clone());
+            }
+            Fact::Log { service, line, .. } => {
+                let lines = self.logs.entry(service.clone()).or_default();
+                lines.push((at, line.clone()));
+            }
+            Fact::Machine { busy } => self.busy.push((at, *busy)),
+            Fact::Lost { count } => self.lost = self.lost.max(*count),
+            _ => {}
+        }
+    }
+
+    /// What was planned.
+    pub const fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// Every event in order.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Why the evidence is incomplete, if it is.
+    pub fn incomplete(&self) -> Option<String> {
+        if self.truncated {
+            Some("the journal was cut off".to_owned())
+        } else if self.lost > 0 {
+            Some(format!("{} facts could not be recorded", self.lost))
+        } else {
+            None
+        }
+    }
+
+    /// When a phase began.
+    pub fn phase(&self, phase: Phase) -> Option<Moment> {
+        self.phases.get(&phase).copied()
+    }
+
+    /// The moment at which the steady state was confirmed and the schedule began.
+    pub fn time_zero(&self) -> Moment {
+        self.phase(Phase::Experiment).unwrap_or_default()
+    }
+
+    /// The end of the schedule; without one the end of what was recorded.
+    pub fn schedule_end(&self) -> Moment {
+        self.phase(Phase::Settle).unwrap_or_else(|| self.end())
+    }
+
+    /// The end of observation: the beginning of the tear-down, or the last event.
+    pub fn end(&self) -> Moment {
+        self.phase(Phase::TearDown).unwrap_or_else(|| {
+            self.events
+                .iter()
+                .map(|event| event.at)
+                .max()
+                .unwrap_or_default()
+        })
+    }
+
+    /// From the beginning of the steady state to the first injection of any fault.
+    pub fn baseline(&self) -> (Moment, Moment) {
+        let zero = self.time_zero();
+        let start = self.phase(Phase::SteadyState).unwrap_or(zero);
+        let first = self.injections().min();
+        (start, first.unwrap_or_else(|| self.schedule_end()))
+    }
+
+    /// From the first injection of a fault to its last lift.
+    pub fn fault_window(&self, fault: &str) -> Option<(Moment, Moment)> {
+        let occurrences = self.fault(fault);
+        let from = occurrences.iter().map(|one| one.inject).min()?;
+        let to = occurrences.iter().map(|one| self.lifted(one)).max()?;
+        Some((from, to))
+    }
+
+    /// From the last lift of a fault to the next injection of any fault, or to the end of the
+    /// schedule.
+    pub fn recovery_window(&self, fault: &str) -> Option<(Moment, Moment)> {
+        let (_, lift) = self.fault_window(fault)?;
+        Some((
+            lift,
+            self.next_injection(lift).unwrap_or(self.schedule_end()),
+        ))
+    }
+
+    /// The first injection of any fault at or after `moment`.
+    pub fn next_injection(&self, moment: Moment) -> Option<Moment> {
+        self.injections().filter(|inject| *inject >= moment).min()
+    }
+
+    fn injections(&self) -> impl Iterator<Item = Moment> {
+        self.faults.values().flatten().map(|one| one.inject)
+    }
+
+    /// Each time that a fault was in force, in order.
+    pub fn fault(&self, fault: &str) -> &[Occurrence] {
+        self.faults.get(fault).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many connections a fault must touch each time to count as exercised.
+    pub fn min_hits(&self, fault: &str) -> u64 {
+        let faults = &self.experiment.faults;
+        let brief = faults.iter().find(|brief| &*brief.name == fault);
+        brief.map_or(1, |brief| brief.min_hits)
+    }
+
+    /// When an occurrence was lifted; the end of observation if it never was.
+    pub fn lifted(&self, occurrence: &Occurrence) -> Moment {
+        occurrence.lift.unwrap_or_else(|| self.end())
+    }
+
+    /// The observations of a workload or probe, by their intended moment.
+    pub fn samples(&self, source: &str) -> &[Sample] {
+        self.samples.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those intended from `from` on and before `to`.
+    pub fn samples_in(&self, source: &str, (from, to): (Moment, Moment)) -> &[Sample] {
+        let all = self.samples(source);
+        let first = all.partition_point(|sample| sample.intended < from);
+        let last = all.partition_point(|sample| sample.intended < to);
+        &all[first..last.max(first)]
+    }
+
+    /// The workloads and probes that talk to a service.
+    pub fn sources_of(&self, service: &str) -> impl Iterator<Item = &Name> {
+        self.experiment
+            .sources
+            .iter()
+            .filter(move |(_, brief)| &*brief.service == service)
+            .map(|(name, _)| name)
+    }
+
+    /// The connections of clients at a proxy, in order of acceptance; our own probes are left out.
+    pub fn connections(&self, proxy: &str) -> &[Connection] {
+        self.connections.get(proxy).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lines that a service logged.
+    pub fn logs(&self, service: &str) -> &[(Moment, String)] {
+        self.logs.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The writes of a ledger.
+    pub fn writes(&self, ledger: &str) -> &[Write] {
+        self.writes.get(ledger).map_or(&[], Vec::as_slice)
+    }
+
+    /// The last read-back of a ledger.
+    pub fn ledger_read(&self, ledger: &str) -> Option<&Result<BTreeMap<String, u64>, String>> {
+        self.reads.get(ledger)
+    }
+
+    /// What was learnt of a job, in order.
+    pub fn job(&self, workload: &str) -> &[JobPoll] {
+        self.jobs.get(workload).map_or(&[], Vec::as_slice)
+    }
+
+    /// The answer to a check's verification query.
+    pub fn query(&self, check: &str) -> Option<&QueryRows> {
+        self.queries.get(check)
+    }
+
+    /// How busy the machine was: the median share of a window's seconds.
+    pub fn busy(&self, (from, to): (Moment, Moment)) -> Option<f64> {
+        let mut shares: Vec<f64> = self
+            .busy
+            .iter()
+            .filter(|(at, _)| *at >= from && *at <= to + Duration::from_secs(1))
+            .map(|(_, share)| *share)
+            .collect();
+        shares.sort_unstable_by(f64::total_cmp);
+        stats::quantile(&shares, 0.5)
+    }
+
+    /// How late the observations of a source were sent: the 99th percentile.
+    pub fn lateness(&self, source: &str, window: (Moment, Moment)) -> Option<Duration> {
+        let mut late: Vec<f64> = self
+            .samples_in(source, window)
+            .iter()
+            .map(|sample| sample.lateness().as_secs_f64())
+            .collect();
+        late.sort_unstable_by(f64::total_cmp);
+        stats::quantile(&late, 0.99).map(Duration::from_secs_f64)
+    }
+}

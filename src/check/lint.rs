@@ -1,0 +1,116 @@
+//! What several types of checks look at before a run.
+
+use std::time::Duration;
+
+use super::{Assertion, Lint, Outlook, Window};
+use crate::diag::{Severity, did_you_mean};
+use crate::event::Name;
+
+impl Lint {
+    pub(super) fn error(
+        key: impl Into<String>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            key: key.into(),
+            message: message.into(),
+            label: label.into(),
+            help: help.into(),
+        }
+    }
+
+    pub(super) fn warning(
+        key: impl Into<String>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(key, message, label, help)
+        }
+    }
+}
+
+/// A fault that the scenario does not have.
+pub(super) fn fault(key: &str, name: &str, outlook: &Outlook) -> Option<Lint> {
+    (!outlook.faults.contains_key(name)).then(|| unknown(key, "fault", name, outlook.faults.keys()))
+}
+
+/// A workload or probe that the scenario does not have.
+pub(super) fn source(key: &str, name: &str, outlook: &Outlook) -> Option<Lint> {
+    (!outlook.sources.contains_key(name))
+        .then(|| unknown(key, "workload or probe", name, outlook.sources.keys()))
+}
+
+fn unknown<'a>(
+    key: &str,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a Name> + Clone,
+) -> Lint {
+    let names: Vec<&str> = known.map(|name| &**name).collect();
+    let help = match did_you_mean(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => format!("the scenario has no {what}"),
+        None => format!("the scenario has {}", names.join(", ")),
+    };
+    Lint::error(key, format!("unknown {what} `{name}`"), "not found", help)
+}
+
+/// The faults of the array or the single name at `key`.
+pub(super) fn faults(names: &[Name], outlook: &Outlook) -> Vec<Lint> {
+    let place = |index: usize| match names {
+        [_] => "fault".to_owned(),
+        _ => format!("fault[{index}]"),
+    };
+    let each = names.iter().enumerate();
+    each.filter_map(|(index, name)| fault(&place(index), name, outlook))
+        .collect()
+}
+
+/// The faults that `during` names.
+pub(super) fn window(window: &Window, outlook: &Outlook) -> Vec<Lint> {
+    window
+        .faults()
+        .filter_map(|name| fault("during", name, outlook))
+        .collect()
+}
+
+/// The assertions of `that`: known sources, and none that checks cannot honour.
+pub(super) fn assertions(that: &[Assertion], outlook: &Outlook) -> Vec<Lint> {
+    let mut found = Vec::new();
+    if that.is_empty() {
+        found.push(Lint::error(
+            "that",
+            "nothing is demanded",
+            "empty",
+            "write for example `that = [\"reads.error_rate == 0%\"]`",
+        ));
+    }
+    for (index, assertion) in that.iter().enumerate() {
+        let key = format!("that[{index}]");
+        found.extend(source(&key, &assertion.source, outlook));
+        if assertion.lasting.is_some() {
+            found.push(Lint::error(
+                key,
+                "a check judges its window as a whole",
+                "`for` has no meaning here",
+                "leave out `for` and its duration",
+            ));
+        }
+    }
+    found
+}
+
+/// The shortest time that a fault is in force.
+pub(super) fn shortest(fault: &str, outlook: &Outlook) -> Option<Duration> {
+    let windows = &outlook.faults.get(fault)?.windows;
+    windows
+        .iter()
+        .map(|(from, to)| to.saturating_sub(*from))
+        .min()
+}

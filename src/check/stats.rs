@@ -1,0 +1,215 @@
+//! The statistics that verdicts rest on. Pure; randomness is handed in.
+
+use rand::RngExt;
+use rand_chacha::ChaCha12Rng;
+
+/// The z of a two-sided 95 % interval.
+pub(super) const Z95: f64 = 1.959_963_984_540_054;
+
+/// The `q` quantile of sorted values by nearest rank: the smallest value that at least a share `q`
+/// of all values does not exceed.
+pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "q lies in 0..=1, so the rank lies within the slice"
+    )]
+    let rank = (q * sorted.len() as f64 - 1e-9).ceil().max(1.0) as usize;
+    sorted.get(rank.min(sorted.len()).checked_sub(1)?).copied()
+}
+
+/// The Wilson score interval of a proportion of `hits` in `all`; (0, 1) without observations.
+pub(super) fn wilson(hits: u64, all: u64, z: f64) -> (f64, f64) {
+    if all == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, p) = (all as f64, hits as f64 / all as f64);
+    let z2 = z * z;
+    let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    ((centre - half).max(0.0), (centre + half).min(1.0))
+}
+
+/// Newcombe's hybrid score interval of `p1 - k * p0`, where `(hits, all)` are given for both. With
+/// `k` = 1 it is his interval of the difference between two independent proportions (method 10).
+pub(super) fn newcombe(one: (u64, u64), zero: (u64, u64), k: f64, z: f64) -> (f64, f64) {
+    let p = |(hits, all): (u64, u64)| {
+        if all == 0 {
+            0.0
+        } else {
+            hits as f64 / all as f64
+        }
+    };
+    let (p1, p0) = (p(one), p(zero));
+    let ((l1, u1), (l0, u0)) = (wilson(one.0, one.1, z), wilson(zero.0, zero.1, z));
+    let difference = p1 - k * p0;
+    (
+        difference - ((p1 - l1).powi(2) + (k * (u0 - p0)).powi(2)).sqrt(),
+        difference + ((u1 - p1).powi(2) + (k * (p0 - l0)).powi(2)).sqrt(),
+    )
+}
+
+/// Values in consecutive bins of time: the blocks of a block bootstrap. What happens within a bin
+/// stays together, so that correlation within it is kept.
+pub(super) type Blocks = Vec<Vec<f64>>;
+
+/// The `q` quantile of as many blocks as there are, drawn with replacement, `rounds` times.
+pub(super) fn bootstrap(blocks: &Blocks, q: f64, rounds: usize, rng: &mut ChaCha12Rng) -> Vec<f64> {
+    let mut drawn = Vec::new();
+    (0..rounds)
+        .filter_map(|_| {
+            drawn.clear();
+            for _ in 0..blocks.len() {
+                drawn.extend_from_slice(&blocks[rng.random_range(0..blocks.len())]);
+            }
+            select(&mut drawn, q)
+        })
+        .collect()
+}
+
+/// As [`quantile`], of values in any order; reorders them.
+fn select(values: &mut [f64], q: f64) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "q lies in 0..=1, so the rank lies within the slice"
+    )]
+    let rank = (q * values.len() as f64 - 1e-9).ceil().max(1.0) as usize;
+    let place = rank.min(values.len()) - 1;
+    Some(*values.select_nth_unstable_by(place, f64::total_cmp).1)
+}
+
+/// The central interval that leaves `alpha` / 2 of `values` outside on either side.
+pub(super) fn central(mut values: Vec<f64>, alpha: f64) -> Option<(f64, f64)> {
+    values.sort_unstable_by(f64::total_cmp);
+    Some((
+        quantile(&values, alpha / 2.0)?,
+        quantile(&values, 1.0 - alpha / 2.0)?,
+    ))
+}
+
+/// Kendall's S of a sequence against its order: later pairs that grow minus those that shrink.
+pub(super) fn kendall_s(values: &[f64]) -> i64 {
+    let mut s = 0;
+    for (index, first) in values.iter().enumerate() {
+        for second in &values[index + 1..] {
+            s += match second.total_cmp(first) {
+                std::cmp::Ordering::Greater => 1,
+                std::cmp::Ordering::Less => -1,
+                std::cmp::Ordering::Equal => 0,
+            };
+        }
+    }
+    s
+}
+
+/// The exact one-sided probability of at least this growth if the order meant nothing. Ties make
+/// it conservative.
+pub(super) fn kendall_p(values: &[f64]) -> f64 {
+    let n = values.len();
+    let pairs = n * n.saturating_sub(1) / 2;
+    // The distribution of the number of inversions of a random permutation.
+    let mut share = vec![1.0_f64];
+    for size in 2..=n {
+        let mut next = vec![0.0; share.len() + size - 1];
+        for (inversions, probability) in share.iter().enumerate() {
+            for extra in 0..size {
+                next[inversions + extra] += probability / size as f64;
+            }
+        }
+        share = next;
+    }
+    let s = kendall_s(values);
+    #[expect(clippy::cast_possible_wrap, reason = "far below 2^63 pairs")]
+    let most = (pairs as i64 - s) / 2;
+    share
+        .iter()
+        .take(usize::try_from(most).map_or(0, |most| most + 1))
+        .sum::<f64>()
+        .min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 5e-5, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn quantiles_are_by_nearest_rank() {
+        let values = [15.0, 20.0, 35.0, 40.0, 50.0];
+        assert_eq!(quantile(&values, 0.05), Some(15.0));
+        assert_eq!(quantile(&values, 0.3), Some(20.0));
+        assert_eq!(quantile(&values, 0.4), Some(20.0));
+        assert_eq!(quantile(&values, 0.5), Some(35.0));
+        assert_eq!(quantile(&values, 1.0), Some(50.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+    #[test]
+    fn wilson_gives_the_intervals_of_newcombe_1998() {
+        for (hits, all, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let (l, u) = wilson(hits, all, Z95);
+            close(l, low);
+            close(u, high);
+        }
+    }
+
+    /// Newcombe 1998, "Interval estimation for the difference between independent proportions",
+    /// table II, method 10.
+    #[test]
+    fn newcombe_gives_the_intervals_of_newcombe_1998() {
+        for (one, zero, low, high) in [
+            ((56, 70), (48, 80), 0.0524, 0.3339),
+            ((9, 10), (3, 10), 0.1705, 0.8090),
+            ((10, 10), (0, 20), 0.6791, 1.0),
+        ] {
+            let (l, u) = newcombe(one, zero, 1.0, Z95);
+            close(l, low);
+            close(u, high);
+        }
+    }
+
+    /// The exact one-sided tail of Kendall's S, as tabulated in Kendall, "Rank correlation
+    /// methods", appendix table 1.
+    #[test]
+    fn kendalls_p_is_exact() {
+        close(kendall_p(&[1.0, 2.0, 3.0, 4.0]), 1.0 / 24.0);
+        close(kendall_p(&[1.0, 2.0, 3.0, 4.0, 5.0]), 1.0 / 120.0);
+        close(kendall_p(&[2.0, 1.0, 3.0, 4.0]), 4.0 / 24.0);
+        close(kendall_p(&[4.0, 3.0, 2.0, 1.0]), 1.0);
+        close(kendall_p(&[1.0, 3.0, 2.0, 4.0, 5.0]), 5.0 / 120.0);
+        close(kendall_p(&[]), 1.0);
+    }
+
+    #[test]
+    fn the_bootstrap_covers_the_median_of_known_values_and_repeats_by_seed() {
+        let blocks: Blocks = (0..40)
+            .map(|block| {
+                (0..25)
+                    .map(|i| f64::from((block * 7 + i * 3) % 100))
+                    .collect()
+            })
+            .collect();
+        let draw = || bootstrap(&blocks, 0.5, 500, &mut ChaCha12Rng::seed_from_u64(1));
+        let (low, high) = central(draw(), 0.05).unwrap();
+        assert!(
+            low < 50.0 && 50.0 < high && high - low < 20.0,
+            "{low} {high}"
+        );
+        assert_eq!(draw(), draw());
+    }
+}

@@ -1,0 +1,192 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::History;
+use super::assertion::ParseError;
+use crate::diag::did_you_mean;
+use crate::event::Name;
+use crate::units::Moment;
+
+/// A named stretch of a run: `baseline`, `fault:NAME`, `recovery:NAME`, `all`, or two of them
+/// joined as `A..B`, from the start of the first to the end of the second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Window {
+    from: Stretch,
+    to: Option<Stretch>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stretch {
+    Baseline,
+    All,
+    Fault(Name),
+    Recovery(Name),
+}
+
+impl Window {
+    /// From when to when; `None` if its faults never happened or it ends before it begins.
+    pub fn resolve(&self, history: &History) -> Option<(Moment, Moment)> {
+        let first = self.from.resolve(history)?;
+        let last = match &self.to {
+            Some(stretch) => stretch.resolve(history)?,
+            None => first,
+        };
+        (first.0 < last.1).then_some((first.0, last.1))
+    }
+
+    /// The faults that it names.
+    pub fn faults(&self) -> impl Iterator<Item = &Name> {
+        [Some(&self.from), self.to.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|stretch| match stretch {
+                Stretch::Fault(name) | Stretch::Recovery(name) => Some(name),
+                Stretch::Baseline | Stretch::All => None,
+            })
+    }
+}
+
+impl Stretch {
+    fn resolve(&self, history: &History) -> Option<(Moment, Moment)> {
+        match self {
+            Self::Baseline => Some(history.baseline()),
+            Self::All => Some((history.time_zero(), history.schedule_end())),
+            Self::Fault(name) => history.fault_window(name),
+            Self::Recovery(name) => history.recovery_window(name),
+        }
+    }
+}
+
+impl FromStr for Window {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text.split_once("..") {
+            None => Ok(Self {
+                from: stretch(text, 0)?,
+                to: None,
+            }),
+            Some((from, to)) => Ok(Self {
+                from: stretch(from, 0)?,
+                to: Some(stretch(to, from.len() + 2)?),
+            }),
+        }
+    }
+}
+
+fn stretch(raw: &str, offset: usize) -> Result<Stretch, ParseError> {
+    let text = raw.trim();
+    let start = offset + (raw.len() - raw.trim_start().len());
+    let known = ["baseline", "all", "fault", "recovery"];
+    let (kind, name) = match text.split_once(':') {
+        Some((kind, name)) => (kind, Some(name.trim()).filter(|name| !name.is_empty())),
+        None => (text, None),
+    };
+    match (kind, name) {
+        ("baseline", None) => Ok(Stretch::Baseline),
+        ("all", None) => Ok(Stretch::All),
+        ("fault", Some(name)) => Ok(Stretch::Fault(name.into())),
+        ("recovery", Some(name)) => Ok(Stretch::Recovery(name.into())),
+        ("fault" | "recovery", None) => Err(ParseError::new(
+            start..start + text.len(),
+            format!("`{text}` names no fault"),
+            format!("write `{kind}:NAME` with the name of a fault"),
+        )),
+        _ => Err(ParseError::new(
+            start..start + text.len(),
+            format!("`{text}` is not a window"),
+            match did_you_mean(kind, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `baseline`, `fault:NAME`, `recovery:NAME`, `all`, or two of them \
+                         joined with `..`"
+                    .to_owned(),
+            },
+        )),
+    }
+}
+
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Baseline => f.write_str("baseline"),
+            Self::All => f.write_str("all"),
+            Self::Fault(name) => write!(f, "fault:{name}"),
+            Self::Recovery(name) => write!(f, "recovery:{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            None => self.from.fmt(f),
+            Some(to) => write!(f, "{}..{to}", self.from),
+        }
+    }
+}
+
+impl TryFrom<String> for Window {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
+impl From<Window> for String {
+    fn from(window: Window) -> Self {
+        window.to_string()
+    }
+}
+
+impl schemars::JsonSchema for Window {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Window".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "`baseline`, `fault:NAME`, `recovery:NAME`, `all`, or two of them \
+                joined with `..`.",
+            "examples": ["fault:silent-loss..recovery:silent-loss"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_read_back_as_written() {
+        for text in [
+            "baseline",
+            "all",
+            "fault:silent-loss",
+            "fault:a..recovery:b",
+            "baseline..recovery:x",
+        ] {
+            let window: Window = text.parse().unwrap();
+            assert_eq!(window.to_string(), text);
+        }
+        let window: Window = "fault:a .. recovery:b".parse().unwrap();
+        let names: Vec<&str> = window.faults().map(|name| &**name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_misspelt_window_is_underlined_and_corrected() {
+        let text = "fault:a..recovry:b";
+        let error = text.parse::<Window>().unwrap_err();
+        assert_eq!(&text[error.range.clone()], "recovry:b");
+        assert_eq!(error.help, "did you mean `recovery`?");
+        assert_eq!(
+            "fault".parse::<Window>().unwrap_err().message,
+            "`fault` names no fault"
+        );
+    }
+}
