@@ -5,9 +5,13 @@
 //! microseconds of virtual time, composes with others, and is added by writing one file in
 //! `kinds` and one line in the registry.
 
+mod armed;
+mod dice;
 pub mod kinds;
 mod registry;
 
+pub use armed::Armed;
+pub use dice::{ConnKey, generator};
 pub use registry::{BuildError, FaultKind, Kind, kind, kinds};
 
 use std::sync::Arc;
@@ -169,11 +173,11 @@ pub struct Cx<'a> {
 
 /// Where a fault puts what comes out.
 pub trait Outlet {
-    /// Passes a segment on with the due time that it carries.
+    /// Passes a segment on at the due time that it carries, and not before what precedes it.
     fn pass(&mut self, segment: Segment);
-    /// Parks a segment in this stage until the fault is lifted.
+    /// Parks a segment, and with it what follows, in this stage until the fault is lifted.
     fn hold(&mut self, segment: Segment);
-    /// Asks for `on_wake` at a moment.
+    /// Asks for `on_wake` at a moment; a later call replaces an earlier one of the same way.
     fn wake_at(&mut self, at: Moment);
     /// Ends the connection now, beside the queue.
     fn cut(&mut self, how: How);
@@ -181,7 +185,9 @@ pub trait Outlet {
     fn hit(&mut self, impact: Impact);
 }
 
-/// A fault on one connection; it sees both ways. Calling nothing on the outlet swallows a segment.
+/// A fault on one connection; it sees the ways that its scope includes. Putting nothing into the
+/// outlet swallows a segment; a stream that lost bytes cannot go on, so the connection is then cut
+/// when the fault is lifted.
 pub trait Fault: Send {
     /// The fault came into force on this connection.
     fn on_attach(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
@@ -195,7 +201,8 @@ pub trait Fault: Send {
     /// The fault is being lifted; parked segments move on by themselves afterwards.
     fn on_lift(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
 
-    /// Bytes that may be parked in this stage per way before the sender is held back.
+    /// Bytes that may be parked in this stage per way before the sender is held back. Default
+    /// 4 MiB.
     fn window(&self) -> usize {
         4 << 20
     }

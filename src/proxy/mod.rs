@@ -1,1 +1,3 @@
 //! The data plane: listeners, workers, pipes.
+
+pub mod pipe;

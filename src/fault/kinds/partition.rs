@@ -1,10 +1,15 @@
 //! Losing the network, in three ways that must not be confused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Effects, FaultKind, ListenerPolicy};
+use super::disconnect::Cut;
+use crate::event::Impact;
+use crate::fault::{
+    Cx, Effects, Fault, FaultKind, How, ListenerPolicy, Outlet, Payload, Segment, StreamFactory,
+};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -15,13 +20,14 @@ pub struct Partition;
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// How the network is lost.
+    /// How the network is lost: `stall`, `reject` or `refuse`. Default `stall`.
     #[serde(default)]
     pub mode: Mode,
-    /// What becomes of stalled bytes when it heals.
+    /// `stall` only: what becomes of held bytes when the fault is lifted. `resume` delivers them
+    /// late, as TCP would; `reset` resets the connections whose bytes were held. Default `resume`.
     #[serde(default)]
     pub on_heal: OnHeal,
-    /// `reject` only: how long to wait for a client's first packet before the reset.
+    /// `reject` only: how long to wait for a client's first packet before the reset. Default `1s`.
     #[serde(default = "first_packet")]
     pub first_packet: Period,
 }
@@ -61,19 +67,76 @@ fn first_packet() -> Period {
 impl FaultKind for Partition {
     const NAME: &'static str = "partition";
     const SUMMARY: &'static str = "cuts the path: stalled, rejected or refused";
-    const STORY: &'static str = "";
+    const STORY: &'static str = "\
+On the wire, the path is lost in one of three ways. `stall`: sockets stay open and kernels go on \
+acknowledging, but bytes and ends of streams are held, those of new connections too, their startup \
+packet included; after 4 MiB the sender is no longer read. When it heals, held bytes arrive late \
+and in order (`resume`), or the connections that had bytes held are reset (`reset`). In one \
+direction only, questions arrive and answers do not, or the reverse. `reject`: existing connections \
+are reset; new ones are accepted, their first packet is read, and they are reset, so that every \
+attempt can be counted. `refuse`: existing connections are reset and the port answers new ones with \
+\"connection refused\"; attempts no longer reach the proxy and cannot be counted.
+
+An application sees, with `stall`, nothing at all: no error, no answer. TCP keepalive and \
+TCP_USER_TIMEOUT do not help, because the kernel answers; only a deadline on the client's side does. \
+With `reject` and `refuse` it sees errors at once, and what counts is how often it tries again.
+
+`stall` stands for a hung host, a stopped process, a blocked disk; `reject` for a load balancer \
+without a backend; `refuse` for a server that is down while its host is up.";
     type Params = Params;
 
+    fn validate(params: &Params) -> Result<(), (&'static str, String)> {
+        if params.mode != Mode::Stall && params.on_heal == OnHeal::Reset {
+            let message = "only a stall holds connections that could be reset when it heals; \
+                           remove `on_heal`, or write `mode = \"stall\"`";
+            return Err(("on_heal", message.to_owned()));
+        }
+        Ok(())
+    }
+
     fn build(params: Params) -> Effects {
+        let reset: StreamFactory = Arc::new(|| Box::new(Cut { how: How::Rst }));
+        let (stream, listener) = match params.mode {
+            Mode::Stall => (stall(params.on_heal), None),
+            Mode::Reject => {
+                let read_for = params.first_packet.get();
+                (reset, Some(ListenerPolicy::Reject { read_for }))
+            }
+            Mode::Refuse => (reset, Some(ListenerPolicy::Refuse)),
+        };
         Effects {
-            stream: None,
-            listener: match params.mode {
-                Mode::Stall => None,
-                Mode::Reject => Some(ListenerPolicy::Reject {
-                    read_for: params.first_packet.get(),
-                }),
-                Mode::Refuse => Some(ListenerPolicy::Refuse),
-            },
+            stream: Some(stream),
+            listener,
+        }
+    }
+}
+
+fn stall(on_heal: OnHeal) -> StreamFactory {
+    Arc::new(move || {
+        Box::new(Stall {
+            on_heal,
+            withheld: false,
+        })
+    })
+}
+
+struct Stall {
+    on_heal: OnHeal,
+    withheld: bool,
+}
+
+impl Fault for Stall {
+    fn on_segment(&mut self, _cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        if matches!(segment.payload, Payload::Data(_)) {
+            self.withheld = true;
+            out.hit(Impact::Withheld);
+        }
+        out.hold(segment);
+    }
+
+    fn on_lift(&mut self, _cx: &mut Cx<'_>, out: &mut dyn Outlet) {
+        if self.withheld && self.on_heal == OnHeal::Reset {
+            out.cut(How::Rst);
         }
     }
 }

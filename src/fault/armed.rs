@@ -1,0 +1,93 @@
+//! A fault in force on a proxy, and whom it touches.
+
+use super::{Affect, ConnKey, Effects, ListenerPolicy, Scope, dice};
+use crate::event::Name;
+
+/// A fault in force on a proxy.
+#[derive(Debug, Clone)]
+pub struct Armed {
+    /// The fault's name; unique among those in force.
+    pub fault: Name,
+    /// Counts repetitions of the same fault from 0.
+    pub occurrence: u32,
+    /// Whom it touches.
+    pub scope: Scope,
+    /// The ordinal that the next accepted connection was to get when the fault was injected:
+    /// connections below it existed then, the others are new.
+    pub first_new: u64,
+    /// What it does.
+    pub effects: Effects,
+}
+
+impl Armed {
+    /// Whether the connection is in scope, by its age and by its draw. The answer for one
+    /// connection never changes.
+    pub fn touches(&self, key: &ConnKey) -> bool {
+        let of_age = match self.scope.affect {
+            Affect::All => true,
+            Affect::Existing => key.conn < self.first_new,
+            Affect::New => key.conn >= self.first_new,
+        };
+        of_age && dice::drawn(key, &self.fault, self.occurrence, self.scope.percent)
+    }
+
+    /// What clients that knock meet; `None` if this fault lets them in.
+    pub fn listener(&self) -> Option<ListenerPolicy> {
+        match self.scope.affect {
+            Affect::Existing => None,
+            Affect::All | Affect::New => self.effects.listener,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Share;
+
+    fn armed(affect: Affect, percent: Share) -> Armed {
+        Armed {
+            fault: "cut".into(),
+            occurrence: 0,
+            scope: Scope {
+                percent,
+                affect,
+                ..Scope::default()
+            },
+            first_new: 5,
+            effects: Effects {
+                stream: None,
+                listener: Some(ListenerPolicy::Refuse),
+            },
+        }
+    }
+
+    fn touched(armed: &Armed) -> Vec<u64> {
+        let key = |conn| ConnKey {
+            seed: 1,
+            proxy: "db".into(),
+            conn,
+        };
+        (0..10).filter(|conn| armed.touches(&key(*conn))).collect()
+    }
+
+    #[test]
+    fn scope_tells_existing_connections_from_new_ones() {
+        assert_eq!(
+            touched(&armed(Affect::Existing, Share::ALL)),
+            [0, 1, 2, 3, 4]
+        );
+        assert_eq!(touched(&armed(Affect::New, Share::ALL)), [5, 6, 7, 8, 9]);
+        assert_eq!(touched(&armed(Affect::All, Share::ALL)).len(), 10);
+        assert_eq!(touched(&armed(Affect::All, Share::NONE)).len(), 0);
+    }
+
+    #[test]
+    fn a_fault_of_existing_connections_lets_new_ones_knock() {
+        assert_eq!(armed(Affect::Existing, Share::ALL).listener(), None);
+        assert_eq!(
+            armed(Affect::New, Share::ALL).listener(),
+            Some(ListenerPolicy::Refuse)
+        );
+    }
+}

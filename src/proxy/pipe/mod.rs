@@ -1,0 +1,208 @@
+//! The only place where faults act on bytes: a chain of stages, one per fault, for one connection.
+//!
+//! A pipe never sleeps, reads or writes. Its driver pushes what was read, advances it when
+//! [`Pipe::next_wake`] has come, and writes what came out. Each stage parks its own data, so a
+//! lifted fault gives back its share at once; whatever comes and goes, no byte is lost, doubled or
+//! overtaken. What is parked is bounded, and [`Pipe::room`] carries the bound back to the sender.
+
+mod outbox;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use std::io::IoSlice;
+
+use crate::event::{Impact, Name};
+use crate::fault::{Armed, ConnKey, Direction, How, Payload, Segment};
+use crate::units::Moment;
+use outbox::Outbox;
+use stage::Stage;
+
+/// What a pipe may hold per way, over all its stages and what waits to be written: 32 MiB.
+const MOST_HELD: usize = 32 << 20;
+/// What may wait to be written per way before the sender is held back: 1 MiB.
+const MOST_UNWRITTEN: usize = 1 << 20;
+
+/// Both ways of one connection through the faults in force.
+pub struct Pipe {
+    key: ConnKey,
+    stages: Vec<Stage>,
+    outboxes: [Outbox; 2],
+    signals: Signals,
+}
+
+/// The first touch of a fault's occurrence on this connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The fault.
+    pub fault: Name,
+    /// Counts its repetitions from 0.
+    pub occurrence: u32,
+    /// What the connection felt.
+    pub impact: Impact,
+}
+
+impl Pipe {
+    /// A pipe without faults.
+    pub fn new(key: ConnKey) -> Self {
+        Self {
+            key,
+            stages: Vec::new(),
+            outboxes: Default::default(),
+            signals: Signals::default(),
+        }
+    }
+
+    /// Puts exactly those of `armed` in force that touch this connection. Faults already in force
+    /// stay as they are, missing ones are lifted first (what they parked moves on at once), new
+    /// ones are appended.
+    pub fn set(&mut self, now: Moment, armed: &[Armed]) {
+        // From the last to the first, so that what an earlier stage gives back comes behind.
+        for index in (0..self.stages.len()).rev() {
+            if !armed.iter().any(|armed| self.stages[index].is(armed)) {
+                self.lift(now, index);
+            }
+        }
+        for armed in armed {
+            let Some(factory) = &armed.effects.stream else {
+                continue;
+            };
+            let in_force = self.stages.iter().any(|stage| stage.is(armed));
+            if !in_force && self.signals.cut.is_none() && armed.touches(&self.key) {
+                let stage = Stage::attach(now, armed, factory, &self.key, &mut self.signals);
+                self.stages.push(stage);
+            }
+        }
+    }
+
+    /// What was read goes in.
+    pub fn push(&mut self, now: Moment, direction: Direction, payload: Payload) {
+        if self.signals.cut.is_none() {
+            let segment = Segment { due: now, payload };
+            self.deliver(now, 0, direction, segment);
+            self.settle(now, 0, direction);
+        }
+    }
+
+    /// What is due moves on.
+    pub fn advance(&mut self, now: Moment) {
+        for direction in Direction::BOTH {
+            self.settle(now, 0, direction);
+        }
+    }
+
+    /// When [`Self::advance`] will have something to do; `None` if not by itself.
+    pub fn next_wake(&self) -> Option<Moment> {
+        if self.signals.cut.is_some() {
+            return None;
+        }
+        self.stages.iter().filter_map(Stage::next_wake).min()
+    }
+
+    /// How many bytes may still be read; 0 means to stop reading until it grows again.
+    pub fn room(&self, direction: Direction) -> usize {
+        let unwritten = self.outboxes[direction as usize].bytes();
+        let parked: usize = self
+            .stages
+            .iter()
+            .map(|stage| stage.parked(direction))
+            .sum();
+        self.stages
+            .iter()
+            .map(|stage| stage.room(direction))
+            .fold(MOST_HELD.saturating_sub(parked + unwritten), usize::min)
+            .min(MOST_UNWRITTEN.saturating_sub(unwritten))
+    }
+
+    /// Fills `into` with what is to be written, up to the next end; tells how many slices were
+    /// filled. When none were, [`Self::pop`] gives the end, if there is one.
+    pub fn slices<'a>(&'a self, direction: Direction, into: &mut [IoSlice<'a>]) -> usize {
+        self.outboxes[direction as usize].slices(into)
+    }
+
+    /// The first `n` bytes of [`Self::slices`] were written.
+    pub fn consume(&mut self, direction: Direction, n: usize) {
+        self.outboxes[direction as usize].consume(n);
+    }
+
+    /// Takes the next payload as a whole.
+    pub fn pop(&mut self, direction: Direction) -> Option<Payload> {
+        self.outboxes[direction as usize].pop()
+    }
+
+    /// The fault that ended the connection. Nothing moves any more; both legs are to be closed now,
+    /// whatever is still unwritten.
+    pub fn cut(&self) -> Option<(How, &Name)> {
+        let (how, fault) = self.signals.cut.as_ref()?;
+        Some((*how, fault))
+    }
+
+    /// Whether bytes may as well bypass the pipe: no fault, nothing parked, nothing to be written.
+    pub fn idle(&self) -> bool {
+        self.stages.is_empty()
+            && self.signals.cut.is_none()
+            && self.outboxes.iter().all(Outbox::is_empty)
+    }
+
+    /// Takes the hits since the last call.
+    pub fn hits(&mut self) -> Vec<Hit> {
+        std::mem::take(&mut self.signals.hits)
+    }
+
+    fn lift(&mut self, now: Moment, index: usize) {
+        let mut stage = self.stages.remove(index);
+        stage.lift(now, &mut self.signals);
+        if self.signals.cut.is_some() {
+            return;
+        }
+        for (direction, parked) in Direction::BOTH.into_iter().zip(stage.into_parked(now)) {
+            for segment in parked {
+                self.deliver(now, index, direction, segment);
+            }
+            self.settle(now, index, direction);
+        }
+    }
+
+    /// Hands a segment to the stage at `index`, or out behind the last.
+    fn deliver(&mut self, now: Moment, index: usize, direction: Direction, segment: Segment) {
+        match self.stages.get_mut(index) {
+            Some(stage) => stage.accept(now, direction, segment, &mut self.signals),
+            None => self.outboxes[direction as usize].push(segment.payload),
+        }
+    }
+
+    /// Moves what is due from stage to stage, beginning at `from`; one pass does, because bytes
+    /// only move on.
+    fn settle(&mut self, now: Moment, from: usize, direction: Direction) {
+        for index in from..self.stages.len() {
+            self.stages[index].wake(now, direction, &mut self.signals);
+            while self.signals.cut.is_none()
+                && let Some(segment) = self.stages[index].release(now, direction)
+            {
+                self.deliver(now, index + 1, direction, segment);
+            }
+        }
+    }
+}
+
+/// What faults say beside the bytes.
+#[derive(Default)]
+struct Signals {
+    hits: Vec<Hit>,
+    cut: Option<(How, Name)>,
+}
+
+impl Signals {
+    fn hit(&mut self, fault: &Name, occurrence: u32, impact: Impact) {
+        self.hits.push(Hit {
+            fault: fault.clone(),
+            occurrence,
+            impact,
+        });
+    }
+
+    /// The first one counts.
+    fn cut(&mut self, how: How, fault: &Name) {
+        self.cut.get_or_insert_with(|| (how, fault.clone()));
+    }
+}

@@ -1,0 +1,251 @@
+//! One fault in a pipe, with the segments that it parks.
+
+use std::collections::VecDeque;
+
+use rand_chacha::ChaCha12Rng;
+
+use super::Signals;
+use crate::event::{Impact, Name};
+use crate::fault::{
+    Armed, ConnKey, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways, generator,
+};
+use crate::units::Moment;
+
+/// A fault in force on one connection. What enters leaves in the same order, whatever the fault
+/// does; the ways outside its scope pass it by.
+pub(super) struct Stage {
+    id: Id,
+    ways: Ways,
+    fault: Box<dyn Fault>,
+    dice: [ChaCha12Rng; 2],
+    lanes: [Lane; 2],
+}
+
+/// Which occurrence of which fault, and whether its first hit was reported.
+struct Id {
+    fault: Name,
+    occurrence: u32,
+    hit: bool,
+}
+
+/// One way through a stage.
+#[derive(Default)]
+struct Lane {
+    queue: VecDeque<Parked>,
+    /// What `queue` costs.
+    parked: usize,
+    /// When the last segment of the queue is due; none behind it may be earlier.
+    last_due: Moment,
+    wake: Option<Moment>,
+    /// The fault let something vanish.
+    swallowed: bool,
+}
+
+struct Parked {
+    segment: Segment,
+    /// Until the fault is lifted, not until it is due.
+    held: bool,
+}
+
+/// What a parked segment costs of a window: its bytes and its place in the queue, so that a flood
+/// of tiny segments is bounded too.
+fn cost(segment: &Segment) -> usize {
+    segment.len() + size_of::<Parked>()
+}
+
+impl Stage {
+    /// Puts a fault in force on a connection; it may act at once.
+    pub(super) fn attach(
+        now: Moment,
+        armed: &Armed,
+        factory: &StreamFactory,
+        key: &ConnKey,
+        signals: &mut Signals,
+    ) -> Self {
+        let dice = |direction| generator(key, direction, &armed.fault, armed.occurrence);
+        let mut stage = Self {
+            id: Id {
+                fault: armed.fault.clone(),
+                occurrence: armed.occurrence,
+                hit: false,
+            },
+            ways: armed.scope.direction,
+            fault: factory(),
+            dice: Direction::BOTH.map(dice),
+            lanes: <[Lane; 2]>::default(),
+        };
+        for direction in stage.affected() {
+            stage.ask(now, direction, signals, |fault, cx, out| {
+                fault.on_attach(cx, out);
+            });
+        }
+        stage
+    }
+
+    /// Whether it is this occurrence of this fault.
+    pub(super) fn is(&self, armed: &Armed) -> bool {
+        self.id.fault == armed.fault && self.id.occurrence == armed.occurrence
+    }
+
+    /// A segment arrives.
+    pub(super) fn accept(
+        &mut self,
+        now: Moment,
+        direction: Direction,
+        segment: Segment,
+        signals: &mut Signals,
+    ) {
+        if !self.ways.includes(direction) {
+            self.lanes[direction as usize].park(segment, false);
+            return;
+        }
+        let put = self.ask(now, direction, signals, |fault, cx, out| {
+            fault.on_segment(cx, segment, out);
+        });
+        self.lanes[direction as usize].swallowed |= !put;
+    }
+
+    /// Lets the fault act if a moment that it asked for has come.
+    pub(super) fn wake(&mut self, now: Moment, direction: Direction, signals: &mut Signals) {
+        if self.lanes[direction as usize]
+            .wake
+            .is_some_and(|at| at <= now)
+        {
+            self.lanes[direction as usize].wake = None;
+            self.ask(now, direction, signals, |fault, cx, out| {
+                fault.on_wake(cx, out);
+            });
+        }
+    }
+
+    /// The next segment, if it is due.
+    pub(super) fn release(&mut self, now: Moment, direction: Direction) -> Option<Segment> {
+        let lane = &mut self.lanes[direction as usize];
+        let due = |front: &mut Parked| !front.held && front.segment.due <= now;
+        let segment = lane.queue.pop_front_if(due)?.segment;
+        lane.parked -= cost(&segment);
+        Some(segment)
+    }
+
+    /// Ends the fault. What it parked remains to be taken with [`Self::into_parked`].
+    pub(super) fn lift(&mut self, now: Moment, signals: &mut Signals) {
+        for direction in self.affected() {
+            self.ask(now, direction, signals, |fault, cx, out| {
+                fault.on_lift(cx, out);
+            });
+        }
+        if self.lanes.iter().any(|lane| lane.swallowed) {
+            signals.cut(How::Rst, &self.id.fault);
+        }
+    }
+
+    /// Everything parked, one queue per way, due now.
+    pub(super) fn into_parked(self, now: Moment) -> [impl Iterator<Item = Segment>; 2] {
+        self.lanes.map(|lane| {
+            lane.queue.into_iter().map(move |parked| Segment {
+                due: now,
+                payload: parked.segment.payload,
+            })
+        })
+    }
+
+    /// When something will happen by itself.
+    pub(super) fn next_wake(&self) -> Option<Moment> {
+        self.lanes.iter().filter_map(Lane::next_wake).min()
+    }
+
+    /// What is parked.
+    pub(super) fn parked(&self, direction: Direction) -> usize {
+        self.lanes[direction as usize].parked
+    }
+
+    /// What may still be parked before the sender has to be held back.
+    pub(super) fn room(&self, direction: Direction) -> usize {
+        if self.ways.includes(direction) {
+            self.fault.window().saturating_sub(self.parked(direction))
+        } else {
+            usize::MAX
+        }
+    }
+
+    fn affected(&self) -> impl Iterator<Item = Direction> + use<> {
+        let ways = self.ways;
+        Direction::BOTH
+            .into_iter()
+            .filter(move |direction| ways.includes(*direction))
+    }
+
+    /// Lets the fault speak; tells whether it put a segment into the outlet.
+    fn ask(
+        &mut self,
+        now: Moment,
+        direction: Direction,
+        signals: &mut Signals,
+        call: impl FnOnce(&mut dyn Fault, &mut Cx<'_>, &mut dyn Outlet),
+    ) -> bool {
+        let mut exit = Exit {
+            id: &mut self.id,
+            lane: &mut self.lanes[direction as usize],
+            signals,
+            put: false,
+        };
+        let mut cx = Cx {
+            now,
+            direction,
+            rng: &mut self.dice[direction as usize],
+        };
+        call(self.fault.as_mut(), &mut cx, &mut exit);
+        exit.put
+    }
+}
+
+impl Lane {
+    fn park(&mut self, mut segment: Segment, held: bool) {
+        self.last_due = self.last_due.max(segment.due);
+        segment.due = self.last_due;
+        self.parked += cost(&segment);
+        self.queue.push_back(Parked { segment, held });
+    }
+
+    fn next_wake(&self) -> Option<Moment> {
+        let front = self.queue.front().filter(|front| !front.held);
+        let due = front.map(|front| front.segment.due);
+        due.into_iter().chain(self.wake).min()
+    }
+}
+
+/// The outlet of a stage.
+struct Exit<'a> {
+    id: &'a mut Id,
+    lane: &'a mut Lane,
+    signals: &'a mut Signals,
+    put: bool,
+}
+
+impl Outlet for Exit<'_> {
+    fn pass(&mut self, segment: Segment) {
+        self.put = true;
+        self.lane.park(segment, false);
+    }
+
+    fn hold(&mut self, segment: Segment) {
+        self.put = true;
+        self.lane.park(segment, true);
+    }
+
+    fn wake_at(&mut self, at: Moment) {
+        self.lane.wake = Some(at);
+    }
+
+    fn cut(&mut self, how: How) {
+        self.put = true;
+        self.signals.cut(how, &self.id.fault);
+    }
+
+    fn hit(&mut self, impact: Impact) {
+        if !self.id.hit {
+            self.id.hit = true;
+            self.signals.hit(&self.id.fault, self.id.occurrence, impact);
+        }
+    }
+}
