@@ -4,8 +4,8 @@
 //! The modules, from the ground up; each imports only from those before it (a test holds them to
 //! that):
 //!
-//! 1. [`units`], [`diag`], [`template`], [`sys`]: quantities, messages that point into files,
-//!    placeholders, the few operating-system calls.
+//! 1. [`units`], [`diag`], [`template`], [`jsonpath`], [`sys`]: quantities, messages that point
+//!    into files, placeholders, paths into JSON, the few operating-system calls.
 //! 2. [`event`], [`wire`]: the one stream of facts; framing of PostgreSQL.
 //! 3. [`fault`], [`action`], [`check`]: what can go wrong, the vocabulary of change, and what must
 //!    hold. All pure.
@@ -26,6 +26,7 @@ pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod jsonpath;
 pub mod lab;
 pub mod load;
 pub mod probe;
