@@ -1,3 +1,148 @@
 //! Traffic: open-model workloads, jobs, and the ledger of what was written.
+//!
+//! It records what it sent and what came back, and judges nothing. A request that may have been
+//! received is never sent again.
 
+mod arrivals;
+pub mod http;
+mod job;
+mod keys;
+mod ledger;
+mod open;
+mod request;
 pub mod spec;
+
+pub(crate) use arrivals::arrivals;
+pub use request::{JOB_NAMES, REQUEST_NAMES, RequestError};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::http::{Answer, Client, Target, TargetError};
+use self::keys::Keys;
+use self::request::Request;
+use self::spec::{LedgerSpec, WorkloadKind, WorkloadSpec};
+use crate::event::{Name, Recorder};
+use crate::jsonpath::{Condition, Path, PathError};
+
+/// Why a workload cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("workload `{workload}` cannot start")]
+pub struct LoadError {
+    /// The workload.
+    pub workload: Name,
+    /// What is wrong with it.
+    #[source]
+    pub problem: LoadProblem,
+}
+
+/// What is wrong with a workload.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadProblem {
+    /// Its service's URL.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// One of its requests.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Its `done` condition or its `progress` path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The time between two polls.
+    #[error("`every` is zero; write the time between two polls, for example `250ms`")]
+    Every,
+    /// The request does not carry the ledger's key.
+    #[error(
+        "ledger `{ledger}` finds its keys in the field `{key}`, which the JSON body lacks; add it, for example `{key} = \"{{{{uuid}}}}\"`"
+    )]
+    Key {
+        /// The ledger.
+        ledger: Name,
+        /// The field.
+        key: String,
+    },
+}
+
+/// Starts a workload on the current runtime; `ledger` is the one that its specification names.
+///
+/// Once `stop` is cancelled nothing new begins; what is under way ends or reaches its deadline,
+/// then the handle ends. A job's handle ends by itself when the job is done. Dropping the handle
+/// stops nothing.
+pub fn start(
+    spec: &WorkloadSpec,
+    ledger: Option<&LedgerSpec>,
+    base_url: &str,
+    seed: u64,
+    recorder: Recorder,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, LoadError> {
+    begin(spec, ledger, base_url, seed, recorder, stop).map_err(|problem| LoadError {
+        workload: spec.name.clone(),
+        problem,
+    })
+}
+
+fn begin(
+    spec: &WorkloadSpec,
+    ledger: Option<&LedgerSpec>,
+    base_url: &str,
+    seed: u64,
+    recorder: Recorder,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, LoadProblem> {
+    let client = Client::new(Target::parse(base_url)?, recorder.clock());
+    let name = spec.name.clone();
+    let keys = Keys::new(seed, &name);
+    match &spec.kind {
+        WorkloadKind::Http {
+            rate,
+            timeout,
+            request,
+            ledger: _,
+        } => {
+            let workload =
+                open::Workload::new(name, client, request, *timeout, keys, ledger, recorder)?;
+            let every = rate.interval();
+            Ok(tokio::spawn(workload.run(every, stop)))
+        }
+        WorkloadKind::Job {
+            start,
+            status,
+            done,
+            progress,
+            every,
+            timeout,
+        } => {
+            if every.is_zero() {
+                return Err(LoadProblem::Every);
+            }
+            let job = job::Job {
+                name,
+                client,
+                start: Request::new(start, REQUEST_NAMES)?,
+                status: Request::new(status, JOB_NAMES)?,
+                done: Condition::parse(done)?,
+                progress: progress.as_deref().map(Path::parse).transpose()?,
+                every: *every,
+                timeout: *timeout,
+                keys,
+                recorder,
+            };
+            Ok(tokio::spawn(job.run(stop)))
+        }
+    }
+}
+
+/// An answer's status and the beginning of its body, on one line, for people.
+fn describe(answer: &Answer) -> String {
+    const LONGEST: usize = 200;
+    let body: String = String::from_utf8_lossy(&answer.body)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect();
+    match body.trim() {
+        "" => format!("status {}", answer.status),
+        body => format!("status {}: {body}", answer.status),
+    }
+}

@@ -1,0 +1,254 @@
+//! A small HTTP/1.1 client, for workloads and probes.
+//!
+//! It never judges an answer, and it never sends a request again that may have been received.
+
+mod target;
+
+pub use target::{Target, TargetError};
+
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::event::Outcome;
+use crate::units::{Clock, Moment};
+
+/// How long a connection may lie idle and still be used again. Servers close idle connections
+/// after two seconds or more; one that is closed while a request is written costs that request.
+const IDLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// An HTTP/1.1 client of one target. Connections are kept and used again, by one request at a
+/// time; one on which a request failed or ran out of time is closed.
+#[derive(Debug)]
+pub struct Client {
+    target: Target,
+    clock: Clock,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// Path and query, starting with `/`.
+    pub path: String,
+    /// Headers; `Host` and `Content-Length` are added.
+    pub headers: HeaderMap,
+    /// The body; may be empty.
+    pub body: Bytes,
+    /// How many bytes of the answer's body are kept; the rest is read and dropped.
+    pub keep: usize,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body's beginning.
+    pub body: Bytes,
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There was no connection: nothing was sent.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The deadline passed.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke after something was sent, or the answer was malformed.
+    #[error("broken: {0}")]
+    Broken(String),
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Connect(why) => Self::ConnectError { why },
+            Failure::Timeout => Self::Timeout,
+            Failure::Broken(why) => Self::Broken { why },
+        }
+    }
+}
+
+impl Client {
+    /// A client without connections yet; opens nothing.
+    pub const fn new(target: Target, clock: Clock) -> Self {
+        Self {
+            target,
+            clock,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Sends the request and reads the whole answer; the deadline covers the connecting as well.
+    ///
+    /// The request is sent once at most. Cancel safe in so far as dropping closes the connection;
+    /// whether the request was received is then unknown.
+    pub async fn call(&self, call: Call, deadline: Duration) -> Result<Answer, Failure> {
+        timeout(deadline, self.exchange(call))
+            .await
+            .unwrap_or(Err(Failure::Timeout))
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
+        let keep = call.keep;
+        let mut request = self.request(call)?;
+        if let Some(mut connection) = self.take_idle() {
+            match connection.send(request).await {
+                Ok(response) => return self.read(connection, response, keep).await,
+                Err(NoResponse::Sent(why)) => return Err(Failure::Broken(why)),
+                // The server closed the connection while it lay idle, before a byte was written.
+                Err(NoResponse::Unsent(unsent, _)) => request = *unsent,
+            }
+        }
+        let mut connection = self.connect().await?;
+        match connection.send(request).await {
+            Ok(response) => self.read(connection, response, keep).await,
+            Err(NoResponse::Sent(why)) => Err(Failure::Broken(why)),
+            Err(NoResponse::Unsent(_, why)) => Err(Failure::Connect(why)),
+        }
+    }
+
+    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, Failure> {
+        let unsendable = |error: &dyn Error| Failure::Connect(format!("not sent: {error}"));
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(format!("{}{}", self.target.prefix, call.path))
+            .body(Full::new(call.body))
+            .map_err(|error| unsendable(&error))?;
+        *request.headers_mut() = call.headers;
+        let host =
+            HeaderValue::from_str(&self.target.authority).map_err(|error| unsendable(&error))?;
+        request.headers_mut().entry(HOST).or_insert(host);
+        Ok(request)
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let refused = |error: &dyn Error| Failure::Connect(chain(error));
+        let address = (self.target.host.as_str(), self.target.port);
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| refused(&error))?;
+        stream.set_nodelay(true).map_err(|error| refused(&error))?;
+        let (sender, driver) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| refused(&error))?;
+        let driver = tokio::spawn(async move {
+            // Whatever goes wrong on the connection is reported to the request on it.
+            drop(driver.await);
+        });
+        Ok(Connection {
+            sender,
+            since: self.clock.now(),
+            _driver: AbortOnDropHandle::new(driver),
+        })
+    }
+
+    async fn read(
+        &self,
+        connection: Connection,
+        response: Response<Incoming>,
+        keep: usize,
+    ) -> Result<Answer, Failure> {
+        let status = response.status().as_u16();
+        let mut incoming = response.into_body();
+        let mut body = BytesMut::new();
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| Failure::Broken(chain(&error)))?;
+            if let Some(data) = frame.data_ref() {
+                let room = keep - body.len();
+                body.extend_from_slice(&data[..data.len().min(room)]);
+            }
+        }
+        self.put_idle(connection);
+        Ok(Answer {
+            status,
+            body: body.freeze(),
+        })
+    }
+
+    /// The connection that was used last among those that are ready; closes what is too old.
+    fn take_idle(&self) -> Option<Connection> {
+        let now = self.clock.now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|connection| {
+            !connection.sender.is_closed() && now.since(connection.since) < IDLE_LIMIT
+        });
+        let ready = idle
+            .iter()
+            .rposition(|connection| connection.sender.is_ready())?;
+        Some(idle.remove(ready))
+    }
+
+    fn put_idle(&self, mut connection: Connection) {
+        connection.since = self.clock.now();
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+    }
+}
+
+/// A connection; dropping it closes its socket.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// When it was opened or last became idle.
+    since: Moment,
+    _driver: AbortOnDropHandle<()>,
+}
+
+/// Why a request got no response.
+enum NoResponse {
+    /// Not a byte of it was written.
+    Unsent(Box<Request<Full<Bytes>>>, String),
+    /// It may have been received.
+    Sent(String),
+}
+
+impl Connection {
+    async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, NoResponse> {
+        self.sender
+            .try_send_request(request)
+            .await
+            .map_err(|mut error| {
+                // hyper gives the request back if, and only if, it had not begun to write it.
+                let unsent = error.take_message();
+                let why = chain(error.error());
+                match unsent {
+                    Some(request) => NoResponse::Unsent(Box::new(request), why),
+                    None => NoResponse::Sent(why),
+                }
+            })
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

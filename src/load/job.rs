@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::describe;
+use super::http::{Answer, Client};
+use super::keys::Keys;
+use super::request::{Request, Values};
+use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::jsonpath::{Condition, Path};
+use crate::units::Moment;
+
+/// Deadline of the request that starts the job.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are kept; a job's status is far shorter.
+const KEEP: usize = 1 << 20;
+
+/// One long-running job: started once, polled until it is done.
+///
+/// A poll waits for the one before it, so that statuses are recorded in the order in which the
+/// service gave them; points of the grid that pass meanwhile are left out.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) name: Name,
+    pub(super) client: Client,
+    pub(super) start: Request,
+    pub(super) status: Request,
+    pub(super) done: Condition,
+    pub(super) progress: Option<Path>,
+    pub(super) every: Duration,
+    pub(super) timeout: Duration,
+    pub(super) keys: Keys,
+    pub(super) recorder: Recorder,
+}
+
+/// Whether to poll again.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    Done,
+}
+
+impl Job {
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let id = match self.begin().await {
+            Ok(id) => id,
+            Err(why) => {
+                let message = format!("workload `{}`: the job did not start: {why}", self.name);
+                self.recorder.record(Fact::Trouble { message });
+                return;
+            }
+        };
+        let clock = self.recorder.clock();
+        let mut intended = clock.now();
+        for poll in 1.. {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(clock.instant(intended).into()) => {}
+            }
+            if self.poll(&id, poll, intended).await == State::Done {
+                return;
+            }
+            intended = self.next(intended, clock.now());
+        }
+    }
+
+    /// Starts the job and returns its id. Never a second time: it may have begun.
+    async fn begin(&self) -> Result<String, String> {
+        let values = self.values(0, None);
+        let filled = self
+            .start
+            .fill(&values, KEEP)
+            .map_err(|error| error.to_string())?;
+        let answer = self
+            .client
+            .call(filled.call, START_TIMEOUT)
+            .await
+            .map_err(|failure| failure.to_string())?;
+        match document(&answer)?.get("id") {
+            Some(Value::String(id)) => Ok(id.clone()),
+            Some(Value::Number(id)) => Ok(id.to_string()),
+            _ => Err(format!("its answer has no `$.id`: {}", describe(&answer))),
+        }
+    }
+
+    async fn poll(&self, id: &str, poll: u64, intended: Moment) -> State {
+        let clock = self.recorder.clock();
+        let sent = clock.now();
+        let values = self.values(poll, Some(id));
+        let answer = match self.status.fill(&values, KEEP) {
+            Ok(filled) => self
+                .client
+                .call(filled.call, self.timeout)
+                .await
+                .map_err(Outcome::from),
+            Err(error) => Err(Outcome::ConnectError {
+                why: format!("not sent: {error}"),
+            }),
+        };
+        let done = clock.now();
+        let status = answer.and_then(|answer| {
+            let status = Some(answer.status);
+            let document = document(&answer).map_err(|why| Outcome::NotOk { status, why })?;
+            Ok((Outcome::Ok { status }, document))
+        });
+        let (outcome, document) = match status {
+            Ok((outcome, document)) => (outcome, Some(document)),
+            Err(outcome) => (outcome, None),
+        };
+        let sample = Sample {
+            source: self.name.clone(),
+            intended,
+            sent,
+            done,
+            outcome,
+        };
+        self.recorder.record_at(done, Fact::Sample(sample));
+        document.map_or(State::Running, |document| self.record(id, done, &document))
+    }
+
+    fn record(&self, id: &str, at: Moment, document: &Value) -> State {
+        let done = self.done.holds(document);
+        let progress = self.progress.as_ref().and_then(|path| path.find(document));
+        let fact = Fact::JobStatus {
+            workload: self.name.clone(),
+            job: id.to_owned(),
+            progress: progress.and_then(Value::as_u64),
+            done,
+            state: document
+                .get("state")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        };
+        self.recorder.record_at(at, fact);
+        if done { State::Done } else { State::Running }
+    }
+
+    fn values<'a>(&self, seq: u64, job: Option<&'a str>) -> Values<'a> {
+        Values {
+            uuid: self.keys.uuid(seq),
+            seq,
+            job,
+        }
+    }
+
+    /// The first point of the grid after `last` that is not past.
+    fn next(&self, last: Moment, now: Moment) -> Moment {
+        let mut next = last + self.every;
+        while next < now {
+            next = next + self.every;
+        }
+        next
+    }
+}
+
+/// The JSON of an answer with a status of success.
+fn document(answer: &Answer) -> Result<Value, String> {
+    if !(200..300).contains(&answer.status) {
+        return Err(describe(answer));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| format!("the answer is not JSON ({error}): {}", describe(answer)))
+}

@@ -1,0 +1,69 @@
+use super::spec::{FateRule, LedgerSpec};
+use crate::event::{Fate, Outcome};
+
+impl LedgerSpec {
+    /// What an outcome says about the write; unknown unless a rule names it.
+    pub fn fate(&self, outcome: &Outcome) -> Fate {
+        let named_by = |rules: &[FateRule]| rules.iter().any(|rule| rule.matches(outcome));
+        if named_by(&self.ok) {
+            Fate::Ok
+        } else if named_by(&self.fail) {
+            Fate::Fail
+        } else {
+            Fate::Unknown
+        }
+    }
+}
+
+impl FateRule {
+    /// Whether the outcome belongs to this class.
+    pub fn matches(self, outcome: &Outcome) -> bool {
+        let status = match outcome {
+            Outcome::Ok { status } | Outcome::NotOk { status, .. } => *status,
+            _ => None,
+        };
+        match self {
+            Self::Class(class) => status.is_some_and(|status| status / 100 == class),
+            Self::Status(wanted) => status == Some(wanted),
+            Self::ConnectError => matches!(outcome, Outcome::ConnectError { .. }),
+            Self::Timeout => matches!(outcome, Outcome::Timeout),
+            Self::Broken => matches!(outcome, Outcome::Broken { .. }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_rule_names_is_known() {
+        let ledger = LedgerSpec {
+            name: "chunks".into(),
+            key: "id".into(),
+            ok: vec![FateRule::Class(2)],
+            fail: vec![FateRule::Class(4), FateRule::ConnectError],
+            database: "db".into(),
+            sql: String::new(),
+        };
+        let answered = |status| Outcome::NotOk {
+            status: Some(status),
+            why: String::new(),
+        };
+        let why = String::new;
+        let ok = Outcome::Ok { status: Some(201) };
+        assert_eq!(ledger.fate(&ok), Fate::Ok);
+        assert_eq!(ledger.fate(&answered(409)), Fate::Fail);
+        assert_eq!(
+            ledger.fate(&Outcome::ConnectError { why: why() }),
+            Fate::Fail
+        );
+        assert_eq!(ledger.fate(&answered(503)), Fate::Unknown);
+        assert_eq!(ledger.fate(&Outcome::Timeout), Fate::Unknown);
+        assert_eq!(ledger.fate(&Outcome::Broken { why: why() }), Fate::Unknown);
+        assert!(FateRule::Status(409).matches(&answered(409)));
+        assert!(!FateRule::Status(409).matches(&answered(408)));
+        assert!(FateRule::Timeout.matches(&Outcome::Timeout));
+        assert!(FateRule::Broken.matches(&Outcome::Broken { why: why() }));
+    }
+}
