@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method, Uri};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::ProbeProblem;
+use super::spec::HttpOk;
+use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::jsonpath::{Path, equal};
+use crate::load::arrivals;
+use crate::load::http::{Answer, Call, Client};
+use crate::units::Moment;
+
+/// Bytes of an answer that are kept; what a health endpoint says is far shorter.
+const KEEP: usize = 1 << 20;
+
+/// GETs at fixed times that never wait for each other.
+#[derive(Debug)]
+pub(super) struct HttpProbe {
+    pub(super) name: Name,
+    pub(super) client: Client,
+    pub(super) round: Round,
+    pub(super) timeout: Duration,
+    pub(super) recorder: Recorder,
+}
+
+/// What one round asks and what it wants to hear.
+#[derive(Debug)]
+pub(super) struct Round {
+    call: Call,
+    status: Option<u16>,
+    json: Vec<(Path, Value)>,
+}
+
+impl HttpProbe {
+    pub(super) async fn run(self, every: Duration, stop: CancellationToken) {
+        let name = self.name.clone();
+        let recorder = self.recorder.clone();
+        let probe = Arc::new(self);
+        arrivals(&name, every, &recorder, &stop, |_, intended| {
+            Arc::clone(&probe).look(intended)
+        })
+        .await;
+    }
+
+    async fn look(self: Arc<Self>, intended: Moment) {
+        let clock = self.recorder.clock();
+        let sent = clock.now();
+        let answer = self
+            .client
+            .call(self.round.call.clone(), self.timeout)
+            .await;
+        let done = clock.now();
+        let outcome = answer.map_or_else(Outcome::from, |answer| self.round.judge(&answer));
+        let sample = Sample {
+            source: self.name.clone(),
+            intended,
+            sent,
+            done,
+            outcome,
+        };
+        self.recorder.record_at(done, Fact::Sample(sample));
+    }
+}
+
+impl Round {
+    pub(super) fn new(path: &str, ok: &HttpOk) -> Result<Self, ProbeProblem> {
+        if !path.starts_with('/') || path.parse::<Uri>().is_err() {
+            return Err(ProbeProblem::Path {
+                path: path.to_owned(),
+            });
+        }
+        let json = ok
+            .json
+            .iter()
+            .map(|(path, wanted)| Ok((Path::parse(path)?, wanted.clone())));
+        Ok(Self {
+            call: Call {
+                method: Method::GET,
+                path: path.to_owned(),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+                keep: KEEP,
+            },
+            status: ok.status,
+            json: json.collect::<Result<_, ProbeProblem>>()?,
+        })
+    }
+
+    fn judge(&self, answer: &Answer) -> Outcome {
+        let status = Some(answer.status);
+        match self.objection(answer) {
+            None => Outcome::Ok { status },
+            Some(why) => Outcome::NotOk { status, why },
+        }
+    }
+
+    /// What is not as wanted, if anything.
+    fn objection(&self, answer: &Answer) -> Option<String> {
+        let status = answer.status;
+        match self.status {
+            Some(wanted) if status != wanted => {
+                return Some(format!("status {status}, expected {wanted}"));
+            }
+            None if !(200..300).contains(&status) => {
+                return Some(format!("status {status}, expected 2xx"));
+            }
+            _ => {}
+        }
+        if self.json.is_empty() {
+            return None;
+        }
+        let document: Value = match serde_json::from_slice(&answer.body) {
+            Ok(document) => document,
+            Err(error) => return Some(format!("the answer is not JSON: {error}")),
+        };
+        self.json
+            .iter()
+            .find_map(|(path, wanted)| match path.find(&document) {
+                None => Some(format!("no `{path}` in the answer")),
+                Some(found) if equal(found, wanted) => None,
+                Some(found) => Some(format!("`{path}` is {found}, expected {wanted}")),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn judge(ok: &HttpOk, status: u16, body: &str) -> Result<(), String> {
+        let answer = Answer {
+            status,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        };
+        match Round::new("/health", ok).unwrap().judge(&answer) {
+            Outcome::Ok { .. } => Ok(()),
+            Outcome::NotOk { why, .. } => Err(why),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn everything_named_must_hold() {
+        let ok = HttpOk {
+            status: Some(200),
+            json: [
+                ("$.status".to_owned(), json!("healthy")),
+                ("$.pool.size".to_owned(), json!(5)),
+            ]
+            .into(),
+        };
+        let healthy = r#"{"status": "healthy", "pool": {"size": 5.0}}"#;
+        assert_eq!(judge(&ok, 200, healthy), Ok(()));
+        let why = |status, body| judge(&ok, status, body).unwrap_err();
+        assert_eq!(why(503, healthy), "status 503, expected 200");
+        assert_eq!(
+            why(200, r#"{"status": "degraded", "pool": {"size": 5}}"#),
+            r#"`$.status` is "degraded", expected "healthy""#
+        );
+        assert_eq!(
+            why(200, r#"{"status": "healthy"}"#),
+            "no `$.pool.size` in the answer"
+        );
+        assert!(why(200, "fine").starts_with("the answer is not JSON"));
+    }
+
+    #[test]
+    fn without_a_status_any_2xx_will_do() {
+        assert_eq!(judge(&HttpOk::default(), 204, ""), Ok(()));
+        assert_eq!(
+            judge(&HttpOk::default(), 302, ""),
+            Err("status 302, expected 2xx".to_owned())
+        );
+    }
+}
