@@ -68,7 +68,7 @@ impl Job {
 
     /// Starts the job and returns its id. Never a second time: it may have begun.
     async fn begin(&self) -> Result<String, String> {
-        let values = self.values(0, None);
+        let values = Values::new(&self.keys, 0, None);
         let filled = self
             .start
             .fill(&values, KEEP)
@@ -88,7 +88,7 @@ impl Job {
     async fn poll(&self, id: &str, poll: u64, intended: Moment) -> State {
         let clock = self.recorder.clock();
         let sent = clock.now();
-        let values = self.values(poll, Some(id));
+        let values = Values::new(&self.keys, poll, Some(id));
         let answer = match self.status.fill(&values, KEEP) {
             Ok(filled) => self
                 .client
@@ -135,14 +135,6 @@ impl Job {
         };
         self.recorder.record_at(at, fact);
         if done { State::Done } else { State::Running }
-    }
-
-    fn values<'a>(&self, seq: u64, job: Option<&'a str>) -> Values<'a> {
-        Values {
-            uuid: self.keys.uuid(seq),
-            seq,
-            job,
-        }
     }
 
     /// The first point of the grid after `last` that is not past.

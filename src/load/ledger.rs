@@ -1,7 +1,19 @@
+use serde_json::Value;
+
+use super::request::Filled;
 use super::spec::{FateRule, LedgerSpec};
 use crate::event::{Fate, Outcome};
 
 impl LedgerSpec {
+    /// The key under which the ledger knows a request.
+    pub(super) fn key_in(&self, request: &Filled) -> Option<String> {
+        match request.json.as_ref()?.get(&self.key)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
     /// What an outcome says about the write; unknown unless a rule names it.
     pub fn fate(&self, outcome: &Outcome) -> Fate {
         let named_by = |rules: &[FateRule]| rules.iter().any(|rule| rule.matches(outcome));

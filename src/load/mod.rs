@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::http::{Answer, Client, Target, TargetError};
 use self::keys::Keys;
-use self::request::Request;
+use self::request::{Request, Values};
 use self::spec::{LedgerSpec, WorkloadKind, WorkloadSpec};
 use crate::event::{Name, Recorder};
 use crate::jsonpath::{Condition, Path, PathError};
@@ -63,6 +63,42 @@ pub enum LoadProblem {
     },
 }
 
+impl WorkloadSpec {
+    /// Whether the workload could start with this ledger, the one that it names.
+    pub fn check(&self, ledger: Option<&LedgerSpec>) -> Result<(), LoadProblem> {
+        match &self.kind {
+            WorkloadKind::Http { request, .. } => {
+                let request = Request::new(request, REQUEST_NAMES)?;
+                let sample = request.fill(&Values::new(&Keys::new(0, &self.name), 0, None), 0)?;
+                match ledger.filter(|ledger| ledger.key_in(&sample).is_none()) {
+                    None => Ok(()),
+                    Some(ledger) => Err(LoadProblem::Key {
+                        ledger: ledger.name.clone(),
+                        key: ledger.key.clone(),
+                    }),
+                }
+            }
+            WorkloadKind::Job {
+                start,
+                status,
+                done,
+                progress,
+                every,
+                ..
+            } => {
+                start.check(REQUEST_NAMES)?;
+                status.check(JOB_NAMES)?;
+                Condition::parse(done)?;
+                progress.as_deref().map(Path::parse).transpose()?;
+                if every.is_zero() {
+                    return Err(LoadProblem::Every);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Starts a workload on the current runtime; `ledger` is the one that its specification names.
 ///
 /// Once `stop` is cancelled nothing new begins; what is under way ends or reaches its deadline,
@@ -90,6 +126,7 @@ fn begin(
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, LoadProblem> {
+    spec.check(ledger)?;
     let client = Client::new(Target::parse(base_url)?, recorder.clock());
     let name = spec.name.clone();
     let keys = Keys::new(seed, &name);
@@ -100,8 +137,15 @@ fn begin(
             request,
             ledger: _,
         } => {
-            let workload =
-                open::Workload::new(name, client, request, *timeout, keys, ledger, recorder)?;
+            let workload = open::Workload {
+                name,
+                client,
+                request: Request::new(request, REQUEST_NAMES)?,
+                timeout: *timeout,
+                keys,
+                ledger: ledger.cloned(),
+                recorder,
+            };
             let every = rate.interval();
             Ok(tokio::spawn(workload.run(every, stop)))
         }
@@ -113,9 +157,6 @@ fn begin(
             every,
             timeout,
         } => {
-            if every.is_zero() {
-                return Err(LoadProblem::Every);
-            }
             let job = job::Job {
                 name,
                 client,

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::http::{Answer, Client};
 use super::keys::Keys;
-use super::request::{Filled, REQUEST_NAMES, Request, Values};
-use super::spec::{LedgerSpec, RequestSpec};
-use super::{LoadProblem, RequestError, arrivals, describe};
+use super::request::{Filled, Request, Values};
+use super::spec::LedgerSpec;
+use super::{RequestError, arrivals, describe};
 use crate::event::{Fact, Name, Outcome, Recorder, Sample};
 use crate::units::Moment;
 
@@ -18,44 +17,16 @@ const KEEP: usize = 1 << 10;
 /// Requests at fixed arrivals that never wait for replies.
 #[derive(Debug)]
 pub(super) struct Workload {
-    name: Name,
-    client: Client,
-    request: Request,
-    timeout: Duration,
-    keys: Keys,
-    ledger: Option<LedgerSpec>,
-    recorder: Recorder,
+    pub(super) name: Name,
+    pub(super) client: Client,
+    pub(super) request: Request,
+    pub(super) timeout: Duration,
+    pub(super) keys: Keys,
+    pub(super) ledger: Option<LedgerSpec>,
+    pub(super) recorder: Recorder,
 }
 
 impl Workload {
-    pub(super) fn new(
-        name: Name,
-        client: Client,
-        request: &RequestSpec,
-        timeout: Duration,
-        keys: Keys,
-        ledger: Option<&LedgerSpec>,
-        recorder: Recorder,
-    ) -> Result<Self, LoadProblem> {
-        let workload = Self {
-            name,
-            client,
-            request: Request::new(request, REQUEST_NAMES)?,
-            timeout,
-            keys,
-            ledger: ledger.cloned(),
-            recorder,
-        };
-        let filled = workload.fill(0)?;
-        if let Some(ledger) = ledger.filter(|ledger| key(ledger, &filled).is_none()) {
-            return Err(LoadProblem::Key {
-                ledger: ledger.name.clone(),
-                key: ledger.key.clone(),
-            });
-        }
-        Ok(workload)
-    }
-
     pub(super) async fn run(self, every: Duration, stop: CancellationToken) {
         let name = self.name.clone();
         let recorder = self.recorder.clone();
@@ -71,7 +42,10 @@ impl Workload {
         let sent = clock.now();
         let (key, outcome) = match self.fill(ordinal) {
             Ok(filled) => {
-                let key = self.ledger.as_ref().and_then(|ledger| key(ledger, &filled));
+                let key = self
+                    .ledger
+                    .as_ref()
+                    .and_then(|ledger| ledger.key_in(&filled));
                 let answer = self.client.call(filled.call, self.timeout).await;
                 (
                     key,
@@ -104,21 +78,8 @@ impl Workload {
     }
 
     fn fill(&self, ordinal: u64) -> Result<Filled, RequestError> {
-        let values = Values {
-            uuid: self.keys.uuid(ordinal),
-            seq: ordinal,
-            job: None,
-        };
+        let values = Values::new(&self.keys, ordinal, None);
         self.request.fill(&values, KEEP)
-    }
-}
-
-/// The key under which the ledger knows the request.
-fn key(ledger: &LedgerSpec, filled: &Filled) -> Option<String> {
-    match filled.json.as_ref()?.get(&ledger.key)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use hyper::{Method, Uri};
 use serde_json::Value;
 
 use super::http::Call;
+use super::keys::Keys;
 use super::spec::RequestSpec;
 use crate::template::{Template, Unclosed, UnknownName};
 
@@ -74,12 +75,20 @@ pub(super) struct Filled {
 /// What the placeholders stand for in one request.
 #[derive(Debug)]
 pub(super) struct Values<'a> {
-    pub(super) uuid: uuid::Uuid,
-    pub(super) seq: u64,
-    pub(super) job: Option<&'a str>,
+    uuid: uuid::Uuid,
+    seq: u64,
+    job: Option<&'a str>,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    pub(super) fn new(keys: &Keys, seq: u64, job: Option<&'a str>) -> Self {
+        Self {
+            uuid: keys.uuid(seq),
+            seq,
+            job,
+        }
+    }
+
     fn lookup(&self, name: &str) -> Option<String> {
         match name {
             "uuid" => Some(self.uuid.to_string()),

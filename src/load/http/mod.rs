@@ -186,9 +186,7 @@ impl Client {
     fn take_idle(&self) -> Option<Connection> {
         let now = self.clock.now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|connection| {
-            !connection.sender.is_closed() && now.since(connection.since) < IDLE_LIMIT
-        });
+        idle.retain(|connection| now.since(connection.since) < IDLE_LIMIT);
         let ready = idle
             .iter()
             .rposition(|connection| connection.sender.is_ready())?;

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use chaosproxy::event::{Fact, Fate, Outcome, Recorder, Sample, Stream, bus};
 use chaosproxy::load;
+use chaosproxy::load::http::{Call, Client, Target};
 use chaosproxy::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
 use chaosproxy::probe;
 use chaosproxy::probe::spec::{HttpOk, ProbeKind, ProbeSpec};
 use chaosproxy::template::Template;
 use chaosproxy::units::{Clock, Rate};
+use hyper::HeaderMap;
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -333,6 +336,44 @@ async fn a_connection_is_used_again_and_one_that_was_closed_while_idle_is_not() 
     assert_eq!(closing.connections(), closing.requests().len());
 }
 
+#[test]
+fn a_request_that_was_not_written_to_a_closed_connection_goes_out_on_a_fresh_one() {
+    let servers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let close = CancellationToken::new();
+    let told = close.clone();
+    let script = move |_: usize, _: &server::Received| Reaction::AnswerUntil(told.clone());
+    let server = servers.block_on(Server::start(script));
+    let call = Call {
+        method: "GET".parse().unwrap(),
+        path: "/".into(),
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        keep: 0,
+    };
+    let client = Client::new(Target::parse(&server.url()).unwrap(), Clock::start());
+    let clients = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    clients.block_on(async {
+        client.call(call.clone(), ms(3000)).await.unwrap();
+        close.cancel();
+        while server.closed() == 0 {
+            std::hint::spin_loop();
+        }
+        // The runtime learns of the close, and this task has its turn before the connection's:
+        // the request meets a connection whose end is there and unread.
+        tokio::task::yield_now().await;
+        let answer = client.call(call, ms(3000)).await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200));
+    });
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+}
+
 #[tokio::test]
 async fn the_same_seed_writes_the_same_keys() {
     let mut runs = Vec::new();
@@ -469,6 +510,11 @@ async fn what_cannot_start_says_why() {
     assert_eq!(
         error.unwrap_err().problem.to_string(),
         "ledger `chunks` finds its keys in the field `chunk_id`, which the JSON body lacks; add it, for example `chunk_id = \"{{uuid}}\"`"
+    );
+    let error = job(Duration::ZERO).check(None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`every` is zero; write the time between two polls, for example `250ms`"
     );
     let error = probe::start(&health(ms(1), ms(1)), "https://x", recorder, stop);
     assert_eq!(

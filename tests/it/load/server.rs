@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What the server does once it has read a request.
@@ -19,6 +20,8 @@ pub(crate) enum Reaction {
     Late(Duration, u16, String),
     /// Answers, then closes the connection.
     AnswerAndClose(u16, String),
+    /// Answers with 200, then closes the connection once it is told to.
+    AnswerUntil(CancellationToken),
     /// Writes these bytes and keeps the connection.
     Raw(&'static str),
     /// Says nothing and keeps the connection.
@@ -52,6 +55,7 @@ struct State {
     received: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
     connections: AtomicUsize,
+    closed: AtomicUsize,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
 }
@@ -69,6 +73,7 @@ impl Server {
             received: Mutex::default(),
             count: sender,
             connections: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
         });
@@ -100,6 +105,11 @@ impl Server {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// Connections that are closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.state.closed.load(Ordering::SeqCst)
+    }
+
     /// The largest number of requests that waited for their answer at once.
     pub(crate) fn most_under_way(&self) -> usize {
         self.state.most_under_way.load(Ordering::SeqCst)
@@ -110,12 +120,16 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         state.connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(serve(stream, Arc::clone(&state)));
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            serve(stream, &state).await;
+            state.closed.fetch_add(1, Ordering::SeqCst);
+        });
     }
 }
 
 /// Ends when either side closed the connection.
-async fn serve(mut stream: TcpStream, state: Arc<State>) -> Option<()> {
+async fn serve(mut stream: TcpStream, state: &State) -> Option<()> {
     stream.set_nodelay(true).unwrap();
     loop {
         let request = read(&mut stream).await?;
@@ -181,6 +195,11 @@ async fn react(stream: &mut TcpStream, reaction: Reaction) -> Option<()> {
         }
         Reaction::AnswerAndClose(status, body) => {
             write(stream, &answer(status, &body)).await?;
+            None
+        }
+        Reaction::AnswerUntil(told) => {
+            write(stream, &answer(200, "")).await?;
+            told.cancelled().await;
             None
         }
         Reaction::Raw(text) => write(stream, text).await,
