@@ -104,6 +104,14 @@ impl Printer {
         }
     }
 
+    /// Columns of the terminal that the talk goes to; 80 if it is none.
+    pub fn width(self) -> usize {
+        match rustix::termios::tcgetwinsize(io::stderr()) {
+            Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+            _ => 80,
+        }
+    }
+
     const fn choice(self) -> ColorChoice {
         match self.args.color {
             Color::Auto => ColorChoice::Auto,

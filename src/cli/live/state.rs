@@ -1,0 +1,308 @@
+//! What the display knows: the facts so far, boiled down. Pure; it is told the time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::draw::{Line, Tone};
+use crate::check::Experiment;
+use crate::event::{
+    Condition, Edge, Event, Fact, Gate, Name, Phase, Sample, ServiceChange, Startup,
+};
+use crate::units::Moment;
+
+/// Cells of the bar that shows how far the schedule is.
+const BAR: usize = 24;
+
+/// The facts so far.
+#[derive(Debug)]
+pub(super) struct State {
+    duration: Duration,
+    /// How far back figures look.
+    horizon: Duration,
+    phase: Option<Phase>,
+    zero: Option<Moment>,
+    /// Kind and proxy of each fault, for people.
+    kinds: BTreeMap<Name, String>,
+    /// Faults in force, since when.
+    active: BTreeMap<Name, Moment>,
+    sources: BTreeMap<Name, VecDeque<Recent>>,
+    proxies: BTreeMap<Name, Knocks>,
+    jobs: BTreeMap<Name, String>,
+}
+
+/// What figures need of a sample.
+#[derive(Debug)]
+struct Recent {
+    at: Moment,
+    latency: Duration,
+    ok: bool,
+}
+
+/// Connections of a proxy so far; chaosproxy's own side probes are among them.
+#[derive(Debug, Default)]
+struct Knocks {
+    connections: u64,
+    attempts: u64,
+    open: u64,
+}
+
+impl State {
+    pub(super) fn new(experiment: &Experiment, duration: Duration, horizon: Duration) -> Self {
+        let what = |fault: &crate::check::FaultBrief| format!("{} on {}", fault.kind, fault.proxy);
+        Self {
+            duration,
+            horizon,
+            phase: None,
+            zero: None,
+            kinds: experiment
+                .faults
+                .iter()
+                .map(|fault| (fault.name.clone(), what(fault)))
+                .collect(),
+            active: BTreeMap::new(),
+            sources: experiment
+                .sources
+                .keys()
+                .map(|name| (name.clone(), VecDeque::new()))
+                .collect(),
+            proxies: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of a fact. A line comes out if a person should know at once.
+    pub(super) fn see(&mut self, event: &Event) -> Option<Line> {
+        self.count(event);
+        let (tone, text) = self.tell(event)?;
+        let text = format!("{} {text}", self.clock(event.at));
+        Some(Line { text, tone })
+    }
+
+    fn count(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::Phase { phase } => {
+                self.phase = Some(*phase);
+                if *phase == Phase::Experiment {
+                    self.zero = Some(event.at);
+                }
+            }
+            Fact::FaultEdge { fault, edge, .. } => match edge {
+                Edge::Inject => drop(self.active.insert(fault.clone(), event.at)),
+                Edge::Lift => drop(self.active.remove(fault)),
+            },
+            Fact::HealedAll => self.active.clear(),
+            Fact::Sample(sample) => self.sample(event.at, sample),
+            Fact::ConnectionOpened { proxy, .. } => {
+                let knocks = self.proxies.entry(proxy.clone()).or_default();
+                knocks.connections += 1;
+                knocks.open += 1;
+            }
+            Fact::ConnectionClosed { proxy, .. } => {
+                let knocks = self.proxies.entry(proxy.clone()).or_default();
+                knocks.open = knocks.open.saturating_sub(1);
+            }
+            Fact::StartupPacket {
+                proxy,
+                packet: Startup::Session { .. } | Startup::Tls,
+                ..
+            } => self.proxies.entry(proxy.clone()).or_default().attempts += 1,
+            Fact::JobStatus {
+                workload,
+                progress,
+                state,
+                ..
+            } => {
+                let progress = progress.map(|items| format!("{items} items"));
+                let words: Vec<_> = progress.into_iter().chain(state.clone()).collect();
+                self.jobs.insert(workload.clone(), words.join(", "));
+            }
+            _ => {}
+        }
+    }
+
+    fn sample(&mut self, at: Moment, sample: &Sample) {
+        let recent = self.sources.entry(sample.source.clone()).or_default();
+        recent.push_back(Recent {
+            at,
+            latency: sample.latency(),
+            ok: sample.outcome.is_ok(),
+        });
+        let oldest = at.before(self.horizon);
+        while recent.front().is_some_and(|first| first.at < oldest) {
+            recent.pop_front();
+        }
+    }
+
+    fn tell(&self, event: &Event) -> Option<(Tone, String)> {
+        Some(match &event.fact {
+            Fact::Phase { phase } => (Tone::Heading, phase_words(*phase).to_owned()),
+            Fact::SteadyState {
+                gate,
+                met,
+                conditions,
+            } => steady_state(*gate, *met, conditions),
+            Fact::FaultEdge {
+                fault,
+                edge,
+                planned,
+                ..
+            } => self.edge(fault, *edge, event.at.seconds_from(*planned) * 1e3),
+            Fact::PathOpen { proxy, fault } => (
+                Tone::Plain,
+                format!("{proxy}: path open again after {fault}"),
+            ),
+            Fact::Service { service, change } => match change {
+                ServiceChange::Started(_) => return None,
+                ServiceChange::Ready => (Tone::Plain, format!("{service}: ready")),
+                ServiceChange::Exited(how) => {
+                    let tone = if self.phase == Some(Phase::TearDown) {
+                        Tone::Plain
+                    } else {
+                        Tone::Bad
+                    };
+                    (tone, format!("{service}: ended, {how}"))
+                }
+            },
+            Fact::Database { database, change } => (Tone::Plain, format!("{database}: {change}")),
+            Fact::Abort { when, measured } => {
+                let text = format!("abort condition `{when}` holds ({measured}): healing");
+                (Tone::Bad, text)
+            }
+            Fact::Interrupted { signal } => (Tone::Bad, format!("{signal}: healing")),
+            Fact::Trouble { message } => (Tone::Warning, format!("warning: {message}")),
+            Fact::Failed { message } => (Tone::Bad, format!("error: {message}")),
+            Fact::Lost { count } => (Tone::Warning, format!("warning: {count} facts lost so far")),
+            _ => return None,
+        })
+    }
+
+    fn edge(&self, fault: &Name, edge: Edge, late_ms: f64) -> (Tone, String) {
+        let what = self.kinds.get(fault).map_or("", String::as_str);
+        match edge {
+            Edge::Inject => {
+                let text = format!("fault {fault} begins: {what} ({late_ms:+.1} ms)");
+                (Tone::Warning, text)
+            }
+            Edge::Lift => (Tone::Good, format!("fault {fault} ends ({late_ms:+.1} ms)")),
+        }
+    }
+
+    /// Seconds since time zero; before it, seconds since the start in brackets.
+    fn clock(&self, at: Moment) -> String {
+        match self.zero {
+            Some(zero) => format!("{:>8}", format!("{:.1} s", at.seconds_from(zero))),
+            None => format!("{:>8}", format!("({:.1} s)", at.seconds_from(Moment::ZERO))),
+        }
+    }
+
+    /// Where the run is.
+    pub(super) fn headline(&self, now: Moment) -> Line {
+        let phase = self.phase.map_or("starting", phase_words);
+        let mut text = format!("{} {phase}", self.clock(now));
+        if let (Some(zero), Some(Phase::Experiment)) = (self.zero, self.phase) {
+            let (bar, duration) = (self.bar(now.since(zero)), self.duration.as_secs_f64());
+            text = format!("{} of {duration:.1} s {bar}", self.clock(now));
+        }
+        let in_force = |(fault, since): (&Name, &Moment)| {
+            format!("{fault} for {:.1} s", now.since(*since).as_secs_f64())
+        };
+        let faults: Vec<_> = self.active.iter().map(in_force).collect();
+        if faults.is_empty() {
+            let tone = Tone::Heading;
+            return Line { text, tone };
+        }
+        Line {
+            text: format!("{text}  FAULT {}", faults.join(", ")),
+            tone: Tone::Warning,
+        }
+    }
+
+    fn bar(&self, elapsed: Duration) -> String {
+        let part = elapsed.as_secs_f64() / self.duration.as_secs_f64().max(1e-9);
+        let full = (0..BAR).filter(|cell| (*cell as f64) < part * BAR as f64);
+        let full = full.count();
+        format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full))
+    }
+
+    /// One line per source, proxy and job that has shown itself.
+    pub(super) fn status(&self, now: Moment) -> Vec<Line> {
+        let names = (self.sources.keys())
+            .chain(self.proxies.keys())
+            .chain(self.jobs.keys());
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        let sources = self.sources.iter().filter_map(|(name, recent)| {
+            let (figures, tone) = self.figures(recent, now)?;
+            Some((name, figures, tone))
+        });
+        let proxies = self.proxies.iter().map(|(name, knocks)| {
+            let Knocks {
+                connections,
+                attempts,
+                open,
+            } = knocks;
+            let text = format!("{connections} connections, {attempts} attempts, {open} open");
+            (name, text, Tone::Plain)
+        });
+        let jobs = self
+            .jobs
+            .iter()
+            .map(|(name, text)| (name, text.clone(), Tone::Plain));
+        sources
+            .chain(proxies)
+            .chain(jobs)
+            .map(|(name, text, tone)| Line {
+                text: format!("{} {name:<width$}  {text}", self.clock(now)),
+                tone,
+            })
+            .collect()
+    }
+
+    /// Rate, errors and p95 over the horizon; `None` for a source that never showed itself.
+    fn figures(&self, recent: &VecDeque<Recent>, now: Moment) -> Option<(String, Tone)> {
+        recent.back()?;
+        let oldest = now.before(self.horizon);
+        let inside: Vec<_> = recent.iter().filter(|one| one.at >= oldest).collect();
+        let rate = inside.len() as f64 / self.horizon.as_secs_f64();
+        let errors = inside.iter().filter(|one| !one.ok).count();
+        let mut latencies: Vec<_> = inside.iter().map(|one| one.latency).collect();
+        latencies.sort_unstable();
+        let Some(p95) = latencies.get((latencies.len() * 95).div_ceil(100).saturating_sub(1))
+        else {
+            return Some(("silent".to_owned(), Tone::Warning));
+        };
+        let text = format!(
+            "{rate:>6.1}/s  {:>5.1} % errors  p95 {:>8.1} ms",
+            100.0 * errors as f64 / inside.len() as f64,
+            p95.as_secs_f64() * 1e3
+        );
+        Some((text, if errors > 0 { Tone::Bad } else { Tone::Plain }))
+    }
+}
+
+const fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::SetUp => "setting up",
+        Phase::SteadyState => "confirming the steady state",
+        Phase::Experiment => "time zero: the schedule begins",
+        Phase::Settle => "healed; settling",
+        Phase::TearDown => "tearing down",
+    }
+}
+
+fn steady_state(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone, String) {
+    let when = match gate {
+        Gate::Before => "before the faults",
+        Gate::After => "after the faults",
+    };
+    if met {
+        return (Tone::Good, format!("steady state met {when}"));
+    }
+    let missed = conditions.iter().filter(|one| !one.met);
+    let missed: Vec<_> = missed
+        .map(|one| format!("{} (measured {})", one.condition, one.measured))
+        .collect();
+    (
+        Tone::Bad,
+        format!("steady state not met {when}: {}", missed.join("; ")),
+    )
+}
