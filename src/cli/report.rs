@@ -65,16 +65,15 @@ fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
             path.display()
         ));
     }
-    let report = report::build(&journal.header, &journal.events)
-        .with_context(|| path.display().to_string())?;
-    let scenario = &journal.header.scenario_text;
+    let scenario = journal.header.scenario_text.clone();
+    let report = report::rebuild(journal).with_context(|| path.display().to_string())?;
     if args.write {
-        report::write(&report, scenario, folder)?;
+        report::write(&report, &scenario, folder)?;
     }
     printer.data(&match args.format {
-        Format::Text => report::text(&report, scenario, folder),
+        Format::Text => report::text(&report, &scenario, folder),
         Format::Json => report::json(&report),
-        Format::Junit => report::junit(&report, scenario),
+        Format::Junit => report::junit(&report, &scenario),
     });
     Ok(report.exit_code)
 }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::check::{self, Evidence, Experiment, Finding, History, Severity, Verdict};
 use crate::diag::{Source, Span};
-use crate::event::{Condition, Event, Fact, Gate, Header, Phase};
+use crate::event::{Condition, Event, Fact, Gate, Header, Journal, Phase};
 use crate::units::Moment;
 
 /// The name under which the recheck of the steady state stands among the checks.
@@ -15,38 +15,48 @@ const RECHECK: &str = "steady-state-after";
 ///
 /// Fails only if the header's plan is none that this version writes.
 pub fn build(header: &Header, events: &[Event]) -> Result<Report, ReportError> {
-    let experiment: Experiment =
-        serde_json::from_value(header.plan.clone()).map_err(ReportError::Plan)?;
-    let history = History::new(experiment, events.to_vec());
-    let experiment = history.experiment();
+    let history = History::new(plan(header)?, events.to_vec());
+    Ok(told(header, &history))
+}
+
+/// The same from a journal that was read back; one that was cut off lets nothing pass.
+pub fn rebuild(journal: Journal) -> Result<Report, ReportError> {
+    let history = History::new(plan(&journal.header)?, journal.events);
+    Ok(told(&journal.header, &history.truncated(journal.truncated)))
+}
+
+fn plan(header: &Header) -> Result<Experiment, ReportError> {
+    serde_json::from_value(header.plan.clone()).map_err(ReportError::Plan)
+}
+
+fn told(header: &Header, history: &History) -> Report {
+    let (experiment, events) = (history.experiment(), history.events());
+    let zero = history.phase(Phase::Experiment);
     let scene = Scene {
         source: Source {
             name: header.scenario_path.clone(),
             text: header.scenario_text.as_str().into(),
         },
-        zero: time_zero(events),
+        origin: zero.unwrap_or(Moment::ZERO),
     };
-
     let early = early_end(events);
     let steady_state = scene.steady_state(events);
-    let mut checks: Vec<_> = judge(&history)
-        .into_iter()
+    let judged = check::judge(history).into_iter();
+    let mut checks: Vec<_> = judged
         .map(|finding| scene.check(finding, early.as_ref()))
         .collect();
     checks.extend(recheck(&steady_state));
     let (outcome, exit_code) = outcome(early.as_ref(), &checks);
-    let windows = traffic::windows(experiment, events);
-    let origin = scene.origin();
+    let windows = traffic::windows(history);
+    let end = events.iter().map(|event| event.at).max();
 
-    Ok(Report {
+    Report {
         report_format: REPORT_FORMAT,
         chaosproxy: header.chaosproxy.clone(),
         run: header.run,
         started_at: header.started_at,
-        duration_s: events
-            .last()
-            .map_or(0.0, |last| last.at.seconds_from(Moment::ZERO)),
-        time_zero_after_s: scene.zero.map(|zero| zero.seconds_from(Moment::ZERO)),
+        duration_s: end.unwrap_or_default().seconds_from(Moment::ZERO),
+        time_zero_after_s: zero.map(|zero| zero.seconds_from(Moment::ZERO)),
         scenario: ScenarioRecord {
             path: header.scenario_path.clone(),
             sha256: header.scenario_sha256.clone(),
@@ -59,32 +69,22 @@ pub fn build(header: &Header, events: &[Event]) -> Result<Report, ReportError> {
         exit_code,
         reason: early.map(|early| early.reason),
         checks,
-        faults: faults::records(experiment, events, origin),
+        faults: faults::records(history, scene.origin),
         steady_state,
-        sources: traffic::sources(experiment, events, &windows),
-        proxies: traffic::proxies(events, &windows),
-        notes: notes(events),
+        sources: traffic::sources(history, &windows),
+        proxies: traffic::proxies(history, &windows),
+        notes: notes(history),
         judge_again: "chaosproxy report .".to_owned(),
-    })
-}
-
-fn time_zero(events: &[Event]) -> Option<Moment> {
-    let began =
-        |event: &&Event| matches!(event.fact, Fact::Phase { phase } if phase == Phase::Experiment);
-    events.iter().find(began).map(|event| event.at)
+    }
 }
 
 /// What turns moments and spans into what a report says of them.
 struct Scene {
     source: Source,
-    zero: Option<Moment>,
+    origin: Moment,
 }
 
 impl Scene {
-    fn origin(&self) -> Moment {
-        self.zero.unwrap_or(Moment::ZERO)
-    }
-
     /// `None` for the empty span, which says that the place is not known.
     fn place(&self, span: Span) -> Option<Place> {
         let (line, column) = self.source.position(span.start);
@@ -129,7 +129,7 @@ impl Scene {
     }
 
     fn evidence(&self, evidence: Evidence) -> EvidenceRecord {
-        let origin = self.origin();
+        let origin = self.origin;
         EvidenceRecord {
             verdict: evidence.verdict,
             expected: evidence.expected,
@@ -150,7 +150,7 @@ impl Scene {
                 conditions,
             } => Some(SteadyStateRecord {
                 gate: *gate,
-                at_s: event.at.seconds_from(self.origin()),
+                at_s: event.at.seconds_from(self.origin),
                 met: *met,
                 conditions: conditions.iter().map(|one| self.condition(one)).collect(),
             }),
@@ -220,31 +220,15 @@ fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
 }
 
 /// What limits the figures: own trouble and lost evidence.
-fn notes(events: &[Event]) -> Vec<String> {
+fn notes(history: &History) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    let mut lost = 0;
-    for event in events {
-        match &event.fact {
-            Fact::Trouble { message } if !notes.contains(message) => notes.push(message.clone()),
-            Fact::Lost { count } => lost = *count,
-            _ => {}
+    for event in history.events() {
+        if let Fact::Trouble { message } = &event.fact
+            && !notes.contains(message)
+        {
+            notes.push(message.clone());
         }
     }
-    if lost > 0 {
-        notes.push(format!(
-            "{lost} facts were lost: the evidence is incomplete"
-        ));
-    }
+    notes.extend(history.incomplete());
     notes
-}
-
-fn judge(history: &History) -> Vec<Finding> {
-    let judge =
-        |spec: &check::CheckSpec| check::kind(&spec.kind).map(|kind| (kind.judge)(spec, history));
-    history
-        .experiment()
-        .checks
-        .iter()
-        .filter_map(judge)
-        .collect()
 }

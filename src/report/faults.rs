@@ -1,74 +1,61 @@
 use std::collections::BTreeMap;
 
 use super::{EdgeRecord, FaultRecord, OccurrenceRecord};
-use crate::check::{Experiment, FaultBrief};
-use crate::event::{Edge, Event, Fact};
+use crate::check::{FaultBrief, History, Occurrence};
+use crate::event::{Edge, Fact};
 use crate::units::Moment;
 
 /// What each fault of the experiment did; seconds count from `origin`.
-pub(super) fn records(
-    experiment: &Experiment,
-    events: &[Event],
-    origin: Moment,
-) -> Vec<FaultRecord> {
-    experiment
-        .faults
-        .iter()
-        .map(|fault| record(fault, events, origin))
-        .collect()
+pub(super) fn records(history: &History, origin: Moment) -> Vec<FaultRecord> {
+    let faults = history.experiment().faults.iter();
+    faults.map(|fault| record(fault, history, origin)).collect()
 }
 
-fn record(brief: &FaultBrief, events: &[Event], origin: Moment) -> FaultRecord {
-    let mut occurrences: BTreeMap<u32, OccurrenceRecord> = BTreeMap::new();
-    let mut current = 0;
-    for event in events {
-        match &event.fact {
-            Fact::FaultEdge {
-                fault,
-                edge,
-                occurrence,
-                planned,
-            } if *fault == brief.name => {
-                let record = at(&mut occurrences, *occurrence);
-                let moments = Some(edge_record(*planned, event.at, origin));
-                match edge {
-                    Edge::Inject => {
-                        current = *occurrence;
-                        record.injected = moments;
-                    }
-                    Edge::Lift => record.lifted = moments,
-                }
-            }
-            Fact::FaultHit { fault, impact, .. } if *fault == brief.name => {
-                let victims = &mut at(&mut occurrences, current).victims;
-                *victims.entry(*impact).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-    let occurrences: Vec<_> = occurrences.into_values().collect();
+fn record(brief: &FaultBrief, history: &History, origin: Moment) -> FaultRecord {
+    let occurrences = history.fault(&brief.name);
     FaultRecord {
         name: brief.name.clone(),
         kind: brief.kind.clone(),
         params: brief.params.clone(),
         proxy: brief.proxy.clone(),
-        victims: occurrences
+        victims: occurrences.iter().map(|one| one.hits.len() as u64).sum(),
+        occurrences: occurrences
             .iter()
-            .flat_map(|one| one.victims.values())
-            .sum(),
-        occurrences,
+            .map(|one| occurrence(brief, one, history, origin))
+            .collect(),
     }
 }
 
-fn at(occurrences: &mut BTreeMap<u32, OccurrenceRecord>, occurrence: u32) -> &mut OccurrenceRecord {
-    occurrences
-        .entry(occurrence)
-        .or_insert_with(|| OccurrenceRecord {
+fn occurrence(
+    brief: &FaultBrief,
+    occurrence: &Occurrence,
+    history: &History,
+    origin: Moment,
+) -> OccurrenceRecord {
+    let mut victims = BTreeMap::new();
+    for hit in &occurrence.hits {
+        *victims.entry(hit.impact).or_default() += 1;
+    }
+    OccurrenceRecord {
+        occurrence: occurrence.index,
+        injected: edge_record(occurrence.planned, occurrence.inject, origin),
+        lifted: lift(brief, occurrence.index, history)
+            .map(|(planned, actual)| edge_record(planned, actual, origin)),
+        victims,
+    }
+}
+
+/// When an occurrence should have been lifted, and was.
+fn lift(brief: &FaultBrief, index: u32, history: &History) -> Option<(Moment, Moment)> {
+    history.events().iter().find_map(|event| match &event.fact {
+        Fact::FaultEdge {
+            fault,
+            edge: Edge::Lift,
             occurrence,
-            injected: None,
-            lifted: None,
-            victims: BTreeMap::new(),
-        })
+            planned,
+        } if *fault == brief.name && *occurrence == index => Some((*planned, event.at)),
+        _ => None,
+    })
 }
 
 fn edge_record(planned: Moment, actual: Moment, origin: Moment) -> EdgeRecord {

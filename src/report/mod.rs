@@ -14,7 +14,7 @@ mod text;
 mod traffic;
 mod write;
 
-pub use build::build;
+pub use build::{build, rebuild};
 pub use diagnostics::diagnostics;
 pub use junit::junit;
 pub use model::{

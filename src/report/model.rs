@@ -175,7 +175,7 @@ pub struct OccurrenceRecord {
     /// Counts from 0.
     pub occurrence: u32,
     /// When it began.
-    pub injected: Option<EdgeRecord>,
+    pub injected: EdgeRecord,
     /// When it ended; absent if it acts once or the run ended first.
     pub lifted: Option<EdgeRecord>,
     /// Connections that it touched, by what they felt.

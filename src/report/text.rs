@@ -64,7 +64,7 @@ fn faults(report: &Report) -> String {
             rows.push([
                 fault.name.to_string(),
                 what.clone(),
-                moment("from", occurrence.injected),
+                moment("from", Some(occurrence.injected)),
                 moment("to", occurrence.lifted),
                 format!("{victims} connections touched"),
             ]);

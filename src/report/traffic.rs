@@ -1,132 +1,55 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{ProxyRecord, ProxyWindow, SourceRecord, SourceWindow};
-use crate::check::Experiment;
-use crate::event::{Edge, Event, Fact, Impact, Name, Outcome, Phase, Sample, Startup};
+use crate::check::{Connection, History};
+use crate::event::{Fact, Impact, Name, Outcome, Sample, Startup};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
 const ENOUGH: usize = 10;
 
-/// A named part of a run: one or more spans of time, ends excluded.
-#[derive(Debug)]
-pub(super) struct Window {
-    name: String,
-    spans: Vec<(Moment, Moment)>,
-}
-
-impl Window {
-    fn one(name: &str, from: Moment, to: Moment) -> Self {
-        Self {
-            name: name.to_owned(),
-            spans: vec![(from, to)],
-        }
-    }
-
-    fn contains(&self, at: Moment) -> bool {
-        self.spans
-            .iter()
-            .any(|(from, to)| (*from..*to).contains(&at))
-    }
-}
+type Span = (Moment, Moment);
 
 /// The windows that figures are given for: the baseline, each fault and its recovery, and all.
-pub(super) fn windows(experiment: &Experiment, events: &[Event]) -> Vec<Window> {
-    let phase = |wanted| {
-        let entered =
-            |event: &&Event| matches!(event.fact, Fact::Phase { phase } if phase == wanted);
-        events.iter().find(entered).map(|event| event.at)
-    };
-    let start = phase(Phase::SteadyState).unwrap_or(Moment::ZERO);
-    let end = phase(Phase::Settle).unwrap_or_else(|| events.last().map_or(start, |last| last.at));
-    let edges: Vec<_> = events.iter().filter_map(edge).collect();
-    let next_injection = |after: Moment| {
-        let mut later = edges
-            .iter()
-            .filter(|(_, edge, at)| *edge == Edge::Inject && *at > after);
-        later.next().map_or(end, |(_, _, at)| *at)
-    };
-
-    let mut windows = vec![Window::one("baseline", start, next_injection(Moment::ZERO))];
-    for fault in &experiment.faults {
-        let own = |wanted| {
-            edges
-                .iter()
-                .filter(move |(name, edge, _)| **name == fault.name && *edge == wanted)
-                .map(|(_, _, at)| *at)
-        };
-        let lifts: Vec<_> = own(Edge::Lift).collect();
-        let spans = own(Edge::Inject).zip(lifts.iter().copied()).collect();
-        windows.push(Window {
-            name: format!("fault:{}", fault.name),
-            spans,
-        });
-        // A fault that acts once has no lift; recovery begins with its act.
-        if let Some(healed) = lifts
-            .last()
-            .copied()
-            .or_else(|| own(Edge::Inject).next_back())
-        {
-            let name = format!("recovery:{}", fault.name);
-            windows.push(Window::one(&name, healed, next_injection(healed)));
-        }
+pub(super) fn windows(history: &History) -> Vec<(String, Span)> {
+    let (start, first_fault) = history.baseline();
+    let mut windows = vec![("baseline".to_owned(), (start, first_fault))];
+    for fault in &history.experiment().faults {
+        let name = &*fault.name;
+        let window = |kind: &str, span: Option<Span>| Some((format!("{kind}:{name}"), span?));
+        windows.extend(window("fault", history.fault_window(name)));
+        windows.extend(window("recovery", history.recovery_window(name)));
     }
-    windows.push(Window::one("all", start, end));
+    windows.push(("all".to_owned(), (start, history.schedule_end())));
     windows
 }
 
-fn edge(event: &Event) -> Option<(&Name, Edge, Moment)> {
-    match &event.fact {
-        Fact::FaultEdge { fault, edge, .. } => Some((fault, *edge, event.at)),
-        _ => None,
-    }
-}
-
 /// What each source saw in each window.
-pub(super) fn sources(
-    experiment: &Experiment,
-    events: &[Event],
-    windows: &[Window],
-) -> Vec<SourceRecord> {
-    let mut samples: BTreeMap<&Name, Vec<&Sample>> = BTreeMap::new();
-    for event in events {
-        if let Fact::Sample(sample) = &event.fact {
-            samples.entry(&sample.source).or_default().push(sample);
-        }
-    }
-    experiment
-        .sources
-        .iter()
-        .map(|(name, brief)| {
-            let seen = samples.get(name).map_or(&[][..], Vec::as_slice);
-            SourceRecord {
-                name: name.clone(),
-                service: brief.service.clone(),
-                windows: windows
-                    .iter()
-                    .filter_map(|window| source_window(window, seen))
-                    .collect(),
-            }
+pub(super) fn sources(history: &History, windows: &[(String, Span)]) -> Vec<SourceRecord> {
+    let sources = history.experiment().sources.iter();
+    sources
+        .map(|(name, brief)| SourceRecord {
+            name: name.clone(),
+            service: brief.service.clone(),
+            windows: windows
+                .iter()
+                .filter_map(|(window, span)| source_window(window, history.samples_in(name, *span)))
+                .collect(),
         })
         .collect()
 }
 
-fn source_window(window: &Window, samples: &[&Sample]) -> Option<SourceWindow> {
-    let samples: Vec<_> = samples
-        .iter()
-        .filter(|sample| window.contains(sample.intended))
-        .collect();
+fn source_window(window: &str, samples: &[Sample]) -> Option<SourceWindow> {
     let count = |wanted: fn(&Outcome) -> bool| {
         let found = samples.iter().filter(|sample| wanted(&sample.outcome));
         found.count() as u64
     };
-    let mut latencies: Vec<_> = samples.iter().map(|sample| sample.latency()).collect();
+    let mut latencies: Vec<_> = samples.iter().map(Sample::latency).collect();
     latencies.sort_unstable();
     let errors = count(|outcome| !outcome.is_ok());
     (!samples.is_empty()).then(|| SourceWindow {
-        window: window.name.clone(),
+        window: window.to_owned(),
         requests: samples.len() as u64,
         errors,
         timeouts: count(|outcome| matches!(outcome, Outcome::Timeout)),
@@ -145,106 +68,64 @@ fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
 }
 
 /// What went through each proxy in each window.
-pub(super) fn proxies(events: &[Event], windows: &[Window]) -> Vec<ProxyRecord> {
-    let knocks = knocks(events);
-    let mut names: Vec<_> = knocks.iter().map(|knock| knock.proxy).collect();
-    names.sort_unstable();
-    names.dedup();
+pub(super) fn proxies(history: &History, windows: &[(String, Span)]) -> Vec<ProxyRecord> {
+    let touched = |fact| match fact {
+        &Fact::ConnectionOpened { ref proxy, .. } | &Fact::FaultHit { ref proxy, .. } => {
+            Some(proxy)
+        }
+        _ => None,
+    };
+    let events = history.events().iter();
+    let names: BTreeSet<&Name> = events.filter_map(|event| touched(&event.fact)).collect();
     names
         .into_iter()
-        .map(|name| {
-            let own: Vec<_> = knocks.iter().filter(|knock| knock.proxy == name).collect();
-            ProxyRecord {
-                name: name.clone(),
-                windows: windows
-                    .iter()
-                    .filter_map(|window| proxy_window(window, &own))
-                    .collect(),
-            }
+        .map(|name| ProxyRecord {
+            name: name.clone(),
+            windows: windows
+                .iter()
+                .filter_map(|(window, span)| proxy_window(window, *span, name, history))
+                .collect(),
         })
         .collect()
 }
 
-/// One step of a client toward a session.
-struct Knock<'a> {
-    proxy: &'a Name,
-    at: Moment,
-    step: Step,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Refused,
-    Connection,
-    Attempt,
-    Session,
-}
-
-/// Every step of every client; chaosproxy's own side probes are left out.
-fn knocks(events: &[Event]) -> Vec<Knock<'_>> {
-    let own: BTreeSet<(&Name, SocketAddr)> = events
+fn proxy_window(
+    window: &str,
+    (from, to): Span,
+    proxy: &Name,
+    history: &History,
+) -> Option<ProxyWindow> {
+    let all = history.connections(proxy);
+    let inside: Vec<_> = all
         .iter()
-        .filter_map(|event| match &event.fact {
-            Fact::SideProbe { proxy, peer } => Some((proxy, *peer)),
-            _ => None,
-        })
+        .filter(|connection| (from..to).contains(&connection.opened))
         .collect();
-    let mut own_connections: BTreeSet<(&Name, u64)> = BTreeSet::new();
-    let mut knocks = Vec::new();
-    for event in events {
-        let step = match &event.fact {
-            Fact::ConnectionOpened { proxy, conn, peer } => {
-                if own.contains(&(proxy, *peer)) {
-                    own_connections.insert((proxy, *conn));
-                }
-                Some((proxy, Some(*conn), Step::Connection))
-            }
-            Fact::StartupPacket {
-                proxy,
-                conn,
-                packet: Startup::Session { .. } | Startup::Tls,
-            } => Some((proxy, Some(*conn), Step::Attempt)),
-            Fact::SessionReady { proxy, conn } => Some((proxy, Some(*conn), Step::Session)),
-            Fact::FaultHit {
-                proxy,
-                conn: None,
-                impact: Impact::Refused,
-                ..
-            } => Some((proxy, None, Step::Refused)),
-            _ => None,
-        };
-        if let Some((proxy, conn, step)) = step
-            && conn.is_none_or(|conn| !own_connections.contains(&(proxy, conn)))
-        {
-            knocks.push(Knock {
-                proxy,
-                at: event.at,
-                step,
-            });
-        }
-    }
-    knocks
-}
-
-fn proxy_window(window: &Window, knocks: &[&Knock<'_>]) -> Option<ProxyWindow> {
-    let count = |step: Step| {
-        let found = knocks
-            .iter()
-            .filter(|knock| knock.step == step && window.contains(knock.at));
+    let connections = inside.len() as u64;
+    let count = |wanted: fn(&Connection) -> bool| {
+        let found = inside.iter().filter(|connection| wanted(connection));
         found.count() as u64
     };
-    let connections = count(Step::Connection);
-    let refused = count(Step::Refused);
-    let speaks_postgres = knocks.iter().any(|knock| knock.step == Step::Attempt);
+    let faults = history.experiment().faults.iter();
+    let refused = faults
+        .flat_map(|fault| history.fault(&fault.name))
+        .flat_map(|occurrence| &occurrence.hits)
+        .filter(|hit| hit.proxy == *proxy && (from..to).contains(&hit.at))
+        .filter(|hit| hit.impact == Impact::Refused && hit.conn.is_none())
+        .count() as u64;
     (connections + refused > 0).then(|| ProxyWindow {
-        window: window.name.clone(),
+        window: window.to_owned(),
         connections,
-        attempts: if speaks_postgres {
-            count(Step::Attempt)
+        attempts: if all.iter().any(asks_for_session) {
+            count(asks_for_session)
         } else {
             connections
         },
-        sessions: count(Step::Session),
+        sessions: count(|connection| connection.ready.is_some()),
         refused,
     })
+}
+
+fn asks_for_session(connection: &Connection) -> bool {
+    let asks = |packet: &Startup| matches!(packet, Startup::Session { .. } | Startup::Tls);
+    connection.startup.iter().any(|(_, packet)| asks(packet))
 }
