@@ -1,0 +1,222 @@
+//! A pool of connections to one database.
+//!
+//! What it promises:
+//!
+//! - One supervisor dials for the whole pool; operations wait, they never dial.
+//! - Each query, each heartbeat and each dial has a deadline on this side: a server that hangs
+//!   cannot report its own timeout.
+//! - When the database is lost, every connection is closed at once and nothing is sent any more
+//!   until the supervisor has found the database again.
+//! - Everything that waits is bounded, in number and in time.
+
+mod connection;
+mod lease;
+mod settings;
+mod shared;
+mod supervisor;
+
+pub use settings::Settings;
+pub(super) use settings::Size;
+pub(super) use shared::{Counters, Snapshot, State};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Config, Row};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::log::Log;
+use crate::units::{Clock, Moment};
+use lease::{Lease, may_be_repeated};
+use shared::Shared;
+use supervisor::Supervisor;
+
+/// One statement, so that it takes one round trip and is either wholly done or not at all.
+///
+/// It may be sent more than once: after a timeout nobody knows whether it was done. Every statement
+/// must therefore be harmless to repeat.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation<'a> {
+    /// What it is called in logs.
+    pub(super) name: &'static str,
+    /// The statement.
+    pub(super) sql: &'a str,
+    /// The types of its parameters.
+    pub(super) types: &'static [Type],
+    /// Its deadline if it is known to be slow, instead of the pool's.
+    pub(super) deadline: Option<Duration>,
+    /// How long it waits for a lost database, instead of the pool's operation timeout.
+    pub(super) patience: Option<Duration>,
+}
+
+impl<'a> Operation<'a> {
+    /// A statement with the pool's deadlines.
+    pub(super) const fn new(name: &'static str, sql: &'a str, types: &'static [Type]) -> Self {
+        Self {
+            name,
+            sql,
+            types,
+            deadline: None,
+            patience: None,
+        }
+    }
+}
+
+/// Why an operation did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The database cannot be reached; whether the statement was done is not known.
+    #[error("database `{database}` is unavailable")]
+    Unavailable {
+        /// Its name.
+        database: String,
+    },
+    /// Every connection is in use, and the queue is full or the wait was too long.
+    #[error("all {connections} connections are in use")]
+    Saturated {
+        /// The pool's maximum.
+        connections: usize,
+    },
+    /// The database refused the statement.
+    #[error("{operation}: {source}")]
+    Refused {
+        /// The operation's name.
+        operation: &'static str,
+        /// What the database said.
+        source: tokio_postgres::Error,
+    },
+}
+
+/// What a pool is for and who it reports to.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// How to reach the database.
+    pub(super) config: Config,
+    /// Deadlines and waits.
+    pub(super) settings: Settings,
+    /// Its bounds.
+    pub(super) size: Size,
+    /// Run once, on the first connection; must be harmless to repeat.
+    pub(super) schema: &'static str,
+    /// The process's clock.
+    pub(super) clock: Clock,
+    /// Where losses and recoveries are said.
+    pub(super) log: Log,
+    /// The dice of the backoff.
+    pub(super) rng: ChaCha12Rng,
+}
+
+/// A pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    supervisor: Arc<std::sync::Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Pool {
+    /// Starts the supervisor. The database need not be there yet.
+    pub(super) fn start(setup: Setup) -> Self {
+        let backoff = Backoff::new(setup.settings.backoff, setup.rng);
+        let shared = Arc::new(Shared::new(
+            setup.config.get_dbname().unwrap_or("postgres").to_owned(),
+            setup.settings,
+            setup.size,
+            setup.clock,
+            setup.log,
+        ));
+        let stop = CancellationToken::new();
+        let supervisor = Supervisor::new(Arc::clone(&shared), setup.config, setup.schema, backoff);
+        let task = tokio::spawn(supervisor.run(stop.clone()));
+        Self {
+            shared,
+            stop,
+            supervisor: Arc::new(std::sync::Mutex::new(Some(task))),
+        }
+    }
+
+    /// Runs `operation`, again if its fate is unknown or the database asks for it, within the
+    /// bounds of the settings.
+    pub(super) async fn run(
+        &self,
+        operation: &Operation<'_>,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
+        let patience = operation
+            .patience
+            .unwrap_or_else(|| self.shared.settings.operation_timeout.get());
+        let mut give_up = None;
+        for _ in 0..=self.shared.settings.retries {
+            let mut lease = self.lease(patience, &mut give_up).await?;
+            let sent = self.shared.clock.now();
+            match lease.query(operation, params).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) if may_be_repeated(error.as_ref()) => {
+                    give_up.get_or_insert(sent + patience);
+                }
+                Err(error) => {
+                    return Err(error.map_or_else(
+                        || self.shared.unavailable(),
+                        |source| Failure::Refused {
+                            operation: operation.name,
+                            source,
+                        },
+                    ));
+                }
+            }
+        }
+        Err(self.shared.unavailable())
+    }
+
+    /// Waits for the database however long it takes; for work that nobody waits for.
+    pub(super) async fn available(&self) {
+        self.shared.available().await;
+    }
+
+    /// The pool's state, without waiting for anything.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// What happened so far.
+    pub(super) fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// Says farewell to the database and closes every connection.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let task = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            // It ends by itself now; if it panicked, its connections are closed all the same.
+            drop(task.await);
+        }
+    }
+
+    /// A connection, if need be after waiting for the database until `give_up`; that is set when
+    /// the database is first found to be lost.
+    async fn lease(
+        &self,
+        patience: Duration,
+        give_up: &mut Option<Moment>,
+    ) -> Result<Lease, Failure> {
+        loop {
+            match self.shared.checkout().await {
+                Err(Failure::Unavailable { .. }) => {
+                    let now = self.shared.clock.now();
+                    let until = *give_up.get_or_insert(now + patience);
+                    self.shared.available_within(until.since(now)).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}

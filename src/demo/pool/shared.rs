@@ -1,0 +1,397 @@
+//! What operations and the supervisor share: the idle connections, the queue, the state.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::lease::Lease;
+use super::{Failure, Settings, Size};
+use crate::demo::log::Log;
+use crate::units::Clock;
+
+/// From this share of the pool in use on, a warning is logged.
+const BUSY_PERCENT: f64 = 80.0;
+
+/// What is known of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::demo) enum State {
+    /// It answers.
+    Available,
+    /// A query was not answered; the supervisor is finding out what that means.
+    Suspect,
+    /// It does not answer, or has not been reached yet.
+    Unavailable,
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone)]
+pub(in crate::demo) struct Snapshot {
+    pub(in crate::demo) state: State,
+    /// Open connections.
+    pub(in crate::demo) size: usize,
+    /// Those that nobody uses.
+    pub(in crate::demo) free: usize,
+    pub(in crate::demo) min: usize,
+    pub(in crate::demo) max: usize,
+    /// Operations that wait for a connection or for the database.
+    pub(in crate::demo) waiting: usize,
+    /// How long the last heartbeat took to be answered.
+    pub(in crate::demo) ping: Option<Duration>,
+    /// Whether the last attempt to open a connection failed.
+    pub(in crate::demo) dial_failing: bool,
+}
+
+impl Snapshot {
+    /// How much of the maximum is in use.
+    pub(in crate::demo) fn utilization_percent(&self) -> f64 {
+        100.0 * (self.size - self.free) as f64 / self.max.max(1) as f64
+    }
+}
+
+/// What a pool has been through.
+#[derive(Debug, Clone, Default)]
+pub(in crate::demo) struct Counters {
+    /// How often the database was lost.
+    pub(in crate::demo) losses: u64,
+    /// Attempts to connect.
+    pub(in crate::demo) dials: u64,
+    /// Time that operations spent waiting for a connection, in all.
+    pub(in crate::demo) waited: Duration,
+}
+
+/// What operations and the supervisor share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) database: String,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    /// Wakes the supervisor: a suspicion, a connection wanted.
+    pub(super) attention: Notify,
+    /// The tasks that drive connections.
+    pub(super) tasks: TaskTracker,
+    size: Size,
+    state: watch::Sender<State>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Least recently used first.
+    idle: VecDeque<Connection>,
+    /// Open connections of this epoch: idle and lent.
+    open: usize,
+    /// Who waits for a connection, longest first.
+    queue: VecDeque<oneshot::Sender<Lease>>,
+    /// How many wait for the database to come back.
+    stranded: usize,
+    /// Cancelled when the database is lost, which closes every connection, lent ones too.
+    epoch: CancellationToken,
+    ping: Option<Duration>,
+    dial_failing: bool,
+    counters: Counters,
+}
+
+impl Shared {
+    pub(super) fn new(
+        database: String,
+        settings: Settings,
+        size: Size,
+        clock: Clock,
+        log: Log,
+    ) -> Self {
+        Self {
+            database,
+            settings,
+            clock,
+            log,
+            attention: Notify::new(),
+            tasks: TaskTracker::new(),
+            size,
+            state: watch::Sender::new(State::Unavailable),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// A connection, from the idle ones or after waiting in the queue.
+    pub(super) async fn checkout(self: &Arc<Self>) -> Result<Lease, Failure> {
+        let begun = self.clock.now();
+        let turn = {
+            let mut inner = self.lock();
+            if self.state() == State::Unavailable {
+                return Err(self.unavailable());
+            }
+            // While in doubt, nothing more is sent into what may be a black hole.
+            if self.state() == State::Available
+                && let Some(connection) = inner.take_idle()
+            {
+                self.warn_if_busy(&inner);
+                return Ok(Lease::new(connection, self));
+            }
+            inner.queue.retain(|waiting| !waiting.is_closed());
+            let full = inner.queue.len() >= self.settings.queue;
+            if inner.open >= self.size.max || full {
+                self.warn_of_saturation(&inner);
+            }
+            if full {
+                return Err(self.saturated());
+            }
+            let (sender, turn) = oneshot::channel();
+            inner.queue.push_back(sender);
+            turn
+        };
+        self.attention.notify_one();
+        let outcome = timeout(self.settings.checkout_timeout.get(), turn).await;
+        self.lock().counters.waited += self.clock.now().since(begun);
+        match outcome {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(_)) => Err(self.unavailable()),
+            Err(_) => Err(self.saturated()),
+        }
+    }
+
+    /// Waits until the database answers.
+    pub(super) async fn available(&self) {
+        let mut state = self.state.subscribe();
+        // The sender lives as long as `self`.
+        drop(state.wait_for(|state| *state == State::Available).await);
+    }
+
+    /// Waits until the database answers, at most for `patience`. As many may wait here as the pool
+    /// could serve and queue.
+    pub(super) async fn available_within(&self, patience: Duration) -> Result<(), Failure> {
+        {
+            let mut inner = self.lock();
+            if inner.stranded >= self.size.max + self.settings.queue {
+                return Err(self.unavailable());
+            }
+            inner.stranded += 1;
+        }
+        let outcome = timeout(patience, self.available()).await;
+        self.lock().stranded -= 1;
+        outcome.map_err(|_| self.unavailable())
+    }
+
+    /// Something was not answered: the supervisor shall find out whether the database is gone.
+    pub(super) fn suspect(&self) {
+        let _held = self.lock();
+        if self.state() == State::Available {
+            self.state.send_replace(State::Suspect);
+        }
+        self.attention.notify_one();
+    }
+
+    /// The database is gone: every connection is closed, and whoever waits for one is told.
+    pub(super) fn lose(&self, why: &str) {
+        let mut inner = self.lock();
+        inner.epoch.cancel();
+        inner.epoch = CancellationToken::new();
+        inner.idle.clear();
+        inner.open = 0;
+        inner.queue.clear();
+        inner.counters.losses += 1;
+        self.state.send_replace(State::Unavailable);
+        drop(inner);
+        let message = format!("database connection lost: {why}");
+        self.log
+            .error(&message, json!({ "database": self.database }));
+    }
+
+    /// The database answers; whoever queued while that was in doubt is served.
+    pub(super) fn assure(self: &Arc<Self>, ping: Duration) {
+        let mut inner = self.lock();
+        inner.ping = Some(ping);
+        if self.state() == State::Available {
+            return;
+        }
+        self.state.send_replace(State::Available);
+        for connection in std::mem::take(&mut inner.idle) {
+            inner.hand_out(connection, self);
+        }
+    }
+
+    /// Takes in a new connection.
+    pub(super) fn add(self: &Arc<Self>, mut connection: Connection) {
+        connection.idle_since = self.clock.now();
+        let mut inner = self.lock();
+        inner.open += 1;
+        inner.dial_failing = false;
+        inner.hand_out(connection, self);
+    }
+
+    /// Takes back a connection that was lent.
+    pub(super) fn put_back(self: &Arc<Self>, mut connection: Connection) {
+        connection.idle_since = self.clock.now();
+        let mut inner = self.lock();
+        if connection.is_closed() {
+            drop(inner);
+            return self.discard(connection);
+        }
+        inner.hand_out(connection, self);
+    }
+
+    /// Closes a connection that was lent and cannot be trusted any more.
+    pub(super) fn discard(&self, connection: Connection) {
+        let mut inner = self.lock();
+        if !connection.is_of_the_past() {
+            inner.open -= 1;
+            self.attention.notify_one();
+        }
+        drop(inner);
+        drop(connection);
+    }
+
+    /// The connection that has been idle for longest.
+    pub(super) fn take_oldest(&self) -> Option<Connection> {
+        let mut inner = self.lock();
+        inner.drop_closed();
+        inner.idle.pop_front()
+    }
+
+    /// Whether the pool is below its minimum, or somebody waits who could be given another one.
+    pub(super) fn wants_connection(&self) -> bool {
+        let inner = self.lock();
+        let waiting = inner.idle.is_empty() && inner.queue.iter().any(|turn| !turn.is_closed());
+        inner.open < self.size.min || (waiting && inner.open < self.size.max)
+    }
+
+    /// Whether no connection is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().open == 0
+    }
+
+    /// Whether the minimum is reached.
+    pub(super) fn is_filled(&self) -> bool {
+        self.lock().open >= self.size.min
+    }
+
+    /// Closes what is above the minimum and has been idle for too long.
+    pub(super) fn shrink(&self) {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        while inner.open > self.size.min
+            && let Some(oldest) = inner.idle.front()
+            && now.since(oldest.idle_since) >= self.settings.idle_timeout.get()
+        {
+            if let Some(connection) = inner.idle.pop_front() {
+                connection.part();
+                inner.open -= 1;
+            }
+        }
+    }
+
+    /// Counts an attempt to connect and gives what closes the connection that comes of it.
+    pub(super) fn begin_dial(&self) -> CancellationToken {
+        let mut inner = self.lock();
+        inner.counters.dials += 1;
+        inner.epoch.clone()
+    }
+
+    /// Notes that an attempt to connect failed.
+    pub(super) fn dial_failed(&self) {
+        self.lock().dial_failing = true;
+    }
+
+    /// Parts with every idle connection and takes in nothing more.
+    pub(super) fn shut(&self) {
+        let mut inner = self.lock();
+        self.state.send_replace(State::Unavailable);
+        inner.queue.clear();
+        for connection in inner.idle.drain(..) {
+            connection.part();
+        }
+        self.tasks.close();
+    }
+
+    /// Closes what has not parted by itself.
+    pub(super) fn cut(&self) {
+        self.lock().epoch.cancel();
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let inner = self.lock();
+        Snapshot {
+            state: self.state(),
+            size: inner.open,
+            free: inner.idle.len(),
+            min: self.size.min,
+            max: self.size.max,
+            waiting: inner.queue.len() + inner.stranded,
+            ping: inner.ping,
+            dial_failing: inner.dial_failing,
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.lock().counters.clone()
+    }
+
+    pub(super) fn state(&self) -> State {
+        *self.state.borrow()
+    }
+
+    pub(super) fn unavailable(&self) -> Failure {
+        Failure::Unavailable {
+            database: self.database.clone(),
+        }
+    }
+
+    fn saturated(&self) -> Failure {
+        Failure::Saturated {
+            connections: self.size.max,
+        }
+    }
+
+    fn warn_if_busy(&self, inner: &Inner) {
+        let (used, max) = (inner.open - inner.idle.len(), self.size.max);
+        if used < max && 100.0 * used as f64 >= BUSY_PERCENT * max as f64 {
+            let message = format!("Connection pool nearly in use ({used}/{max} connections)");
+            self.log.limited_warn("pool nearly in use", &message);
+        }
+    }
+
+    fn warn_of_saturation(&self, inner: &Inner) {
+        let (used, max) = (inner.open - inner.idle.len(), self.size.max);
+        let message = format!("Connection pool saturation ({used}/{max} connections in use)");
+        self.log.limited_warn("pool saturation", &message);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The connection that was used last: it is the least likely to have gone stale.
+    fn take_idle(&mut self) -> Option<Connection> {
+        self.drop_closed();
+        self.idle.pop_back()
+    }
+
+    fn drop_closed(&mut self) {
+        let before = self.idle.len();
+        self.idle.retain(|connection| !connection.is_closed());
+        self.open -= before - self.idle.len();
+    }
+
+    /// Gives a connection to whoever has waited longest, or puts it with the idle ones.
+    fn hand_out(&mut self, mut connection: Connection, shared: &Arc<Shared>) {
+        while let Some(waiting) = self.queue.pop_front() {
+            match waiting.send(Lease::new(connection, shared)) {
+                Ok(()) => return,
+                Err(mut refused) => match refused.take() {
+                    Some(returned) => connection = returned,
+                    None => return,
+                },
+            }
+        }
+        self.idle.push_back(connection);
+    }
+}

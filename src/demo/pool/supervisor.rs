@@ -1,0 +1,220 @@
+//! The one task that dials: it keeps the pool filled, notices a loss, and finds the database again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio_postgres::Config;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, DialError};
+use super::shared::{Shared, State};
+use crate::demo::backoff::Backoff;
+use crate::units::Moment;
+
+/// How long connections are given to part with the server when the pool is closed.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// A heartbeat of zero would be a busy loop.
+const SHORTEST_BEAT: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    config: Config,
+    /// Still to be run; emptied when it is done.
+    schema: &'static str,
+    backoff: Backoff,
+    /// Not before this moment is the next attempt made.
+    next_dial: Moment,
+    /// Since when the database has been away; unset before it was first reached.
+    lost_at: Option<Moment>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        config: Config,
+        schema: &'static str,
+        backoff: Backoff,
+    ) -> Self {
+        Self {
+            shared,
+            config,
+            schema,
+            backoff,
+            next_dial: Moment::ZERO,
+            lost_at: None,
+        }
+    }
+
+    /// Finds the database, keeps it until it is lost, finds it again; until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        let work = async {
+            loop {
+                self.find().await;
+                self.keep().await;
+            }
+        };
+        stop.run_until_cancelled(work).await;
+        shared.shut();
+        drop(timeout(FAREWELL, shared.tasks.wait()).await);
+        shared.cut();
+    }
+
+    /// Dials, one attempt at a time, until the database answers.
+    async fn find(&mut self) {
+        loop {
+            self.until_next_dial().await;
+            if self.dial().await {
+                break;
+            }
+        }
+        let database = &self.shared.database;
+        if let Some(lost_at) = self.lost_at.take() {
+            let outage = self.shared.clock.now().since(lost_at);
+            let seconds = outage.as_secs_f64();
+            let message = format!("database connection restored after {seconds:.1} s");
+            let fields = json!({ "database": database, "outage_ms": outage.as_millis() });
+            self.shared.log.info(&message, fields);
+        } else {
+            let fields = json!({ "database": database });
+            self.shared.log.info("database connected", fields);
+        }
+    }
+
+    /// Heartbeats, growth and repair, until the database is lost.
+    async fn keep(&mut self) {
+        let mut heartbeat = self.heartbeat();
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let due = tokio::select! {
+                _ = heartbeat.tick() => true,
+                () = shared.attention.notified() => false,
+                () = self.until_next_dial(), if shared.wants_connection() => false,
+            };
+            if (due || self.is_in_doubt()) && !self.verify().await {
+                return;
+            }
+            self.fill().await;
+            if due {
+                shared.shrink();
+            }
+        }
+    }
+
+    /// Whether there is reason to believe that the database is gone.
+    fn is_in_doubt(&self) -> bool {
+        self.shared.state() == State::Suspect || self.shared.is_empty()
+    }
+
+    /// Whether the database answers. An idle connection is asked; if there is doubt and none is
+    /// idle, a new connection is the question. Connections that are in use have deadlines
+    /// of their own and need no heartbeat.
+    async fn verify(&mut self) -> bool {
+        let deadline = self.shared.settings.heartbeat_timeout.get();
+        while let Some(connection) = self.shared.take_oldest() {
+            let asked = self.shared.clock.now();
+            match timeout(deadline, connection.ping()).await {
+                Ok(Ok(())) => {
+                    self.shared.assure(self.shared.clock.now().since(asked));
+                    self.shared.put_back(connection);
+                    return true;
+                }
+                // One broken connection proves nothing: the next one is asked.
+                Ok(Err(_)) => self.shared.discard(connection),
+                Err(_) => {
+                    drop(connection);
+                    let why = format!("heartbeat timed out after {} ms", deadline.as_millis());
+                    return self.lose(&why);
+                }
+            }
+        }
+        if !self.is_in_doubt() || (self.may_dial() && self.dial().await) {
+            return true;
+        }
+        self.lose("connections broke and no new one can be made")
+    }
+
+    /// Opens connections, one at a time, as long as more are wanted and can be had.
+    async fn fill(&mut self) {
+        while self.shared.wants_connection() && self.may_dial() {
+            if !self.dial().await {
+                return;
+            }
+        }
+        if self.shared.is_filled() {
+            self.backoff.reset();
+        }
+    }
+
+    fn lose(&mut self, why: &str) -> bool {
+        self.lost_at = Some(self.shared.clock.now());
+        self.shared.lose(why);
+        false
+    }
+
+    /// One attempt; if it fails, the next one has to wait.
+    async fn dial(&mut self) -> bool {
+        let begun = self.shared.clock.now();
+        match self.open().await {
+            Ok(connection) => {
+                let took = self.shared.clock.now().since(begun);
+                self.shared.add(connection);
+                if self.shared.state() != State::Available {
+                    self.shared.assure(took);
+                }
+                true
+            }
+            Err(error) => {
+                let wait = self.backoff.after_failure();
+                self.next_dial = self.shared.clock.now() + wait;
+                self.shared.dial_failed();
+                let fields = json!({
+                    "database": self.shared.database,
+                    "error": error.to_string(),
+                    "attempt": self.backoff.failures(),
+                    "next_in_ms": wait.as_millis(),
+                });
+                self.shared
+                    .log
+                    .warn("database unavailable: cannot connect", fields);
+                false
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<Connection, DialError> {
+        let settings = &self.shared.settings;
+        let epoch = self.shared.begin_dial();
+        let deadline = settings.connect_timeout.get();
+        let connection =
+            Connection::open(&self.config, &epoch, &self.shared.tasks, deadline).await?;
+        if !self.schema.is_empty() {
+            let work = connection.client.batch_execute(self.schema);
+            timeout(deadline, work)
+                .await
+                .map_err(|_| DialError::TimedOut(deadline))??;
+            self.schema = "";
+        }
+        Ok(connection)
+    }
+
+    fn may_dial(&self) -> bool {
+        self.shared.clock.now() >= self.next_dial
+    }
+
+    async fn until_next_dial(&self) {
+        let wait = self.next_dial.since(self.shared.clock.now());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+    }
+
+    fn heartbeat(&self) -> Interval {
+        let mut heartbeat = interval(self.shared.settings.heartbeat.get().max(SHORTEST_BEAT));
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeat
+    }
+}

@@ -1,0 +1,147 @@
+//! The workflow server: keeps projects, one database each, and work items that refer to codebase.
+
+mod items;
+mod projects;
+mod references;
+
+use std::sync::Arc;
+
+use hyper::{Method, StatusCode};
+use serde_json::json;
+
+use super::health::HealthCheckResponse;
+use super::host::{Error, Host};
+use super::http::{App, Reply, Request};
+use super::metrics::{self, Metrics};
+use super::pool::{Operation, Pool, Setup, Size};
+use super::{DatabaseArgs, Defect, ListenArgs};
+use crate::units::{Clock, Period};
+use projects::Projects;
+use references::References;
+
+/// Arguments of the workflow server.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    listen: ListenArgs,
+    /// Port on the loopback interface.
+    #[arg(long, env = "WORKFLOW_MCP_PORT", default_value_t = 8010)]
+    port: u16,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Connections to the registry that are kept open.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    pool_min: usize,
+    /// Connections to the registry that are never exceeded.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    pool_max: usize,
+    /// Base URL of the codebase server, which knows whether a reference is valid.
+    #[arg(long, env, value_name = "URL", default_value = "http://127.0.0.1:8020")]
+    codebase_url: String,
+    /// Deadline of a request to codebase.
+    #[arg(long, value_name = "PERIOD", default_value = "1s")]
+    codebase_timeout: Period,
+}
+
+/// Serves until the process is told to stop.
+pub async fn run(args: &Args) -> Result<(), Error> {
+    let address = args.listen.or_port(args.port);
+    let host = Host::bind("workflow", address, "WORKFLOW_MCP_PORT").await?;
+    let settings = args.database.pool_settings();
+    let registry = Pool::start(Setup {
+        config: args.database.database_url.clone(),
+        settings: settings.clone(),
+        size: Size {
+            min: args.pool_min,
+            max: args.pool_max,
+        },
+        schema: projects::REGISTRY_SCHEMA,
+        clock: host.clock,
+        log: host.log.clone(),
+        rng: Host::dice(),
+    });
+    let projects = Projects::new(projects::Setup {
+        registry: registry.clone(),
+        config: args.database.database_url.clone(),
+        settings,
+        clock: host.clock,
+        log: host.log.clone(),
+    });
+    let app = Workflow {
+        clock: host.clock,
+        metrics: Arc::clone(&host.metrics),
+        registry: registry.clone(),
+        projects: projects.clone(),
+        references: References::new(&args.codebase_url, args.codebase_timeout.get()),
+        asks_on_every_read: args.database.has(Defect::SharedFate),
+        health_waits: args.database.has(Defect::HealthWaits),
+    };
+    let outcome = host.serve(app).await;
+    projects.close().await;
+    registry.close().await;
+    outcome
+}
+
+struct Workflow {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    registry: Pool,
+    projects: Projects,
+    references: References,
+    asks_on_every_read: bool,
+    health_waits: bool,
+}
+
+impl App for Workflow {
+    const ROUTES: &'static [&'static str] = &[
+        "/health",
+        "/metrics",
+        "/projects",
+        "/work-items",
+        "/work-items/{}",
+    ];
+
+    async fn answer(&self, request: &Request) -> Reply {
+        let reply = match (&request.method, request.segments().as_slice()) {
+            (&Method::GET, ["health"]) => Ok(self.health().await),
+            (&Method::GET, ["metrics"]) => Ok(self.metrics()),
+            (&Method::GET, ["projects"]) => self.projects.list().await,
+            (&Method::POST, ["projects"]) => self.projects.create(request).await,
+            (&Method::GET, ["work-items"]) => {
+                if self.asks_on_every_read {
+                    self.references.look_around().await;
+                }
+                items::list(&self.projects, request).await
+            }
+            (&Method::POST, ["work-items"]) => {
+                items::create(&self.projects, &self.references, request).await
+            }
+            (&Method::GET, ["work-items", id]) => {
+                items::get(&self.projects, &self.references, request, id).await
+            }
+            _ => Err(Reply::not_found()),
+        };
+        reply.unwrap_or_else(|error| error)
+    }
+}
+
+impl Workflow {
+    async fn health(&self) -> Reply {
+        if self.health_waits
+            && let Err(failure) = self.registry.run(&PING, &[]).await
+        {
+            let body = json!({ "status": "unhealthy", "error": failure.to_string() });
+            return Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body);
+        }
+        let (now, uptime) = Host::times(&self.clock);
+        let health = HealthCheckResponse::new(&self.registry.snapshot(), now, uptime);
+        Reply::json(health.status_code(), &health)
+    }
+
+    fn metrics(&self) -> Reply {
+        let pool = metrics::render_pool(&self.registry.snapshot(), &self.registry.counters());
+        Reply::metrics(self.metrics.render() + &pool)
+    }
+}
+
+const PING: Operation = Operation::new("ping", "SELECT 1", &[]);

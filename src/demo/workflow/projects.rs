@@ -1,0 +1,205 @@
+//! Projects: a registry in the default database, and a database with a small pool for each. Losing
+//! one project's database touches no other project.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use tokio_postgres::Config;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use crate::demo::host::Host;
+use crate::demo::http::{Reply, Request};
+use crate::demo::log::Log;
+use crate::demo::pool::{self, Failure, Operation, Pool, Settings, Size};
+use crate::units::Clock;
+
+/// The registry's tables; it holds the work items that belong to no project.
+pub(super) const REGISTRY_SCHEMA: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(8010);
+CREATE TABLE IF NOT EXISTS projects (
+    name text PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS work_items (
+    id uuid PRIMARY KEY,
+    title text NOT NULL,
+    reference uuid,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
+COMMIT;
+";
+
+/// A project's tables.
+const PROJECT_SCHEMA: &str = "
+BEGIN;
+SELECT pg_advisory_xact_lock(8010);
+CREATE TABLE IF NOT EXISTS work_items (
+    id uuid PRIMARY KEY,
+    title text NOT NULL,
+    reference uuid,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
+COMMIT;
+";
+
+const REGISTER: Operation = Operation::new(
+    "register project",
+    "INSERT INTO projects (name) VALUES ($1) ON CONFLICT (name) DO NOTHING",
+    &[Type::TEXT],
+);
+const FIND: Operation = Operation::new(
+    "find project",
+    "SELECT 1 FROM projects WHERE name = $1",
+    &[Type::TEXT],
+);
+const LIST: Operation = Operation::new(
+    "list projects",
+    "SELECT name FROM projects ORDER BY name LIMIT 1000",
+    &[],
+);
+
+/// Copying the template takes a while.
+const CREATE_DATABASE_DEADLINE: Duration = Duration::from_secs(10);
+/// Connections per project.
+const SIZE: Size = Size { min: 1, max: 5 };
+/// Longest name of a project.
+const MAX_NAME: usize = 40;
+
+/// What projects work with.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) registry: Pool,
+    /// How to reach the registry's database; the others are on the same server.
+    pub(super) config: Config,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+}
+
+/// The projects' databases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Projects {
+    setup: Arc<Setup>,
+    pools: Arc<Mutex<HashMap<String, Pool>>>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    name: String,
+}
+
+impl Projects {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            setup: Arc::new(setup),
+            pools: Arc::default(),
+        }
+    }
+
+    /// `POST /projects`; creating a project that exists changes nothing.
+    pub(super) async fn create(&self, request: &Request) -> Result<Reply, Reply> {
+        let Wanted { name } = request.json()?;
+        check(&name)?;
+        self.create_database(&name).await?;
+        self.setup.registry.run(&REGISTER, &[&name]).await?;
+        Ok(Reply::json(StatusCode::CREATED, &json!({ "name": name })))
+    }
+
+    /// `GET /projects`.
+    pub(super) async fn list(&self) -> Result<Reply, Reply> {
+        let rows = self.setup.registry.run(&LIST, &[]).await?;
+        let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        Ok(Reply::json(StatusCode::OK, &json!({ "projects": names })))
+    }
+
+    /// Where the work items of `project` are; of no project, in the registry.
+    pub(super) async fn pool(&self, project: Option<&str>) -> Result<Pool, Reply> {
+        let Some(name) = project else {
+            return Ok(self.setup.registry.clone());
+        };
+        check(name)?;
+        if let Some(pool) = self.open().get(name) {
+            return Ok(pool.clone());
+        }
+        if self.setup.registry.run(&FIND, &[&name]).await?.is_empty() {
+            return Err(Reply::error(
+                StatusCode::NOT_FOUND,
+                format!("there is no project `{name}`; POST /projects creates it"),
+            ));
+        }
+        let mut open = self.open();
+        let pool = open.entry(name.to_owned());
+        Ok(pool.or_insert_with(|| self.connect(name)).clone())
+    }
+
+    /// Closes every project's connections.
+    pub(super) async fn close(&self) {
+        let pools = std::mem::take(&mut *self.open());
+        for pool in pools.values() {
+            pool.close().await;
+        }
+    }
+
+    fn connect(&self, name: &str) -> Pool {
+        let mut config = self.setup.config.clone();
+        config.dbname(database(name));
+        Pool::start(pool::Setup {
+            config,
+            settings: self.setup.settings.clone(),
+            size: SIZE,
+            schema: PROJECT_SCHEMA,
+            clock: self.setup.clock,
+            log: self.setup.log.clone(),
+            rng: Host::dice(),
+        })
+    }
+
+    async fn create_database(&self, name: &str) -> Result<(), Failure> {
+        // A name cannot be a parameter; `check` has seen to it that it needs no quoting.
+        let sql = format!("CREATE DATABASE {}", database(name));
+        let operation = Operation {
+            name: "create database",
+            sql: &sql,
+            types: &[],
+            deadline: Some(CREATE_DATABASE_DEADLINE),
+            patience: None,
+        };
+        match self.setup.registry.run(&operation, &[]).await {
+            Err(Failure::Refused { source, .. })
+                if source.code() == Some(&SqlState::DUPLICATE_DATABASE) =>
+            {
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<String, Pool>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn database(project: &str) -> String {
+    format!("project_{project}")
+}
+
+fn check(name: &str) -> Result<(), Reply> {
+    let fits = (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    fits.then_some(()).ok_or_else(|| {
+        Reply::error(
+            StatusCode::BAD_REQUEST,
+            format!("a project's name is 1 to {MAX_NAME} of a-z, 0-9 and _"),
+        )
+    })
+}
