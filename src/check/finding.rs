@@ -44,6 +44,21 @@ impl Finding {
         Some(worst)
     }
 
+    /// Takes the verdict and the summary from the worst evidence, and puts the worst first.
+    /// Without evidence there is no pass.
+    pub(super) fn decide(&mut self) {
+        self.evidence
+            .sort_by_key(|evidence| std::cmp::Reverse(evidence.verdict));
+        let worst = self.evidence.first();
+        self.verdict = worst.map_or(Verdict::Inconclusive, |evidence| evidence.verdict);
+        let decisive = self.evidence.iter();
+        let words: Vec<&str> = decisive
+            .filter(|evidence| evidence.verdict == self.verdict)
+            .map(|evidence| evidence.measured.as_str())
+            .collect();
+        self.summary = words.join("; ");
+    }
+
     pub(super) fn figure(&mut self, name: impl Into<String>, value: f64) {
         self.figures.insert(name.into(), value);
     }

@@ -4,22 +4,19 @@
 //! one file and one line in the registry.
 
 pub mod assertion;
-#[allow(dead_code, reason = "the checks that use all of it follow")]
 mod exercise;
-#[allow(dead_code, reason = "the checks that use all of it follow")]
 mod finding;
 mod history;
 mod judge;
 pub mod kinds;
-#[allow(dead_code, reason = "the checks that use all of it follow")]
 mod lint;
 mod outlook;
 mod params;
 mod registry;
-#[allow(dead_code, reason = "the checks that use all of it follow")]
 mod show;
-#[allow(dead_code, reason = "the checks that use all of it follow")]
 mod stats;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub use assertion::{Assertion, Measured, ParseError, Watch};

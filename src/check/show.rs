@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::assertion::Unit;
+use super::assertion::{Metric, Unit};
 
 /// `value` in the unit of its metric.
 pub(super) fn figure(unit: Unit, value: f64) -> String {
@@ -12,6 +12,16 @@ pub(super) fn figure(unit: Unit, value: f64) -> String {
         Unit::Number => trimmed(value, 2),
         Unit::Rate => format!("{}/s", trimmed(value, 1)),
     }
+}
+
+/// The name of a figure, with its unit last: `reads.p95_s`, `reads.error_rate`.
+pub(super) fn figure_name(source: &str, metric: Metric) -> String {
+    let unit = match metric.unit() {
+        Unit::Time => "_s",
+        Unit::Rate => "_per_s",
+        Unit::Share | Unit::Number => "",
+    };
+    format!("{source}.{}{unit}", metric.name())
 }
 
 /// `1.42 s`, `250 ms`, `7.3 ms`.

@@ -6,6 +6,18 @@ use rand_chacha::ChaCha12Rng;
 /// The z of a two-sided 95 % interval.
 pub(super) const Z95: f64 = 1.959_963_984_540_054;
 
+/// The z that leaves `alpha` outside on both sides together; Abramowitz and Stegun 26.2.23, good to
+/// 5e-4.
+pub(super) fn two_sided_z(alpha: f64) -> f64 {
+    let t = (-2.0 * (alpha / 2.0).ln()).sqrt();
+    let above = 0.010_328_f64.mul_add(t, 0.802_853).mul_add(t, 2.515_517);
+    let below = 0.001_308_f64
+        .mul_add(t, 0.189_269)
+        .mul_add(t, 1.432_788)
+        .mul_add(t, 1.0);
+    t - above / below
+}
+
 /// The `q` quantile of sorted values by nearest rank: the smallest value that at least a share `q`
 /// of all values does not exceed.
 pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
@@ -151,6 +163,13 @@ mod tests {
         assert_eq!(quantile(&values, 0.5), Some(35.0));
         assert_eq!(quantile(&values, 1.0), Some(50.0));
         assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn z_is_that_of_the_tables() {
+        for (alpha, z) in [(0.05, 1.959_964), (0.01, 2.575_829), (0.025, 2.241_403)] {
+            assert!((two_sided_z(alpha) - z).abs() < 5e-4);
+        }
     }
 
     /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.

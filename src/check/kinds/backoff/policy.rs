@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::RngExt;
+use rand_chacha::ChaCha12Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::check::stats;
 use crate::units::Share;
 
 /// How the delay grows.
@@ -35,6 +38,151 @@ pub enum Jitter {
     Full,
     /// From the base to three times the last delay.
     Decorrelated,
+}
+
+/// A reconnection policy; times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// How the delay grows.
+    pub shape: Shape,
+    /// The first delay.
+    pub base: f64,
+    /// By what it grows.
+    pub factor: f64,
+    /// The longest delay before jitter.
+    pub max: f64,
+    /// How it is spread.
+    pub jitter: Jitter,
+}
+
+/// How many attempts a policy makes at most, but for one run in a thousand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// In the whole outage.
+    pub total: f64,
+    /// In any one second.
+    pub per_second: f64,
+}
+
+/// Runs of the simulation.
+const RUNS: usize = 10_000;
+/// Where a simulated client that never waits is stopped.
+const MOST_ATTEMPTS: usize = 10_000;
+
+impl Policy {
+    /// What is taken for polite if nothing is declared.
+    pub const DEFAULT: Self = Self {
+        shape: Shape::Exponential,
+        base: 0.1,
+        factor: 2.0,
+        max: 30.0,
+        jitter: Jitter::Full,
+    };
+
+    /// The delay before jitter, counted from 0.
+    pub fn delay(&self, index: usize) -> f64 {
+        match self.shape {
+            Shape::Constant => self.base.min(self.max),
+            Shape::Exponential => {
+                let power = i32::try_from(index).unwrap_or(i32::MAX);
+                (self.base * self.factor.powi(power)).min(self.max)
+            }
+        }
+    }
+
+    /// The shortest and the longest delay that it allows; `last` is the delay before.
+    pub fn range(&self, index: usize, last: Option<f64>) -> (f64, f64) {
+        let delay = self.delay(index);
+        match self.jitter {
+            Jitter::None => (delay, delay),
+            Jitter::Around(share) => {
+                let spread = delay * share.fraction();
+                (delay - spread, delay + spread)
+            }
+            Jitter::Equal => (delay / 2.0, delay),
+            Jitter::Full => (0.0, delay),
+            Jitter::Decorrelated => {
+                let longest = (3.0 * last.unwrap_or(self.base)).min(self.max);
+                (self.base, longest.max(self.base))
+            }
+        }
+    }
+
+    /// The longest delay that it ever allows, with jitter.
+    pub fn longest(&self) -> f64 {
+        match self.jitter {
+            Jitter::Around(share) => self.max * (1.0 + share.fraction()),
+            _ => self.max,
+        }
+    }
+
+    /// Simulates the policy in `lanes` loops over an outage of `length`, each attempt taking one of
+    /// `durations`. Generous by one attempt per loop: the first is made at once.
+    pub fn budget(
+        &self,
+        lanes: u32,
+        length: f64,
+        durations: &[f64],
+        rng: &mut ChaCha12Rng,
+    ) -> Budget {
+        let mut totals = Vec::with_capacity(RUNS);
+        let mut peaks = Vec::with_capacity(RUNS);
+        let mut starts = Vec::new();
+        for _ in 0..RUNS {
+            starts.clear();
+            for _ in 0..lanes {
+                self.simulate(length, durations, rng, &mut starts);
+            }
+            starts.sort_unstable_by(f64::total_cmp);
+            totals.push(starts.len() as f64);
+            peaks.push(peak(&starts) as f64);
+        }
+        let tail = |mut values: Vec<f64>| {
+            values.sort_unstable_by(f64::total_cmp);
+            stats::quantile(&values, 0.999).unwrap_or_default()
+        };
+        Budget {
+            total: tail(totals),
+            per_second: tail(peaks),
+        }
+    }
+
+    fn simulate(
+        &self,
+        length: f64,
+        durations: &[f64],
+        rng: &mut ChaCha12Rng,
+        starts: &mut Vec<f64>,
+    ) {
+        let (mut now, mut last) = (0.0, None);
+        for index in 0..MOST_ATTEMPTS {
+            if now > length {
+                return;
+            }
+            starts.push(now);
+            let (low, high) = self.range(index, last);
+            let delay = low + (high - low) * rng.random::<f64>();
+            last = Some(delay);
+            let took = match durations {
+                [] => 0.0,
+                some => some[rng.random_range(0..some.len())],
+            };
+            now += took + delay;
+        }
+    }
+}
+
+/// The most of the sorted `starts` that lie within one second.
+pub fn peak(starts: &[f64]) -> usize {
+    let mut from = 0;
+    let mut most = 0;
+    for (index, start) in starts.iter().enumerate() {
+        while start - starts[from] >= 1.0 {
+            from += 1;
+        }
+        most = most.max(index - from + 1);
+    }
+    most
 }
 
 impl FromStr for Jitter {

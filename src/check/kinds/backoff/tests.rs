@@ -1,0 +1,321 @@
+use serde_json::{Value, json};
+
+use super::policy::{Jitter, Policy, Shape, peak};
+use crate::check::testing::{Story, ok};
+use crate::check::{Finding, Verdict};
+use crate::event::{ClosedBy, Impact, Startup};
+
+/// A session that is cut at 40 s, attempts at the given delays after the failure of the one before
+/// (each takes 1 ms), and the heal at 52 s.
+fn story(delays: &[f64]) -> Story {
+    let mut story = bare();
+    let mut failed = 40.0;
+    for (index, delay) in delays.iter().enumerate() {
+        let start = failed + delay;
+        failed = start + 0.001;
+        story = story.attempt(index as u64 + 1, start, failed);
+    }
+    story
+}
+
+fn bare() -> Story {
+    let params = json!({ "mode": "reject" });
+    Story::until(70.0)
+        .session(0, 1.0)
+        .fault_of("cut", "partition", params, 40.0, 52.0)
+        .hit("cut", 40.0, 0, Impact::Closed)
+        .closed(0, 40.0, ClosedBy::Fault("cut".into()))
+        .samples(("writes", "codebase"), 0.05, (0.0, 70.0), |_| (0.01, ok()))
+}
+
+fn declared() -> Value {
+    json!({ "proxy": "db", "fault": "cut", "shape": "exponential", "base": "250ms", "factor": 2.0,
+        "max": "4s", "jitter": "20%", "lanes": 1, "min_attempts": 4, "max_rate": "10/s" })
+}
+
+fn judge(story: Story) -> Finding {
+    story.judge("backoff", declared())
+}
+
+const GOOD: [f64; 5] = [0.25, 0.52, 0.95, 2.1, 3.9];
+
+#[test]
+fn a_declared_backoff_that_is_kept_passes() {
+    let finding = judge(story(&GOOD));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "5 attempts in 12 s, 2 at most in one second"
+    );
+    assert!((finding.figures["gap_01_s"] - 0.52).abs() < 1e-6);
+    assert_eq!(finding.evidence.len(), 4);
+}
+
+#[test]
+fn a_policy_that_tries_at_once_and_waits_its_base_after_is_kept_too() {
+    let finding = judge(story(&[0.0, 0.25, 0.5, 1.0, 2.0, 4.0]));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_storm_fails_by_rate_budget_and_shape() {
+    let finding = judge(story(&[0.02; 400]));
+    assert_eq!(finding.verdict, Verdict::Fail);
+    let failed = finding
+        .evidence
+        .iter()
+        .filter(|evidence| evidence.verdict == Verdict::Fail);
+    assert_eq!(failed.count(), 3, "{finding:#?}");
+}
+
+#[test]
+fn a_constant_delay_is_not_an_exponential_one() {
+    let finding = judge(story(&[0.5; 20]));
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert!(
+        finding.summary.contains(" is 500 ms, not "),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn a_gap_may_lie_on_the_edge_of_its_jitter_and_not_beyond() {
+    for (delay, verdict) in [
+        (1.196, Verdict::Pass),
+        (1.245, Verdict::Pass),
+        (1.27, Verdict::Fail),
+        (0.797, Verdict::Pass),
+        (0.78, Verdict::Fail),
+    ] {
+        let finding = judge(story(&[0.25, 0.5, delay, 2.0, 4.0]));
+        assert_eq!(finding.verdict, verdict, "{delay}: {}", finding.summary);
+    }
+}
+
+#[test]
+fn the_wait_after_the_last_attempt_is_incomplete_and_not_judged() {
+    // The attempt at 51.9 s is followed by the heal after 0.1 s, not by its 4 s.
+    let finding = judge(story(&[0.25, 0.5, 1.0, 2.0, 4.0, 4.1]));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn the_gap_counts_from_the_failure_and_not_from_the_start_of_an_attempt() {
+    // A deaf server: each attempt takes 1 s until the client's own deadline closes it.
+    let mut story = bare();
+    let mut failed = 40.0;
+    for (conn, delay) in (1..).zip([0.25, 0.5, 1.0, 2.0]) {
+        let start = failed + delay;
+        failed = start + 1.0;
+        story = story.attempt_of(conn, "app", start, failed, ClosedBy::Client);
+    }
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_loop_that_never_ran_or_stopped_fails() {
+    assert_eq!(judge(story(&[])).verdict, Verdict::Fail);
+    let mut gave_up = declared();
+    gave_up["min_attempts"] = json!(3);
+    let finding = story(&[0.25, 0.5, 1.0]).judge("backoff", gave_up);
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert!(
+        finding.summary.contains("no attempt in the last 10.25 s"),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn without_demand_the_absence_of_attempts_decides_nothing() {
+    let story = Story::until(70.0)
+        .session(0, 1.0)
+        .fault("cut", 40.0, 52.0)
+        .hit("cut", 40.0, 0, Impact::Closed);
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}
+
+#[test]
+fn a_closed_port_blinds_the_check() {
+    let params = json!({ "mode": "refuse" });
+    let story = Story::until(70.0)
+        .fault_of("cut", "partition", params, 40.0, 52.0)
+        .hit("cut", 40.0, 0, Impact::Closed);
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert_eq!(
+        finding.summary,
+        "attempts cannot be seen while the port is closed"
+    );
+}
+
+#[test]
+fn fallbacks_fold_into_one_attempt_and_cancels_and_probes_are_none() {
+    let mut story = bare();
+    let mut failed = 40.0;
+    for (round, delay) in (1..).zip(GOOD) {
+        let (start, conn) = (failed + delay, round * 10);
+        let reset = || ClosedBy::Fault("cut".into());
+        story = story
+            .opened(conn, start)
+            .packet(conn, start, Startup::Gss)
+            .closed(conn, start + 0.001, reset())
+            .opened(conn + 1, start + 0.002)
+            .packet(conn + 1, start + 0.002, Startup::Ssl)
+            .closed(conn + 1, start + 0.003, reset())
+            .attempt(conn + 2, start + 0.004, start + 0.005)
+            .opened(conn + 3, start + 0.1)
+            .packet(conn + 3, start + 0.1, Startup::Cancel)
+            .closed(conn + 3, start + 0.1, ClosedBy::Client)
+            .opened(conn + 4, start + 0.15)
+            .closed(conn + 4, start + 0.15, ClosedBy::Client);
+        failed = start + 0.005;
+    }
+    let finding = judge(story);
+    assert_eq!(finding.figures["attempts"].to_bits(), 5.0_f64.to_bits());
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_storm_of_encryption_requests_is_not_folded_away() {
+    let mut story = bare();
+    for conn in 1..=200 {
+        let start = 40.0 + 0.01 * conn as f64;
+        story = story
+            .opened(conn, start)
+            .packet(conn, start, Startup::Ssl)
+            .closed(conn, start + 0.001, ClosedBy::Fault("cut".into()));
+    }
+    let finding = judge(story);
+    assert_eq!(finding.figures["attempts"].to_bits(), 200.0_f64.to_bits());
+    assert_eq!(finding.verdict, Verdict::Fail);
+}
+
+#[test]
+fn our_own_probes_are_no_attempts() {
+    let peer = ([127, 0, 0, 1], 40_900).into();
+    let story = story(&GOOD).attempt(900, 45.0, 45.001).fact(
+        45.0,
+        crate::event::Fact::SideProbe {
+            proxy: "db".into(),
+            peer,
+        },
+    );
+    assert_eq!(judge(story).verdict, Verdict::Pass);
+}
+
+#[test]
+fn loops_are_judged_one_by_one_if_they_can_be_told_apart() {
+    let reset = || ClosedBy::Fault("cut".into());
+    let two = |names: [&str; 2]| {
+        let mut story = bare();
+        for (lane, name) in (0..2_u64).zip(names) {
+            let mut failed = 40.0 + 0.1 * lane as f64;
+            for (index, delay) in (0..).zip(GOOD) {
+                let start = failed + delay;
+                failed = start + 0.001;
+                story = story.attempt_of(1 + lane * 100 + index, name, start, failed, reset());
+            }
+        }
+        story
+    };
+    assert_eq!(
+        judge(two(["a", "b"])).verdict,
+        Verdict::Fail,
+        "declared as one loop"
+    );
+    let mut params = declared();
+    params["lanes"] = json!(2);
+    let apart = two(["a", "b"]).judge("backoff", params.clone());
+    assert_eq!(
+        (apart.verdict, apart.evidence.len()),
+        (Verdict::Pass, 5),
+        "{apart:#?}"
+    );
+    let alike = two(["a", "a"]).judge("backoff", params);
+    assert_eq!(
+        (alike.verdict, alike.evidence.len()),
+        (Verdict::Pass, 3),
+        "{alike:#?}"
+    );
+    assert!(
+        alike.notes[0].contains("cannot be told apart"),
+        "{:?}",
+        alike.notes
+    );
+}
+
+#[test]
+fn an_undeclared_policy_is_held_to_a_budget_and_no_shape() {
+    let params = json!({ "proxy": "db", "fault": "cut" });
+    let polite = story(&[0.5; 10]).judge("backoff", params.clone());
+    assert_eq!(polite.verdict, Verdict::Pass, "{polite:#?}");
+    let storm = story(&[0.05; 200]).judge("backoff", params);
+    assert_eq!(storm.verdict, Verdict::Fail);
+}
+
+#[test]
+fn everything_holds_ten_times_faster() {
+    let scaled = |delays: &[f64]| {
+        let mut story = Story::until(70.0)
+            .fault("cut", 40.0, 41.2)
+            .hit("cut", 40.0, 0, Impact::Closed)
+            .samples(("writes", "codebase"), 0.01, (0.0, 70.0), |_| (0.01, ok()));
+        let mut failed = 40.0;
+        for (conn, delay) in (1..).zip(delays) {
+            let start = failed + delay;
+            failed = start + 0.001;
+            if start < 41.2 {
+                story = story.attempt(conn, start, failed);
+            }
+        }
+        let mut params = declared();
+        params["base"] = json!("25ms");
+        params["max"] = json!("400ms");
+        params["max_rate"] = json!("100/s");
+        story.judge("backoff", params).verdict
+    };
+    assert_eq!(
+        scaled(&[0.027, 0.052, 0.098, 0.21, 0.4, 0.4]),
+        Verdict::Pass
+    );
+    assert_eq!(scaled(&[0.005; 300]), Verdict::Fail);
+}
+
+#[test]
+fn the_budget_of_a_policy_without_dice_is_what_it_does() {
+    let policy = Policy {
+        shape: Shape::Exponential,
+        base: 1.0,
+        factor: 2.0,
+        max: 30.0,
+        jitter: Jitter::None,
+    };
+    let mut rng = rand::SeedableRng::seed_from_u64(1);
+    // At 0, 1, 3, 7 and 15 s.
+    let budget = policy.budget(1, 16.0, &[], &mut rng);
+    assert_eq!(budget.total.to_bits(), 5.0_f64.to_bits());
+    let two = policy.budget(2, 16.0, &[], &mut rng);
+    assert_eq!(two.total.to_bits(), 10.0_f64.to_bits());
+    assert_eq!(two.per_second.to_bits(), 2.0_f64.to_bits());
+}
+
+#[test]
+fn the_delays_of_a_policy_have_the_range_of_their_jitter() {
+    let policy = |jitter: &str| Policy {
+        jitter: jitter.parse().unwrap(),
+        base: 1.0,
+        max: 3.0,
+        ..Policy::DEFAULT
+    };
+    assert_eq!(policy("none").range(1, None), (2.0, 2.0));
+    assert_eq!(policy("25%").range(1, None), (1.5, 2.5));
+    assert_eq!(policy("equal").range(5, None), (1.5, 3.0));
+    assert_eq!(policy("full").range(0, None), (0.0, 1.0));
+    assert_eq!(policy("decorrelated").range(3, Some(0.5)), (1.0, 1.5));
+    assert!("20".parse::<Jitter>().is_err());
+    assert_eq!(peak(&[0.0, 0.5, 0.9, 1.0, 1.4]), 4);
+}

@@ -1,0 +1,150 @@
+//! Whether a health endpoint goes on answering.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::assertion::Unit;
+use crate::check::exercise::{self, Patience};
+use crate::check::{
+    Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
+    show,
+};
+use crate::event::Name;
+use crate::units::{Moment, Period, Share};
+
+/// See [`Check::SUMMARY`].
+#[derive(Debug)]
+pub struct Health;
+
+/// Parameters of a health check.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The probe that asks.
+    pub probe: Name,
+    /// The time in which it must be answered.
+    pub during: Window,
+    /// What must hold of it in that time.
+    pub that: Vec<Assertion>,
+    /// How busy the machine may be for a slow answer to count. Default 95%.
+    #[serde(default = "max_busy")]
+    pub max_busy: Share,
+    /// How late the probe may be sent, at the 99th percentile, for a slow answer to count. Default
+    /// 5ms.
+    #[serde(default = "max_lateness")]
+    pub max_lateness: Period,
+}
+
+fn max_busy() -> Share {
+    Share::from_fraction(0.95).unwrap_or(Share::ALL)
+}
+
+const fn max_lateness() -> Period {
+    Period::from_millis(5)
+}
+
+impl Check for Health {
+    const TYPE: &'static str = "health";
+    const SUMMARY: &'static str = "a health endpoint goes on answering, quickly";
+    type Params = Params;
+
+    fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
+        let mut found = lint::window(&params.during, outlook);
+        found.extend(lint::source("probe", &params.probe, outlook));
+        found.extend(lint::assertions(&params.that, outlook));
+        found
+    }
+
+    fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
+        if let Some(why) = exercise::any_missing(history, params.during.faults()) {
+            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
+        }
+        let Some(window) = params.during.resolve(history) else {
+            let why = format!("the window `{}` never was", params.during);
+            return Finding::inconclusive(spec, why, "choose a window that the run reaches");
+        };
+        let mut finding = Finding::new(spec, Verdict::Pass, "");
+        for (index, assertion) in params.that.iter().enumerate() {
+            let evidence = demand(
+                params,
+                spec,
+                history,
+                window,
+                (index, assertion),
+                &mut finding,
+            );
+            finding.evidence.push(evidence);
+        }
+        finding.decide();
+        for fault in params.during.faults() {
+            finding.note(exercise::victims(history, fault));
+        }
+        finding.help = match finding.verdict {
+            Verdict::Pass => None,
+            Verdict::Fail => Some(
+                "answer from state kept in the background, never by waiting for the database"
+                    .to_owned(),
+            ),
+            Verdict::Inconclusive => Some(
+                "let the probe look more often or the window be longer, on a machine with time to \
+                 spare"
+                    .to_owned(),
+            ),
+        };
+        finding
+    }
+}
+
+fn demand(
+    params: &Params,
+    spec: &CheckSpec,
+    history: &History,
+    window: (Moment, Moment),
+    (index, assertion): (usize, &Assertion),
+    finding: &mut Finding,
+) -> Evidence {
+    let (metric, source) = (assertion.metric, &*assertion.source);
+    let (start, end) = history.baseline();
+    let baseline = history.samples_in(source, (start, end));
+    let measured = assertion.measure(
+        history.samples_in(source, window),
+        window.1.since(window.0),
+        metric.of(baseline, end.since(start)),
+    );
+    let mut words = measured.to_string();
+    let slow = metric.unit() == Unit::Time;
+    let patience = Patience {
+        max_busy: params.max_busy,
+        max_lateness: params.max_lateness.get(),
+    };
+    let verdict = match measured.holds() {
+        None => Verdict::Inconclusive,
+        _ if measured.samples < needed(assertion) => {
+            words = format!("{words}, {} needed", needed(assertion));
+            Verdict::Inconclusive
+        }
+        Some(true) => Verdict::Pass,
+        Some(false) => match patience.exceeded(history, source, window).filter(|_| slow) {
+            Some(why) => {
+                words = format!("{words}, but {why}");
+                Verdict::Inconclusive
+            }
+            None => Verdict::Fail,
+        },
+    };
+    if let Some(value) = measured.value {
+        finding.figure(show::figure_name(source, metric), value);
+    }
+    let key = format!("that[{index}]");
+    Evidence::new(verdict, spec, &key, assertion.to_string(), words).over(window, measured.samples)
+}
+
+/// Observations without which a metric says nothing: for a percentile as many as leave one beyond
+/// it.
+const fn needed(assertion: &Assertion) -> u64 {
+    use crate::check::assertion::Metric;
+    match assertion.metric {
+        Metric::P99 => 100,
+        Metric::Count | Metric::Rate => 0,
+        _ => 20,
+    }
+}

@@ -1,0 +1,256 @@
+//! Hand-made histories for the tests of checks. Times are in seconds; the steady state begins at
+//! 0 s, the schedule at [`ZERO`].
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    CheckSpec, Experiment, FaultBrief, Finding, History, Severity, SourceBrief, SourceMap, registry,
+};
+use crate::event::{
+    ClosedBy, Edge, Event, Fact, Impact, LogStream, Name, Outcome, Phase, Sample, Startup,
+};
+use crate::units::Moment;
+
+/// When the schedule of every story begins.
+pub(super) const ZERO: f64 = 10.0;
+
+pub(super) fn at(seconds: f64) -> Moment {
+    Moment::ZERO + Duration::from_secs_f64(seconds)
+}
+
+pub(super) fn ok() -> Outcome {
+    Outcome::Ok { status: Some(200) }
+}
+
+pub(super) fn not_ok() -> Outcome {
+    Outcome::NotOk {
+        status: Some(503),
+        why: "status 503".into(),
+    }
+}
+
+/// A run, told fact by fact.
+#[derive(Default)]
+pub(super) struct Story {
+    experiment: Experiment,
+    events: Vec<Event>,
+}
+
+impl Story {
+    /// A run whose schedule ends at `end`.
+    pub(super) fn until(end: f64) -> Self {
+        Self::default()
+            .fact(0.0, phase(Phase::SteadyState))
+            .fact(ZERO, phase(Phase::Experiment))
+            .fact(end, phase(Phase::Settle))
+            .fact(end + 1.0, phase(Phase::TearDown))
+    }
+
+    pub(super) fn fact(mut self, when: f64, fact: Fact) -> Self {
+        self.events.push(Event { at: at(when), fact });
+        self
+    }
+
+    /// A fault at proxy `db`, in force from `from` to `to`; the path is open 10 ms later.
+    pub(super) fn fault(self, name: &str, from: f64, to: f64) -> Self {
+        self.fault_of(name, "partition", serde_json::json!({}), from, to)
+    }
+
+    pub(super) fn fault_of(
+        mut self,
+        name: &str,
+        kind: &str,
+        params: Value,
+        from: f64,
+        to: f64,
+    ) -> Self {
+        let faults = &mut self.experiment.faults;
+        let known = faults.iter().any(|fault| &*fault.name == name);
+        let occurrence = self
+            .events
+            .iter()
+            .filter(|event| {
+                matches!(&event.fact, Fact::FaultEdge { fault, edge: Edge::Inject, .. }
+                    if &**fault == name)
+            })
+            .count();
+        if !known {
+            faults.push(FaultBrief {
+                name: name.into(),
+                kind: kind.into(),
+                params,
+                proxy: "db".into(),
+                min_hits: 1,
+            });
+        }
+        let edge = |edge, when| Fact::FaultEdge {
+            fault: name.into(),
+            edge,
+            occurrence: u32::try_from(occurrence).unwrap(),
+            planned: at(when),
+        };
+        let open = Fact::PathOpen {
+            proxy: "db".into(),
+            fault: name.into(),
+        };
+        self.fact(from, edge(Edge::Inject, from))
+            .fact(to, edge(Edge::Lift, to))
+            .fact(to + 0.01, open)
+    }
+
+    pub(super) fn hit(self, fault: &str, when: f64, conn: u64, impact: Impact) -> Self {
+        self.fact(
+            when,
+            Fact::FaultHit {
+                fault: fault.into(),
+                proxy: "db".into(),
+                conn: Some(conn),
+                impact,
+            },
+        )
+    }
+
+    /// Observations of a source each `every` seconds: latency in seconds and outcome by time.
+    pub(super) fn samples(
+        mut self,
+        (source, service): (&str, &str),
+        every: f64,
+        (from, to): (f64, f64),
+        outcome: impl Fn(f64) -> (f64, Outcome),
+    ) -> Self {
+        let brief = SourceBrief {
+            service: service.into(),
+            timeout: Duration::from_secs(3),
+            interval: Some(Duration::from_secs_f64(every)),
+        };
+        self.experiment.sources.insert(source.into(), brief);
+        let mut round = 0_u32;
+        loop {
+            let when = from + every * f64::from(round);
+            if when >= to {
+                return self;
+            }
+            let (latency, outcome) = outcome(when);
+            let sample = Sample {
+                source: source.into(),
+                intended: at(when),
+                sent: at(when),
+                done: at(when + latency),
+                outcome,
+            };
+            self = self.fact(when + latency, Fact::Sample(sample));
+            round += 1;
+        }
+    }
+
+    /// A client's connection at `db` that asks for a session and gets none.
+    pub(super) fn attempt(self, conn: u64, opened: f64, closed: f64) -> Self {
+        self.attempt_of(conn, "app", opened, closed, ClosedBy::Fault("cut".into()))
+    }
+
+    pub(super) fn attempt_of(
+        self,
+        conn: u64,
+        application: &str,
+        opened: f64,
+        closed: f64,
+        cause: ClosedBy,
+    ) -> Self {
+        let packet = Startup::Session {
+            user: "u".into(),
+            database: "d".into(),
+            application_name: application.into(),
+        };
+        self.opened(conn, opened)
+            .packet(conn, opened, packet)
+            .closed(conn, closed, cause)
+    }
+
+    /// A session at `db` from `opened` on.
+    pub(super) fn session(self, conn: u64, opened: f64) -> Self {
+        let packet = Startup::Session {
+            user: "u".into(),
+            database: "d".into(),
+            application_name: "app".into(),
+        };
+        let ready = Fact::SessionReady {
+            proxy: "db".into(),
+            conn,
+        };
+        self.opened(conn, opened)
+            .packet(conn, opened, packet)
+            .fact(opened + 0.001, ready)
+    }
+
+    pub(super) fn opened(self, conn: u64, when: f64) -> Self {
+        let port = u16::try_from(40_000 + conn).unwrap();
+        self.fact(
+            when,
+            Fact::ConnectionOpened {
+                proxy: "db".into(),
+                conn,
+                peer: ([127, 0, 0, 1], port).into(),
+            },
+        )
+    }
+
+    pub(super) fn packet(self, conn: u64, when: f64, packet: Startup) -> Self {
+        self.fact(
+            when,
+            Fact::StartupPacket {
+                proxy: "db".into(),
+                conn,
+                packet,
+            },
+        )
+    }
+
+    pub(super) fn closed(self, conn: u64, when: f64, cause: ClosedBy) -> Self {
+        self.fact(
+            when,
+            Fact::ConnectionClosed {
+                proxy: "db".into(),
+                conn,
+                cause,
+                bytes_upstream: 0,
+                bytes_downstream: 0,
+            },
+        )
+    }
+
+    pub(super) fn log(self, service: &str, when: f64, line: &str) -> Self {
+        self.fact(
+            when,
+            Fact::Log {
+                service: service.into(),
+                stream: LogStream::Stderr,
+                line: line.into(),
+            },
+        )
+    }
+
+    pub(super) fn history(mut self, check: Option<CheckSpec>) -> History {
+        self.experiment.checks.extend(check);
+        self.events.sort_by_key(|event| event.at);
+        History::new(self.experiment, self.events)
+    }
+
+    /// Judges by a check `it` of this type and these parameters.
+    pub(super) fn judge(self, kind: &str, params: Value) -> Finding {
+        let spec = CheckSpec {
+            name: Name::from("it"),
+            kind: kind.into(),
+            severity: Severity::Error,
+            params,
+            source: SourceMap::default(),
+        };
+        let judge = registry::kind(kind).expect("a known type").judge;
+        judge(&spec, &self.history(None))
+    }
+}
+
+fn phase(phase: Phase) -> Fact {
+    Fact::Phase { phase }
+}
