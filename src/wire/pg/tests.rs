@@ -172,6 +172,14 @@ fn what_cannot_be_a_startup_packet_is_unknown() {
 }
 
 #[test]
+fn a_message_right_behind_the_startup_packet_is_a_message() {
+    let eager = [startup(), message(b'p', &[0xff; 8])].concat();
+    let flights = [Client(eager), Server(welcome())];
+    check(&flights, &[session()], true);
+    assert!(!watch(&flights).1.is_opaque());
+}
+
+#[test]
 fn the_longest_startup_packet_is_read() {
     let head = startup();
     let filler = vec![b'x'; 10_004 - head.len()];

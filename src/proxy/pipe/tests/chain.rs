@@ -36,6 +36,32 @@ fn a_late_driver_does_not_add_to_later_delays() {
     assert_eq!(rig.pipe.next_wake(), Some(ms(30)));
 }
 
+/// Delays one segment after the other by these milliseconds.
+#[derive(Clone)]
+struct Uneven(std::vec::IntoIter<u64>);
+
+impl Fault for Uneven {
+    fn on_segment(&mut self, _: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        let delay = Duration::from_millis(self.0.next().unwrap());
+        out.pass(Segment {
+            due: segment.due + delay,
+            ..segment
+        });
+    }
+}
+
+#[test]
+fn a_segment_that_waited_for_its_predecessor_is_delayed_from_then_on() {
+    let first = custom("first", Uneven(vec![100, 10].into_iter()));
+    let second = custom("second", Uneven(vec![0, 50].into_iter()));
+    let mut rig = Rig::with(&[first, second]);
+    rig.send(UP, "a");
+    rig.send(UP, "b");
+    rig.until(ms(1000));
+    assert_eq!(rig.text(UP), "ab");
+    assert_eq!(rig.times(UP), [100, 150]);
+}
+
 #[test]
 fn what_a_lifted_fault_held_goes_through_the_next_one() {
     let mut rig = Rig::with(&[stall(), latency(10)]);
@@ -109,6 +135,24 @@ fn a_full_window_holds_the_sender_back() {
 }
 
 #[test]
+fn all_stages_together_hold_no_more_than_their_bound() {
+    let mut rig = Rig::with(&[latency(10), latency(1000)]);
+    let chunk = Bytes::from(vec![0; 64 << 10]);
+    let mut read = 0;
+    while rig.pipe.room(UP) >= chunk.len() {
+        rig.push(UP, Payload::Data(chunk.clone()));
+        read += chunk.len();
+        if read == 20 << 20 {
+            rig.until(ms(10));
+        }
+    }
+    assert!(
+        ((31 << 20)..=(32 << 20)).contains(&read),
+        "{read} bytes were let in"
+    );
+}
+
+#[test]
 fn a_flood_of_tiny_segments_fills_the_window_by_its_number() {
     let mut rig = Rig::with(&[stall()]);
     for count in 0.. {
@@ -179,6 +223,8 @@ fn a_fault_acts_at_the_moment_it_asked_for_and_nothing_moves_after_a_cut() {
     assert_eq!(rig.pipe.next_wake(), Some(ms(1000)));
     rig.until(ms(5000));
     assert_eq!(rig.cut(), Some(How::Fin));
-    assert_eq!(rig.text(UP), "in time");
     assert_eq!(rig.pipe.next_wake(), None);
+    rig.pipe.advance(rig.now);
+    rig.collect();
+    assert_eq!(rig.text(UP), "in time");
 }
