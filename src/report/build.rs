@@ -205,7 +205,7 @@ fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
             CheckVerdict::Fail
         },
         summary: if after.met {
-            format!("all {all} conditions hold again")
+            format!("{all} of {all} conditions hold again")
         } else {
             format!("{missed} of {all} conditions do not hold after the faults")
         },

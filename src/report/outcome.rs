@@ -66,18 +66,21 @@ pub(super) fn early_end(events: &[Event]) -> Option<Early> {
     let recorded = events.iter().rev().filter_map(|event| cause(&event.fact));
     // `max_by_key` keeps the last of equals, and the events are read backwards.
     recorded.max_by_key(|early| early.outcome).or_else(|| {
-        let reached = |at_least| {
-            let reached = |fact: &Fact| matches!(fact, Fact::Phase { phase } if *phase >= at_least);
-            events.iter().any(|event| reached(&event.fact))
+        let phases = || {
+            events.iter().filter_map(|event| match event.fact {
+                Fact::Phase { phase } => Some(phase),
+                _ => None,
+            })
         };
-        if !reached(Phase::Experiment) && gate_refused(events) {
+        let began = phases().any(|phase| phase == Phase::Experiment);
+        if began && phases().any(|phase| phase >= Phase::Settle) {
+            None
+        } else if !began && gate_refused(events) {
             let reason = "the steady state was not met; nothing was injected".to_owned();
             Some(Early::new(Outcome::SteadyStateNotMet, 3, reason))
-        } else if !reached(Phase::Settle) {
+        } else {
             let reason = "the journal ends in the middle of the run".to_owned();
             Some(Early::new(Outcome::Error, 70, reason))
-        } else {
-            None
         }
     })
 }
@@ -130,5 +133,123 @@ pub(super) fn outcome(early: Option<&Early>, checks: &[CheckRecord]) -> (Outcome
         Outcome::Failed => (Outcome::Failed, 1),
         Outcome::Inconclusive => (Outcome::Inconclusive, 4),
         _ => (Outcome::Passed, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Moment;
+
+    fn events(facts: Vec<Fact>) -> Vec<Event> {
+        let at = Moment::ZERO;
+        facts.into_iter().map(|fact| Event { at, fact }).collect()
+    }
+
+    fn phase(phase: Phase) -> Fact {
+        Fact::Phase { phase }
+    }
+
+    fn gate(met: bool) -> Fact {
+        Fact::SteadyState {
+            gate: Gate::Before,
+            met,
+            conditions: Vec::new(),
+        }
+    }
+
+    fn check(verdict: CheckVerdict, severity: Severity) -> CheckRecord {
+        CheckRecord {
+            name: "c".into(),
+            kind: "detection".into(),
+            severity,
+            verdict,
+            summary: String::new(),
+            evidence: Vec::new(),
+            figures: std::collections::BTreeMap::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    fn interrupted(signal: &str) -> Fact {
+        let signal = signal.to_owned();
+        Fact::Interrupted { signal }
+    }
+
+    fn abort() -> Fact {
+        Fact::Abort {
+            when: "w".into(),
+            measured: "m".into(),
+        }
+    }
+
+    fn failed() -> Fact {
+        Fact::Failed {
+            message: "no disk".into(),
+        }
+    }
+
+    /// The exit code of a run with these facts and one failed and one inconclusive check.
+    fn code(facts: Vec<Fact>) -> u8 {
+        let checks = [
+            check(CheckVerdict::Inconclusive, Severity::Error),
+            check(CheckVerdict::Fail, Severity::Error),
+        ];
+        outcome(early_end(&events(facts)).as_ref(), &checks).1
+    }
+
+    #[test]
+    fn the_gravest_cause_decides_in_whatever_order_it_was_recorded() {
+        let settle = || phase(Phase::Settle);
+        assert_eq!(code(vec![abort(), interrupted("SIGINT"), failed()]), 70);
+        assert_eq!(code(vec![failed(), interrupted("SIGINT"), abort()]), 70);
+        assert_eq!(code(vec![abort(), interrupted("SIGINT"), settle()]), 130);
+        assert_eq!(code(vec![interrupted("SIGTERM"), abort()]), 143);
+        assert_eq!(code(vec![gate(false), interrupted("SIGINT")]), 130);
+        assert_eq!(code(vec![abort(), settle()]), 5);
+        assert_eq!(code(vec![phase(Phase::Experiment), settle()]), 1);
+    }
+
+    #[test]
+    fn of_two_signals_the_first_counts() {
+        let facts = vec![interrupted("SIGTERM"), interrupted("SIGINT")];
+        assert_eq!(code(facts), 143);
+    }
+
+    #[test]
+    fn a_refused_gate_is_told_unless_a_later_try_was_granted() {
+        assert_eq!(code(vec![gate(false), phase(Phase::TearDown)]), 3);
+        let began = vec![
+            gate(false),
+            gate(true),
+            phase(Phase::Experiment),
+            phase(Phase::Settle),
+        ];
+        assert_eq!(code(began), 1);
+    }
+
+    #[test]
+    fn a_journal_that_stops_in_the_middle_is_an_error() {
+        assert_eq!(code(vec![phase(Phase::SetUp), phase(Phase::TearDown)]), 70);
+        let early = early_end(&events(vec![phase(Phase::Experiment)])).unwrap();
+        assert_eq!((early.outcome, early.exit_code), (Outcome::Error, 70));
+    }
+
+    #[test]
+    fn checks_decide_a_complete_run_and_warnings_do_not() {
+        use CheckVerdict::{Fail, Inconclusive, Pass};
+        let of = |checks: &[(CheckVerdict, Severity)]| {
+            let checks: Vec<_> = checks.iter().map(|(v, s)| check(*v, *s)).collect();
+            outcome(None, &checks)
+        };
+        let (error, warning) = (Severity::Error, Severity::Warning);
+        assert_eq!(of(&[]), (Outcome::Passed, 0));
+        assert_eq!(of(&[(Pass, error)]), (Outcome::Passed, 0));
+        assert_eq!(of(&[(Fail, warning), (Pass, error)]), (Outcome::Passed, 0));
+        assert_eq!(of(&[(Inconclusive, warning)]), (Outcome::Passed, 0));
+        assert_eq!(of(&[(Inconclusive, error)]), (Outcome::Inconclusive, 4));
+        let mixed = [(Fail, error), (Inconclusive, error), (Pass, error)];
+        assert_eq!(of(&mixed), (Outcome::Failed, 1));
     }
 }

@@ -66,7 +66,7 @@ fn faults(report: &Report) -> String {
                 what.clone(),
                 moment("from", Some(occurrence.injected)),
                 moment("to", occurrence.lifted),
-                format!("{victims} connections touched"),
+                format!("touched: {victims}"),
             ]);
         }
     }

@@ -4,4 +4,5 @@
 
 mod demo;
 mod load;
+mod report;
 mod tidy;

@@ -306,3 +306,143 @@ fn steady_state(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone, Strin
         format!("steady state not met {when}: {}", missed.join("; ")),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Outcome;
+
+    fn at(ms: u64) -> Moment {
+        Moment::ZERO + Duration::from_millis(ms)
+    }
+
+    fn state() -> State {
+        let experiment = Experiment::default();
+        State::new(&experiment, Duration::from_secs(80), Duration::from_secs(1))
+    }
+
+    fn see(state: &mut State, ms: u64, fact: Fact) -> Option<String> {
+        let line = state.see(&Event { at: at(ms), fact });
+        line.map(|line| line.text)
+    }
+
+    fn sample(done_ms: u64, latency_ms: u64, outcome: Outcome) -> Fact {
+        Fact::Sample(Sample {
+            source: "reads".into(),
+            intended: at(done_ms - latency_ms),
+            sent: at(done_ms - latency_ms),
+            done: at(done_ms),
+            outcome,
+        })
+    }
+
+    fn edge(edge: Edge, planned_ms: u64) -> Fact {
+        Fact::FaultEdge {
+            fault: "loss".into(),
+            edge,
+            occurrence: 0,
+            planned: at(planned_ms),
+        }
+    }
+
+    #[test]
+    fn times_count_from_time_zero_and_stand_in_brackets_before_it() {
+        let mut state = state();
+        let phase = Phase::SetUp;
+        let line = see(&mut state, 1500, Fact::Phase { phase }).unwrap();
+        assert_eq!(line, " (1.5 s) setting up");
+        let phase = Phase::Experiment;
+        let line = see(&mut state, 6000, Fact::Phase { phase }).unwrap();
+        assert_eq!(line, "   0.0 s time zero: the schedule begins");
+        let headline = state.headline(at(46_000)).text;
+        assert_eq!(headline, "  40.0 s of 80.0 s [############............]");
+    }
+
+    #[test]
+    fn a_fault_is_shown_from_its_beginning_to_its_end() {
+        let mut state = state();
+        let begins = see(&mut state, 1002, edge(Edge::Inject, 1000)).unwrap();
+        assert!(begins.contains("fault loss begins"), "{begins}");
+        assert!(begins.ends_with("(+2.0 ms)"), "{begins}");
+        assert!(
+            state
+                .headline(at(3002))
+                .text
+                .contains("FAULT loss for 2.0 s")
+        );
+        see(&mut state, 4000, edge(Edge::Lift, 4000)).unwrap();
+        assert!(!state.headline(at(4001)).text.contains("FAULT"));
+    }
+
+    #[test]
+    fn figures_look_back_one_horizon_and_no_further() {
+        let mut state = state();
+        for ms in (100..=2000).step_by(100) {
+            let outcome = match ms {
+                1900 => Outcome::Timeout,
+                _ => Outcome::Ok { status: None },
+            };
+            assert_eq!(see(&mut state, ms, sample(ms, 20, outcome)), None);
+        }
+        let shown = state.status(at(2060));
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].tone, Tone::Bad);
+        let text = shown[0]
+            .text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(text, "(2.1 s) reads 10.0/s 10.0 % errors p95 20.0 ms");
+        assert!(state.status(at(9000))[0].text.ends_with("silent"));
+    }
+
+    #[test]
+    fn attempts_and_jobs_are_counted_as_they_come() {
+        let mut state = state();
+        for conn in 0..3 {
+            let peer = ([127, 0, 0, 1], 1).into();
+            let proxy: Name = "db".into();
+            see(
+                &mut state,
+                1,
+                Fact::ConnectionOpened {
+                    proxy: proxy.clone(),
+                    conn,
+                    peer,
+                },
+            );
+            let packet = Startup::Tls;
+            see(
+                &mut state,
+                1,
+                Fact::StartupPacket {
+                    proxy,
+                    conn,
+                    packet,
+                },
+            );
+        }
+        let job = Fact::JobStatus {
+            workload: "index".into(),
+            job: "1".into(),
+            progress: Some(3420),
+            done: false,
+            state: Some("running".into()),
+        };
+        see(&mut state, 2, job);
+        let shown: Vec<_> = state
+            .status(at(3))
+            .into_iter()
+            .map(|line| line.text)
+            .collect();
+        assert_eq!(shown.len(), 2);
+        assert!(
+            shown[0].ends_with("db     3 connections, 3 attempts, 3 open"),
+            "{shown:?}"
+        );
+        assert!(
+            shown[1].ends_with("index  3420 items, running"),
+            "{shown:?}"
+        );
+    }
+}

@@ -1,0 +1,359 @@
+//! Reports from a hand-made journal: every form says the same, and the journal alone suffices.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use chaosproxy::check::{Experiment, FaultBrief, Severity, SourceBrief};
+use chaosproxy::event::{
+    Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter, Outcome,
+    Phase, Sample,
+};
+use chaosproxy::report::{self, CheckRecord, CheckVerdict, Report};
+use chaosproxy::units::Moment;
+use quick_xml::events::Event as Xml;
+
+const SCENARIO: &str = "[steady_state]\nrequire = [\"reads.error_rate == 0%\"]\n";
+
+fn at(ms: u64) -> Moment {
+    Moment::from_nanos(ms * 1_000_000)
+}
+
+fn header() -> Header {
+    let experiment = Experiment {
+        title: "reads survive <a> loss".into(),
+        hypothesis: "they do".into(),
+        faults: vec![FaultBrief {
+            name: "loss".into(),
+            kind: "partition".into(),
+            params: serde_json::json!({ "mode": "stall" }),
+            proxy: "db".into(),
+            min_hits: 1,
+        }],
+        sources: [(
+            "reads".into(),
+            SourceBrief {
+                service: "server".into(),
+                timeout: std::time::Duration::from_secs(1),
+                interval: Some(std::time::Duration::from_millis(100)),
+            },
+        )]
+        .into(),
+        checks: Vec::new(),
+    };
+    Header {
+        journal_format: JOURNAL_FORMAT,
+        chaosproxy: "0.1.0".into(),
+        run: "6f1c7e3e-2b52-4b05-9d43-0a4b3c6f2f11".parse().unwrap(),
+        started_at: "2025-10-13T08:00:00Z".parse().unwrap(),
+        scenario_path: "loss.toml".into(),
+        scenario_text: SCENARIO.into(),
+        scenario_sha256: "00".into(),
+        seed: 20_251_013,
+        plan: serde_json::to_value(experiment).unwrap(),
+        environment: [("cores".to_owned(), "2".to_owned())].into(),
+    }
+}
+
+/// Ten reads a second for ten seconds; those of the fault, from 4 s to 6 s after the start, time
+/// out. The steady state is found again if `recovers`.
+fn events(recovers: bool) -> Vec<Event> {
+    let phase = |ms, phase| (ms, Fact::Phase { phase });
+    let edge = |ms, edge| {
+        let (fault, planned) = ("loss".into(), at(ms));
+        let occurrence = 0;
+        (
+            ms + 1,
+            Fact::FaultEdge {
+                fault,
+                edge,
+                occurrence,
+                planned,
+            },
+        )
+    };
+    let steady = |ms, gate, met| {
+        let conditions = vec![Condition {
+            condition: "reads.error_rate == 0%".into(),
+            met,
+            measured: if met { "0%" } else { "25%" }.into(),
+        }];
+        (
+            ms,
+            Fact::SteadyState {
+                gate,
+                met,
+                conditions,
+            },
+        )
+    };
+    let mut facts = vec![
+        phase(0, Phase::SteadyState),
+        steady(2000, Gate::Before, true),
+        phase(2000, Phase::Experiment),
+        edge(4000, Edge::Inject),
+        edge(6000, Edge::Lift),
+        phase(10_000, Phase::Settle),
+        steady(10_100, Gate::After, recovers),
+        phase(10_200, Phase::TearDown),
+    ];
+    let (fault, proxy, impact) = ("loss".into(), "db".into(), Impact::Withheld);
+    let conn = Some(0);
+    facts.push((
+        4100,
+        Fact::FaultHit {
+            fault,
+            proxy,
+            conn,
+            impact,
+        },
+    ));
+    for ms in (0..10_000).step_by(100) {
+        let lost = (4001..6001).contains(&ms);
+        let (outcome, latency) = if lost {
+            (Outcome::Timeout, 1000)
+        } else {
+            (Outcome::Ok { status: Some(200) }, 2)
+        };
+        let source = "reads".into();
+        let (intended, done) = (at(ms), at(ms + latency));
+        let sent = intended;
+        let sample = Sample {
+            source,
+            intended,
+            sent,
+            done,
+            outcome,
+        };
+        facts.push((ms + latency, Fact::Sample(sample)));
+    }
+    facts.sort_by_key(|(ms, _)| *ms);
+    let event = |(ms, fact)| Event { at: at(ms), fact };
+    facts.into_iter().map(event).collect()
+}
+
+fn check(name: &str, verdict: CheckVerdict, severity: Severity) -> CheckRecord {
+    CheckRecord {
+        name: name.into(),
+        kind: "detection".into(),
+        severity,
+        verdict,
+        summary: format!("{name} & its figure"),
+        evidence: Vec::new(),
+        figures: [("detection_s".to_owned(), 1.42)].into(),
+        notes: Vec::new(),
+        help: None,
+    }
+}
+
+/// A report with a check of every verdict, and the recheck that passed.
+fn mixed() -> Report {
+    let mut report = report::build(&header(), &events(true)).unwrap();
+    (report.outcome, report.exit_code) = (report::Outcome::Failed, 1);
+    report.checks.extend([
+        check("good", CheckVerdict::Pass, Severity::Error),
+        check("bad", CheckVerdict::Fail, Severity::Error),
+        check("tolerated", CheckVerdict::Fail, Severity::Warning),
+        check("unsure", CheckVerdict::Inconclusive, Severity::Error),
+        check("cut", CheckVerdict::Aborted, Severity::Error),
+    ]);
+    report
+}
+
+#[test]
+fn the_figures_of_each_window_are_those_of_its_observations() {
+    let report = report::build(&header(), &events(true)).unwrap();
+    let windows: Vec<_> = report.sources[0]
+        .windows
+        .iter()
+        .map(|window| (window.window.as_str(), window.requests, window.errors))
+        .collect();
+    let expected = [
+        ("baseline", 41, 0),
+        ("fault:loss", 20, 20),
+        ("recovery:loss", 39, 0),
+        ("all", 100, 20),
+    ];
+    assert_eq!(windows, expected);
+    for window in &report.sources[0].windows {
+        assert!(window.latency_p50_ms <= window.latency_p95_ms);
+        assert!(window.latency_p95_ms <= window.latency_p99_ms);
+        assert!(window.latency_p99_ms <= window.latency_max_ms);
+    }
+    let occurrence = &report.faults[0].occurrences[0];
+    assert!((occurrence.injected.actual_s - 2.001).abs() < 1e-9);
+    assert!((occurrence.injected.late_ms - 1.0).abs() < 1e-9);
+    assert_eq!(occurrence.victims[&Impact::Withheld], 1);
+}
+
+#[test]
+fn a_steady_state_that_is_not_found_again_fails_the_run_and_points_into_the_scenario() {
+    let report = report::build(&header(), &events(false)).unwrap();
+    assert_eq!((report.exit_code, report.checks.len()), (1, 1));
+    assert_eq!(report.checks[0].verdict, CheckVerdict::Fail);
+    let diagnostics = report::diagnostics(&report);
+    assert_eq!(diagnostics.len(), 1);
+    let span = diagnostics[0].primary.as_ref().unwrap().span;
+    assert_eq!(&SCENARIO[span.start..span.end], "reads.error_rate == 0%");
+}
+
+/// What a test tool reads: each case with `failure`, `error` or nothing below it.
+fn junit_cases(xml: &str) -> (Vec<(String, String)>, [u64; 3]) {
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let (mut cases, mut counts) = (Vec::new(), [0; 3]);
+    loop {
+        let event = reader.read_event().unwrap();
+        let (Xml::Start(tag) | Xml::Empty(tag)) = &event else {
+            if matches!(event, Xml::Eof) {
+                return (cases, counts);
+            }
+            continue;
+        };
+        let attribute = |key: &str| {
+            let found = tag.try_get_attribute(key).unwrap().unwrap();
+            found.value.into_owned()
+        };
+        match tag.name().as_ref() {
+            "testsuite" => {
+                counts = ["tests", "failures", "errors"].map(|key| attribute(key).parse().unwrap());
+            }
+            "testcase" => cases.push((attribute("name"), String::new())),
+            kind @ ("failure" | "error") => {
+                cases.last_mut().unwrap().1 = kind.to_owned();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn junit_says_what_the_report_says() {
+    let (cases, counts) = junit_cases(&report::junit(&mixed(), SCENARIO));
+    let expected = [
+        ("steady-state-after", ""),
+        ("good", ""),
+        ("bad", "failure"),
+        ("tolerated", ""),
+        ("unsure", "error"),
+        ("cut", "error"),
+    ]
+    .map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    assert_eq!(cases, expected);
+    assert_eq!(counts, [6, 1, 2]);
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_an_error_for_test_tools_too() {
+    let mut events = events(true);
+    events.truncate(50);
+    let report = report::build(&header(), &events).unwrap();
+    assert_eq!(report.exit_code, 70);
+    let (cases, counts) = junit_cases(&report::junit(&report, SCENARIO));
+    assert_eq!(cases, [("run".to_owned(), "error".to_owned())]);
+    assert_eq!(counts, [1, 0, 1]);
+}
+
+#[test]
+fn json_reads_back_and_has_what_its_schema_demands() {
+    let report = mixed();
+    let read: Report = serde_json::from_str(&report::json(&report)).unwrap();
+    assert_eq!(read, report);
+    let schema = report::schema().to_value();
+    let value = serde_json::to_value(&report).unwrap();
+    let described: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+    let present: Vec<_> = value.as_object().unwrap().keys().collect();
+    assert_eq!(present.len(), 19);
+    assert!(
+        present.iter().all(|key| described.contains(key)),
+        "{described:?}"
+    );
+    let required = schema["required"].as_array().unwrap();
+    assert!(
+        required
+            .iter()
+            .all(|key| value.get(key.as_str().unwrap()).is_some())
+    );
+}
+
+#[test]
+fn the_published_schema_is_the_one_of_this_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/report.schema.json");
+    let mut schema = serde_json::to_string_pretty(&report::schema()).unwrap();
+    schema.push('\n');
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), schema);
+}
+
+#[test]
+fn the_text_for_people_reads_well() {
+    let shown = report::text(&mixed(), SCENARIO, Path::new("runs/1"));
+    let plain = anstream::adapter::strip_str(&shown).to_string();
+    insta::assert_snapshot!(plain);
+}
+
+fn write_journal(dir: &Path) {
+    let path = dir.join(report::JOURNAL_FILE);
+    let mut journal = JournalWriter::create(&path, &header()).unwrap();
+    for event in events(true) {
+        journal.append(&event).unwrap();
+    }
+    journal.flush().unwrap();
+}
+
+fn chaosproxy_report(dir: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chaosproxy"))
+        .arg("report")
+        .arg(dir)
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_command_judges_again_from_the_journal_alone_and_writes_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    write_journal(dir.path());
+    let output = chaosproxy_report(dir.path(), &["--format", "json", "--write"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+    let expected = report::json(&report::build(&header(), &events(true)).unwrap());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    let mut names: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["journal.jsonl", "junit.xml", "report.json"]);
+    let written = std::fs::read_to_string(dir.path().join(report::JSON_FILE)).unwrap();
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn a_journal_that_was_cut_off_is_said_aloud_and_no_journal_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = chaosproxy_report(dir.path(), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+
+    write_journal(dir.path());
+    let path = dir.path().join(report::JOURNAL_FILE);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str("{\"at\":1,");
+    std::fs::write(&path, text).unwrap();
+    let output = chaosproxy_report(&path, &[]);
+    let talk = String::from_utf8(output.stderr).unwrap();
+    assert!(talk.contains("the last line is cut off"), "{talk}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("the journal was cut off"), "{told}");
+    assert!(!told.contains('\x1b'), "colours went into a pipe");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_and_leaves_nothing_half() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join(report::JSON_FILE)).unwrap();
+    let error = report::write(&mixed(), SCENARIO, dir.path()).unwrap_err();
+    assert!(error.to_string().contains("report.json: "), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
