@@ -107,6 +107,15 @@ fn events(recovers: bool) -> Vec<Event> {
             impact,
         },
     ));
+    facts.extend(samples());
+    facts.sort_by_key(|(ms, _)| *ms);
+    let event = |(ms, fact)| Event { at: at(ms), fact };
+    facts.into_iter().map(event).collect()
+}
+
+/// The reads of [`events`].
+fn samples() -> Vec<(u64, Fact)> {
+    let mut facts = Vec::new();
     for ms in (0..10_000).step_by(100) {
         let lost = (4001..6001).contains(&ms);
         let (outcome, latency) = if lost {
@@ -126,9 +135,7 @@ fn events(recovers: bool) -> Vec<Event> {
         };
         facts.push((ms + latency, Fact::Sample(sample)));
     }
-    facts.sort_by_key(|(ms, _)| *ms);
-    let event = |(ms, fact)| Event { at: at(ms), fact };
-    facts.into_iter().map(event).collect()
+    facts
 }
 
 fn check(name: &str, verdict: CheckVerdict, severity: Severity) -> CheckRecord {
@@ -218,7 +225,7 @@ fn junit_cases(xml: &str) -> (Vec<(String, String)>, [u64; 3]) {
             }
             "testcase" => cases.push((attribute("name"), String::new())),
             kind @ ("failure" | "error") => {
-                cases.last_mut().unwrap().1 = kind.to_owned();
+                kind.clone_into(&mut cases.last_mut().unwrap().1);
             }
             _ => {}
         }
