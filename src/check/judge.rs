@@ -45,3 +45,66 @@ fn guarded(
     }
     finding
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::testing::{Story, ok};
+    use crate::check::{Check, Severity, SourceMap, kinds::health::Health};
+    use crate::event::Fact;
+
+    fn spec(kind: &str) -> CheckSpec {
+        CheckSpec {
+            name: "it".into(),
+            kind: kind.into(),
+            severity: Severity::Error,
+            params: json!({ "probe": "p", "during": "all", "that": ["p.timeouts == 0"] }),
+            source: SourceMap::default(),
+        }
+    }
+
+    fn story() -> Story {
+        Story::until(40.0).samples(("p", "s"), 0.1, (0.0, 40.0), |_| (0.01, ok()))
+    }
+
+    #[test]
+    fn every_check_is_judged_and_an_unknown_type_is_inconclusive() {
+        let findings = judge(&story().history(Some(spec(Health::TYPE))));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].verdict, Verdict::Pass, "{findings:#?}");
+        let unknown = judge(&story().history(Some(spec("horoscope"))));
+        assert_eq!(unknown[0].verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn nothing_passes_where_evidence_is_missing() {
+        let lost = story().fact(20.0, Fact::Lost { count: 3 });
+        let findings = judge(&lost.history(Some(spec(Health::TYPE))));
+        assert_eq!(findings[0].verdict, Verdict::Inconclusive);
+        assert!(
+            findings[0]
+                .summary
+                .starts_with("3 facts could not be recorded")
+        );
+        let cut = story().history(Some(spec(Health::TYPE))).truncated(true);
+        assert_eq!(judge(&cut)[0].verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_check_that_crashes_is_inconclusive() {
+        let history = story().history(None);
+        let finding = guarded(&spec(Health::TYPE), &history, |_, _| panic!("planned"));
+        assert_eq!(finding.verdict, Verdict::Inconclusive);
+        assert_eq!(finding.summary, "the check itself crashed");
+    }
+
+    #[test]
+    fn parameters_that_do_not_fit_are_inconclusive() {
+        let mut odd = spec(Health::TYPE);
+        odd.params = json!({ "probe": 3 });
+        let findings = judge(&story().history(Some(odd)));
+        assert_eq!(findings[0].verdict, Verdict::Inconclusive);
+    }
+}

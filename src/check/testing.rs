@@ -9,7 +9,7 @@ use super::{
     CheckSpec, Experiment, FaultBrief, Finding, History, Severity, SourceBrief, SourceMap, registry,
 };
 use crate::event::{
-    ClosedBy, Edge, Event, Fact, Impact, LogStream, Name, Outcome, Phase, Sample, Startup,
+    ClosedBy, Edge, Event, Fact, Fate, Impact, LogStream, Name, Outcome, Phase, Sample, Startup,
 };
 use crate::units::Moment;
 
@@ -229,6 +229,25 @@ impl Story {
                 line: line.into(),
             },
         )
+    }
+
+    pub(super) fn write(self, key: &str, when: f64, fate: Fate) -> Self {
+        self.fact(
+            when,
+            Fact::LedgerWrite {
+                ledger: "chunks".into(),
+                key: key.into(),
+                sent: at(when),
+                fate,
+            },
+        )
+    }
+
+    pub(super) fn busy(mut self, share: f64) -> Self {
+        for second in 0..100 {
+            self = self.fact(f64::from(second), Fact::Machine { busy: share });
+        }
+        self
     }
 
     pub(super) fn history(mut self, check: Option<CheckSpec>) -> History {

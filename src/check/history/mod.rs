@@ -321,3 +321,6 @@ impl History {
         stats::quantile(&late, 0.99).map(Duration::from_secs_f64)
     }
 }
+
+#[cfg(test)]
+mod tests;

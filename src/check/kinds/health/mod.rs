@@ -148,3 +148,6 @@ const fn needed(assertion: &Assertion) -> u64 {
         _ => 20,
     }
 }
+
+#[cfg(test)]
+mod tests;

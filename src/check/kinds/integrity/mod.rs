@@ -225,3 +225,6 @@ fn unproven(history: &History, writes: &[Write]) -> Option<String> {
 
 /// How long a write may have been under way when a fault begins.
 const IN_FLIGHT: std::time::Duration = std::time::Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ fn blocks(samples: &[Sample], (from, to): (Moment, Moment)) -> stats::Blocks {
     }
     blocks
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,11 +232,7 @@ impl Case<'_> {
         let expected = format!("stored: {}", listed(&verify.equals));
         let measured = format!("stored: {measured}");
         Some(Evidence::new(
-            verdict,
-            self.spec,
-            "verify.equals",
-            expected,
-            measured,
+            verdict, self.spec, "verify", expected, measured,
         ))
     }
 }
@@ -279,3 +275,6 @@ fn listed(row: &[serde_json::Value]) -> String {
     let values: Vec<String> = row.iter().map(ToString::to_string).collect();
     values.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -500,3 +500,6 @@ impl<'a> Aftermath<'a> {
         (measured.holds() != Some(true)).then(|| format!("`{source}` {measured}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use serde_json::json;
+
+use crate::check::testing::{Story, not_ok, ok};
+use crate::check::{Finding, Verdict};
+use crate::event::{Impact, Outcome};
+
+fn story(every: f64, health: impl Fn(f64) -> (f64, Outcome)) -> Story {
+    Story::until(60.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .fault("down", 40.0, 50.0)
+        .hit("down", 40.0, 0, Impact::Closed)
+        .samples(("health", "codebase"), every, (0.0, 60.0), health)
+}
+
+fn judge(story: Story) -> Finding {
+    story.judge(
+        "health",
+        json!({ "probe": "health", "during": "fault:cut..fault:down",
+            "that": ["health.p99 <= 50ms", "health.timeouts == 0"] }),
+    )
+}
+
+#[test]
+fn an_endpoint_that_answers_degraded_at_once_passes() {
+    let degraded = |when: f64| (0.003, if when > 21.0 { not_ok() } else { ok() });
+    let finding = judge(story(0.1, degraded));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert!(
+        finding.summary.contains("p99 3 ms over 300 samples"),
+        "{}",
+        finding.summary
+    );
+    assert!((finding.figures["health.p99_s"] - 0.003).abs() < 1e-9);
+}
+
+#[test]
+fn an_endpoint_that_hangs_fails_both_demands() {
+    let hangs = |when: f64| {
+        if (20.0..28.0).contains(&when) {
+            (1.0, Outcome::Timeout)
+        } else {
+            (0.003, ok())
+        }
+    };
+    let finding = judge(story(0.1, hangs));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .evidence
+            .iter()
+            .all(|evidence| evidence.verdict == Verdict::Fail)
+    );
+    assert!(
+        finding
+            .help
+            .unwrap()
+            .contains("never by waiting for the database")
+    );
+}
+
+#[test]
+fn a_percentile_of_too_few_answers_decides_nothing() {
+    let finding = judge(story(0.5, |_| (0.003, ok())));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(
+        finding.summary.contains("60 samples, 100 needed"),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn slowness_on_a_starved_machine_decides_nothing() {
+    let finding = judge(story(0.1, |_| (0.06, ok())).busy(0.99));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}
+
+#[test]
+fn a_fault_without_victims_decides_nothing() {
+    let story = Story::until(60.0)
+        .fault("cut", 20.0, 28.0)
+        .fault("down", 40.0, 50.0)
+        .samples(("health", "codebase"), 0.1, (0.0, 60.0), |_| (0.003, ok()));
+    assert_eq!(judge(story).verdict, Verdict::Inconclusive);
+}

@@ -1,0 +1,178 @@
+use serde_json::json;
+
+use crate::check::testing::{Story, not_ok, ok};
+use crate::check::{Finding, Verdict};
+use crate::event::{ClosedBy, Impact, Outcome};
+
+/// A fault from 20 s to 28 s, observed until `end`; writes are as told.
+fn story(end: f64, write: impl Fn(f64) -> (f64, Outcome)) -> Story {
+    Story::until(end)
+        .session(0, 1.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.05, 0, Impact::Withheld)
+        .closed(0, 22.0, ClosedBy::Client)
+        .session(1, 29.0)
+        .samples(("writes", "codebase"), 0.05, (0.0, end), write)
+        .samples(("health", "codebase"), 0.1, (0.0, end), |_| (0.002, ok()))
+}
+
+fn failing_until(moment: f64) -> impl Fn(f64) -> (f64, Outcome) {
+    move |when| {
+        if (20.0..moment).contains(&when) {
+            (0.01, not_ok())
+        } else {
+            (0.01, ok())
+        }
+    }
+}
+
+fn judge(story: Story) -> Finding {
+    story.judge(
+        "recovery",
+        json!({ "service": "codebase", "fault": "cut", "within": "10s",
+            "that": ["health.ok_ratio == 100%", "writes.error_rate == 0%"] }),
+    )
+}
+
+#[test]
+fn a_service_that_is_back_in_time_passes_with_its_time() {
+    let finding = judge(story(60.0, failing_until(30.0)));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "back to normal 1.99 s after `cut` (bound 10 s)"
+    );
+    assert!((finding.figures["cut.first_success_s"] - 1.0).abs() < 1.1);
+    let twice = story(60.0, failing_until(30.0));
+    assert!(!twice.history(None).fault("cut").is_empty());
+}
+
+#[test]
+fn a_service_that_is_back_too_late_fails() {
+    let finding = judge(story(60.0, failing_until(39.0)));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "back to normal only 10.99 s after `cut` (bound 10 s)"
+    );
+}
+
+#[test]
+fn a_service_that_never_comes_back_fails_with_what_is_wrong() {
+    let finding = judge(story(60.0, failing_until(100.0)));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .summary
+            .contains("only 33.33 % of the requests were ok"),
+        "{}",
+        finding.summary
+    );
+    assert!(finding.help.is_some());
+}
+
+#[test]
+fn a_run_that_ends_too_early_decides_nothing() {
+    let finding = judge(story(34.0, failing_until(100.0)));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.help.unwrap().contains("leave at least 15 s"));
+}
+
+#[test]
+fn a_later_dip_voids_an_early_recovery() {
+    let dips = |when: f64| {
+        if (20.0..30.0).contains(&when) || (36.0..41.0).contains(&when) {
+            (0.01, not_ok())
+        } else {
+            (0.01, ok())
+        }
+    };
+    let finding = judge(story(60.0, dips));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .notes
+            .iter()
+            .any(|note| note.contains("well for a while"))
+    );
+}
+
+#[test]
+fn answers_that_stay_slow_are_no_recovery() {
+    let slow = |when: f64| (if when < 20.0 { 0.01 } else { 0.2 }, ok());
+    let finding = judge(story(60.0, slow));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .summary
+            .contains("`writes` p95 200 ms, 10 ms in the baseline")
+    );
+}
+
+#[test]
+fn too_few_observations_decide_nothing() {
+    let story = Story::until(60.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .samples(("writes", "codebase"), 1.0, (0.0, 60.0), |_| (0.01, ok()))
+        .samples(("health", "codebase"), 1.0, (0.0, 60.0), |_| (0.01, ok()));
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.summary.contains("20 needed"), "{}", finding.summary);
+}
+
+#[test]
+fn success_on_connections_that_the_fault_never_met_decides_nothing() {
+    let story = Story::until(60.0)
+        .session(0, 1.0)
+        .session(1, 1.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Closed)
+        .closed(0, 20.0, ClosedBy::Fault("cut".into()))
+        .samples(("writes", "codebase"), 0.05, (0.0, 60.0), |_| (0.01, ok()))
+        .samples(("health", "codebase"), 0.1, (0.0, 60.0), |_| (0.01, ok()));
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(finding.summary, "no new session was seen after `cut`");
+}
+
+#[test]
+fn of_several_faults_the_worst_decides() {
+    let story = story(90.0, |when| {
+        if (20.0..30.0).contains(&when) || (50.0..75.0).contains(&when) {
+            (0.01, not_ok())
+        } else {
+            (0.01, ok())
+        }
+    })
+    .fault("down", 50.0, 60.0)
+    .hit("down", 50.0, 1, Impact::Closed);
+    let finding = story.judge(
+        "recovery",
+        json!({ "service": "codebase", "fault": ["cut", "down"], "within": "10s",
+            "that": ["writes.error_rate == 0%"] }),
+    );
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(finding.summary.contains("`down`"), "{}", finding.summary);
+    assert!(finding.figures.contains_key("cut.recovery_s"));
+    assert_eq!(finding.evidence.len(), 2);
+}
+
+#[test]
+fn everything_holds_ten_times_faster() {
+    let run = |back: f64| {
+        let write = failing_until(back);
+        Story::until(23.0)
+            .fault("cut", 20.0, 20.8)
+            .hit("cut", 20.0, 0, Impact::Withheld)
+            .samples(("writes", "codebase"), 0.01, (0.0, 23.0), write)
+            .judge(
+                "recovery",
+                json!({ "service": "codebase", "fault": "cut", "within": "1s", "hold": "500ms",
+                    "that": ["writes.error_rate == 0%"] }),
+            )
+            .verdict
+    };
+    assert_eq!(run(21.5), Verdict::Pass);
+    assert_eq!(run(22.0), Verdict::Fail);
+}
