@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use chaosproxy::check::{Experiment, FaultBrief, Severity, SourceBrief};
+use chaosproxy::check::{CheckSpec, Experiment, FaultBrief, Severity, SourceBrief, SourceMap};
 use chaosproxy::event::{
     Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter, Outcome,
     Phase, Sample,
@@ -201,6 +201,29 @@ fn a_steady_state_that_is_not_found_again_fails_the_run_and_points_into_the_scen
     assert_eq!(diagnostics.len(), 1);
     let span = diagnostics[0].primary.as_ref().unwrap().span;
     assert_eq!(&SCENARIO[span.start..span.end], "reads.error_rate == 0%");
+}
+
+#[test]
+fn what_could_not_be_decided_is_aborted_in_a_run_that_was_interrupted() {
+    let mut header = header();
+    let check = CheckSpec {
+        name: "later".into(),
+        kind: "of another version".into(),
+        severity: Severity::Error,
+        params: serde_json::json!({}),
+        source: SourceMap::default(),
+    };
+    header.plan["checks"] = serde_json::to_value([check]).unwrap();
+    let mut events = events(true);
+    let judged = |events: &[Event]| {
+        let report = report::build(&header, events).unwrap();
+        (report.checks[0].verdict, report.exit_code)
+    };
+    assert_eq!(judged(&events), (CheckVerdict::Inconclusive, 4));
+    let signal = "SIGTERM".to_owned();
+    let fact = Fact::Interrupted { signal };
+    events.push(Event { at: at(9000), fact });
+    assert_eq!(judged(&events), (CheckVerdict::Aborted, 143));
 }
 
 /// What a test tool reads: each case with `failure`, `error` or nothing below it.
