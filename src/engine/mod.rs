@@ -1,1 +1,152 @@
 //! Owns every proxy: the single writer that carries out actions.
+//!
+//! Whoever wants a change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
+//! out one after the other, each to its end. Faults live in this process and in nothing else, so
+//! they are gone when it is.
+
+mod actor;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::action::Action;
+use crate::event::{Name, Recorder};
+use crate::proxy::{ListenError, Stats, Workers};
+use actor::{Actor, Request};
+
+/// Requests that may wait at once; beyond it, senders wait.
+const QUEUE_LIMIT: usize = 64;
+
+/// How the engine is started.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where facts go.
+    pub recorder: Recorder,
+    /// Keys the dice of every fault.
+    pub seed: u64,
+    /// Threads that carry bytes; `None` takes one per core.
+    pub workers: Option<NonZero<usize>>,
+}
+
+/// What an action came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// It is done, everywhere.
+    Done,
+    /// The proxy listens here.
+    Listening(SocketAddr),
+}
+
+/// Why an action was not carried out. Nothing was changed, unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No proxy has this name.
+    #[error("no proxy is named `{name}`; there {}", listed(.known))]
+    UnknownProxy {
+        /// As asked for.
+        name: Name,
+        /// Those that there are, sorted.
+        known: Vec<Name>,
+    },
+    /// The name is taken.
+    #[error("a proxy named `{0}` exists already")]
+    ProxyExists(Name),
+    /// No fault of this name is in force.
+    #[error("no fault named `{0}` is in force")]
+    UnknownFault(Name),
+    /// A fault of this name is in force.
+    #[error("a fault named `{0}` is already in force")]
+    FaultExists(Name),
+    /// No kind of fault has this name.
+    #[error("`{0}` is not a kind of fault")]
+    UnknownKind(String),
+    /// The kind does not take these parameters, or not in this scope.
+    #[error("fault `{fault}`: {message}")]
+    BadFault {
+        /// The fault.
+        fault: Name,
+        /// What is wrong.
+        message: String,
+    },
+    /// The proxy cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A port did not follow; the connections did.
+    #[error("proxy `{proxy}` could not change how its port answers")]
+    Port {
+        /// The proxy.
+        proxy: Name,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine was shut down.
+    #[error("the engine was shut down")]
+    Stopped,
+}
+
+fn listed(names: &[Name]) -> String {
+    match names {
+        [] => "is none".to_owned(),
+        [name] => format!("is `{name}`"),
+        names => format!("are `{}`", names.join("`, `")),
+    }
+}
+
+/// Sends actions to the engine. Cheap to clone. The engine shuts down with the last handle.
+#[derive(Debug, Clone)]
+pub struct EngineHandle {
+    requests: mpsc::Sender<Request>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl EngineHandle {
+    /// Starts the engine and its worker threads. Must be called within a tokio runtime, on which
+    /// the engine and the accept loops run.
+    pub fn start(settings: Settings) -> io::Result<Self> {
+        let workers = Workers::start(settings.workers, settings.recorder.clock())?;
+        let (requests, queue) = mpsc::channel(QUEUE_LIMIT);
+        let actor = Actor::new(settings.recorder, settings.seed, workers);
+        let task = tokio::spawn(actor.run(queue));
+        Ok(Self {
+            requests,
+            task: Arc::new(Mutex::new(Some(task))),
+        })
+    }
+
+    /// Carries out `action`; returns once it is in force everywhere. If the caller goes away
+    /// meanwhile, the action is carried out all the same.
+    pub async fn apply(&self, action: Action) -> Result<Reply, EngineError> {
+        self.ask(|reply| Request::Apply(action, reply)).await?
+    }
+
+    /// What a proxy has carried so far.
+    pub async fn stats(&self, proxy: Name) -> Result<Stats, EngineError> {
+        self.ask(|reply| Request::Stats(proxy, reply)).await?
+    }
+
+    /// Ends every connection, listener and thread, and waits for it. Later calls find it done.
+    pub async fn shutdown(&self) {
+        // An engine that is already gone has nothing left to end.
+        drop(self.requests.send(Request::Shutdown).await);
+        if let Some(task) = self.task.lock().await.take() {
+            drop(task.await);
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(request(reply))
+            .await
+            .map_err(|_| EngineError::Stopped)?;
+        answer.await.map_err(|_| EngineError::Stopped)
+    }
+}

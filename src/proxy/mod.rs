@@ -1,3 +1,222 @@
-//! The data plane: listeners, workers, pipes.
+//! The data plane: everything between a client's socket and the server's.
+//!
+//! A [`Proxy`] accepts connections and hands them to [`Workers`], the threads that carry bytes and
+//! do nothing else. It knows nothing of scenarios and reports: it is told which faults are in
+//! force, and records facts. While no fault is in force it changes nothing: bytes, their order,
+//! half-closes, resets and back-pressure pass as they are.
 
+mod acceptor;
+mod board;
+mod close;
+mod desk;
+mod limits;
+mod link;
 pub mod pipe;
+mod relay;
+mod socket;
+mod stats;
+mod timer;
+mod workers;
+
+pub use stats::Stats;
+pub use workers::Workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{Protocol, ProxySpec};
+use crate::event::{Fact, Name, Recorder};
+use crate::fault::{Armed, ListenerPolicy};
+use crate::sys::net;
+use acceptor::{Acceptor, Door};
+use board::{Board, Change};
+use stats::Counters;
+
+/// One point of interception, running.
+#[derive(Debug)]
+pub struct Proxy {
+    route: Arc<Route>,
+    workers: workers::Pool,
+    addr: SocketAddr,
+    /// `None` while the proxy is disabled.
+    acceptor: Option<Acceptor>,
+}
+
+/// What the connections of a proxy have in common.
+#[derive(Debug)]
+struct Route {
+    name: Name,
+    protocol: Protocol,
+    upstream: String,
+    dial_timeout: Duration,
+    max_connections: u64,
+    seed: u64,
+    recorder: Recorder,
+    board: Arc<Board>,
+    counters: Arc<Counters>,
+}
+
+/// Why a proxy cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else listens there.
+    #[error(
+        "{0} is already in use by another process; stop it, or give the proxy another `listen` address"
+    )]
+    Busy(SocketAddr),
+    /// The user may not.
+    #[error("no permission to listen on {0}; give the proxy a port above 1023")]
+    Forbidden(SocketAddr),
+    /// The address belongs to another machine.
+    #[error(
+        "{0} is not an address of this machine; give the proxy a local one, such as 127.0.0.1:{port}",
+        port = .0.port()
+    )]
+    Foreign(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {addr}")]
+    Other {
+        /// Where.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl ListenError {
+    fn new(addr: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::Busy(addr),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(addr),
+            io::ErrorKind::AddrNotAvailable => Self::Foreign(addr),
+            _ => Self::Other { addr, source },
+        }
+    }
+}
+
+impl Proxy {
+    /// Binds and begins to accept. Must be called within a tokio runtime, which accepts; the
+    /// workers carry. `seed` keys the dice of faults.
+    pub fn start(
+        spec: &ProxySpec,
+        workers: &Workers,
+        recorder: Recorder,
+        seed: u64,
+    ) -> Result<Self, ListenError> {
+        let failed = |error| ListenError::new(spec.listen, error);
+        let possible = limits::max_connections(net::raise_descriptor_limit().map_err(failed)?);
+        let route = Arc::new(Route {
+            name: spec.name.clone(),
+            protocol: spec.protocol,
+            upstream: spec.upstream.clone(),
+            dial_timeout: spec.dial_timeout,
+            max_connections: possible.min(spec.max_connections as u64),
+            seed,
+            recorder,
+            board: Arc::new(Board::new()),
+            counters: Arc::default(),
+        });
+        let listener = net::listen(spec.listen).map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let workers = workers.pool();
+        let acceptor = Acceptor::start(listener, Arc::clone(&route), workers.clone());
+        Ok(Self {
+            route,
+            workers,
+            addr,
+            acceptor: Some(acceptor.map_err(failed)?),
+        })
+    }
+
+    /// Where it listens; a port 0 of the specification is the chosen one here.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What it has carried so far.
+    pub fn stats(&self) -> Stats {
+        self.route.counters.snapshot()
+    }
+
+    /// Puts a fault in force; returns once every connection and the port follow it. Its
+    /// `first_new` is set here.
+    pub async fn arm(&mut self, fault: Armed) -> io::Result<()> {
+        let change = self.route.board.arm(fault);
+        self.follow(change).await
+    }
+
+    /// Lifts a fault, if it is in force; returns once nothing follows it any more.
+    pub async fn lift(&mut self, fault: &str) -> io::Result<()> {
+        let change = self.route.board.retain(|armed| *armed.fault != *fault);
+        self.follow(change).await
+    }
+
+    /// Lifts every fault.
+    pub async fn heal(&mut self) -> io::Result<()> {
+        let change = self.route.board.retain(|_| false);
+        self.follow(change).await
+    }
+
+    /// Ends every connection with a FIN; new ones are welcome.
+    pub async fn close_connections(&mut self) {
+        let change = self.route.board.close_all();
+        self.settle(change).await;
+    }
+
+    /// Frees the port and ends every connection.
+    pub async fn disable(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.stop().await;
+        }
+        self.close_connections().await;
+    }
+
+    /// Listens again, at the same address, after [`Proxy::disable`].
+    pub async fn enable(&mut self) -> Result<(), ListenError> {
+        if self.acceptor.is_some() {
+            return Ok(());
+        }
+        let failed = |error| ListenError::new(self.addr, error);
+        let listener = net::listen(self.addr).map_err(failed)?;
+        let route = Arc::clone(&self.route);
+        let acceptor = Acceptor::start(listener, route, self.workers.clone()).map_err(failed)?;
+        acceptor.set(self.door()).await.map_err(failed)?;
+        self.acceptor = Some(acceptor);
+        Ok(())
+    }
+
+    async fn follow(&mut self, change: Change) -> io::Result<()> {
+        let result = match &self.acceptor {
+            Some(acceptor) => acceptor.set(self.door()).await,
+            None => Ok(()),
+        };
+        self.settle(change).await;
+        result
+    }
+
+    async fn settle(&self, change: Change) {
+        if !change.settled().await {
+            self.route
+                .trouble("some connections did not follow a change within a second");
+        }
+    }
+
+    fn door(&self) -> Door {
+        let refuses = |armed: &Armed| armed.listener() == Some(ListenerPolicy::Refuse);
+        if self.route.board.any(refuses) {
+            Door::Refusing
+        } else {
+            Door::Open
+        }
+    }
+}
+
+impl Route {
+    fn trouble(&self, message: &str) {
+        self.recorder.record(Fact::Trouble {
+            message: format!("proxy {}: {message}", self.name),
+        });
+    }
+}

@@ -1,1 +1,3 @@
-//! The few operating-system calls.
+//! The few operating-system calls, each behind a function that says what it is for.
+
+pub mod net;

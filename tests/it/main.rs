@@ -4,5 +4,7 @@
 
 mod demo;
 mod load;
+mod proxy;
 mod report;
+mod support;
 mod tidy;

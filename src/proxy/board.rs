@@ -1,0 +1,226 @@
+//! How a change reaches connections on other threads.
+//!
+//! A connection pays one atomic load per wake-up to learn that nothing changed. A change is a new
+//! [`Edition`]; everybody who subscribed is woken, and once nobody holds the edition before it,
+//! the change is in force everywhere.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use tokio::sync::oneshot;
+
+use super::limits;
+use crate::fault::Armed;
+
+/// What is asked of the connections of a proxy at a time.
+#[derive(Debug)]
+pub(super) struct Edition {
+    /// Faults in force, oldest first.
+    pub(super) armed: Vec<Armed>,
+    /// Connections with a lower ordinal are to end.
+    pub(super) close_below: u64,
+    epoch: u64,
+    /// Dropped with the last holder of this edition, which [`Change::settled`] waits for.
+    _held: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Board {
+    epoch: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    edition: Arc<Edition>,
+    released: oneshot::Receiver<()>,
+    next_conn: u64,
+    subscribers: HashMap<u64, Waker>,
+}
+
+/// A change on its way to the connections.
+#[must_use = "a change is in force only once it has settled"]
+pub(super) struct Change(oneshot::Receiver<()>);
+
+impl Change {
+    /// Waits until every connection follows the change; `false` if some did not within a second.
+    pub(super) async fn settled(self) -> bool {
+        // The sender is never used, only dropped.
+        tokio::time::timeout(limits::CHANGE, self.0).await.is_ok()
+    }
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        let (held, released) = oneshot::channel();
+        let edition = Edition {
+            armed: Vec::new(),
+            close_below: 0,
+            epoch: 0,
+            _held: held,
+        };
+        Self {
+            epoch: AtomicU64::new(0),
+            inner: Mutex::new(Inner {
+                edition: Arc::new(edition),
+                released,
+                next_conn: 0,
+                subscribers: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Gives the next connection its ordinal and what holds for it, as one step: seen from any
+    /// change, a connection is either there or still to come.
+    pub(super) fn admit(self: &Arc<Self>) -> Subscription {
+        let mut inner = self.lock();
+        let conn = inner.next_conn;
+        inner.next_conn += 1;
+        Subscription {
+            board: Arc::clone(self),
+            conn,
+            edition: Some(Arc::clone(&inner.edition)),
+            seen: None,
+            waker: None,
+        }
+    }
+
+    /// Puts a fault in force, `first_new` being set here.
+    pub(super) fn arm(&self, mut fault: Armed) -> Change {
+        self.publish(|armed, _, next_conn| {
+            fault.first_new = next_conn;
+            armed.push(fault);
+        })
+    }
+
+    /// Lifts the faults that `keep` does not want.
+    pub(super) fn retain(&self, keep: impl FnMut(&Armed) -> bool) -> Change {
+        self.publish(|armed, _, _| armed.retain(keep))
+    }
+
+    /// Whether a fault in force is such.
+    pub(super) fn any(&self, such: impl FnMut(&Armed) -> bool) -> bool {
+        self.lock().edition.armed.iter().any(such)
+    }
+
+    /// Ends the connections that exist.
+    pub(super) fn close_all(&self) -> Change {
+        self.publish(|_, close_below, next_conn| *close_below = next_conn)
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Vec<Armed>, &mut u64, u64)) -> Change {
+        let mut inner = self.lock();
+        let mut armed = inner.edition.armed.clone();
+        let mut close_below = inner.edition.close_below;
+        change(&mut armed, &mut close_below, inner.next_conn);
+        let (held, released) = oneshot::channel();
+        let epoch = inner.edition.epoch + 1;
+        inner.edition = Arc::new(Edition {
+            armed,
+            close_below,
+            epoch,
+            _held: held,
+        });
+        let before = std::mem::replace(&mut inner.released, released);
+        self.epoch.store(epoch, Ordering::Release);
+        for waker in inner.subscribers.values() {
+            waker.wake_by_ref();
+        }
+        Change(before)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A changed edition. The change does not settle before this is dropped.
+pub(super) struct News {
+    pub(super) edition: Arc<Edition>,
+    _before: Option<Arc<Edition>>,
+}
+
+/// One connection's view of the board.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    board: Arc<Board>,
+    conn: u64,
+    /// Held so that a change waits for us; `None` once we left.
+    edition: Option<Arc<Edition>>,
+    seen: Option<u64>,
+    waker: Option<Waker>,
+}
+
+impl Subscription {
+    /// The ordinal of the connection.
+    pub(super) const fn conn(&self) -> u64 {
+        self.conn
+    }
+
+    /// What held when the connection was admitted or last looked.
+    pub(super) fn edition(&self) -> Option<&Arc<Edition>> {
+        self.edition.as_ref()
+    }
+
+    /// What holds now, if it was not returned before. The task is woken at the next change; it
+    /// must call this directly, not through a combinator with wakers of its own.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<News> {
+        let known = self.waker.as_ref();
+        if self.seen == Some(self.board.epoch.load(Ordering::Acquire))
+            && known.is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            return None;
+        }
+        let mut inner = self.board.lock();
+        inner.subscribers.insert(self.conn, cx.waker().clone());
+        self.waker = Some(cx.waker().clone());
+        let edition = Arc::clone(&inner.edition);
+        drop(inner);
+        let news = self.seen != Some(edition.epoch);
+        self.seen = Some(edition.epoch);
+        let before = self.edition.replace(Arc::clone(&edition));
+        news.then_some(News {
+            edition,
+            _before: before,
+        })
+    }
+
+    /// Stops following: later changes do not wait for this connection.
+    pub(super) fn leave(&mut self) {
+        self.edition = None;
+        self.waker = None;
+        self.board.lock().subscribers.remove(&self.conn);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_settles_once_every_connection_has_seen_it() {
+        let board = Arc::new(Board::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut first = board.admit();
+        let second = board.admit();
+        assert!(first.poll(&cx).is_some(), "the first look tells what holds");
+        assert!(first.poll(&cx).is_none());
+
+        let mut change = board.close_all();
+        let news = first.poll(&cx).expect("a change to be seen");
+        assert_eq!(news.edition.close_below, 2);
+        drop(second);
+        assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+        drop(news);
+        assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(board.admit().conn(), 2);
+    }
+}

@@ -1,0 +1,49 @@
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::desk::Desk;
+use super::{limits, socket};
+use crate::fault::How;
+use crate::sys::net;
+
+/// Ends the legs of a connection, the client's first, so that each peer sees what `how` says.
+///
+/// Closing a socket that holds unread input sends RST whatever was intended. So an orderly end
+/// finishes writing, reads away what still comes, and closes at the peer's own end, but not later
+/// than [`limits::LINGER`]. What is read away from the client is shown to `unread`.
+pub(super) async fn close(
+    legs: Vec<TcpStream>,
+    how: How,
+    desk: &Desk,
+    mut unread: impl FnMut(&[u8]),
+) {
+    // These calls fail only on a socket whose peer is gone: then there is nobody to tell.
+    if how == How::Rst {
+        for leg in legs {
+            drop(net::reset_on_close(&leg));
+        }
+        return;
+    }
+    for leg in &legs {
+        drop(net::finish_writing(leg));
+    }
+    let read_away = poll_fn(|cx| {
+        let mut buffer = desk.buffer();
+        let mut open = false;
+        for (index, leg) in legs.iter().enumerate() {
+            open |= loop {
+                match socket::poll_read(leg, cx, &mut buffer) {
+                    Poll::Pending => break true,
+                    Poll::Ready(Ok(0) | Err(_)) => break false,
+                    Poll::Ready(Ok(n)) if index == 0 => unread(&buffer[..n]),
+                    Poll::Ready(Ok(_)) => {}
+                }
+            };
+        }
+        if open { Poll::Pending } else { Poll::Ready(()) }
+    });
+    let _in_time = timeout(limits::LINGER, read_away).await.is_ok();
+}

@@ -1,0 +1,286 @@
+//! One connection, from its acceptance to its close.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Route;
+use super::board::Subscription;
+use super::desk::Desk;
+use super::pipe::Pipe;
+use super::stats::OpenGuard;
+use super::{close, relay, socket};
+use crate::action::Protocol;
+use crate::event::{ClosedBy, Fact, Impact, Name};
+use crate::fault::{ConnKey, Direction, How};
+use crate::wire::{Observation, Session};
+
+/// An accepted connection on its way to a worker.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) route: Arc<Route>,
+    pub(super) stream: std::net::TcpStream,
+    pub(super) orders: Subscription,
+    pub(super) welcome: Welcome,
+    pub(super) open: OpenGuard,
+}
+
+/// How a client is to be received.
+#[derive(Debug)]
+pub(super) enum Welcome {
+    /// It is connected to the server.
+    Serve,
+    /// It is reset after its first packet, which is waited for at most so long.
+    Reject { fault: Name, read_for: Duration },
+}
+
+/// Why and how a connection ends.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) cause: ClosedBy,
+    pub(super) how: How,
+}
+
+/// Carries one connection to its end. Never fails: whatever happens becomes a fact.
+pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
+    let Arrival {
+        route,
+        stream,
+        orders,
+        welcome,
+        open,
+    } = arrival;
+    let mut link = Link::new(route, orders);
+    let (ending, legs) = match TcpStream::from_std(stream) {
+        Ok(client) => match welcome {
+            Welcome::Serve => link.connect(client, desk).await,
+            Welcome::Reject { fault, read_for } => {
+                let ending = link.reject(&client, desk, fault, read_for).await;
+                (ending, vec![client])
+            }
+        },
+        Err(error) => (Ending::error(&error), Vec::new()),
+    };
+    let ended = link.route.recorder.clock().now();
+    link.orders.leave();
+    close::close(legs, ending.how, desk, |bytes| {
+        link.observe(Direction::Upstream, bytes);
+    })
+    .await;
+    link.route.recorder.record_at(
+        ended,
+        Fact::ConnectionClosed {
+            proxy: link.route.name.clone(),
+            conn: link.conn(),
+            cause: ending.cause,
+            bytes_upstream: link.passed[Direction::Upstream as usize],
+            bytes_downstream: link.passed[Direction::Downstream as usize],
+        },
+    );
+    drop(open);
+}
+
+impl Ending {
+    pub(super) fn error(error: &io::Error) -> Self {
+        Self {
+            cause: ClosedBy::Error(error.to_string()),
+            how: How::Rst,
+        }
+    }
+}
+
+/// What a connection knows of itself.
+pub(super) struct Link {
+    pub(super) route: Arc<Route>,
+    pub(super) pipe: Pipe,
+    orders: Subscription,
+    /// Present until the PostgreSQL session exists or cannot be followed.
+    session: Option<Session>,
+    /// The fault that said last that it closed this connection.
+    closer: Option<Name>,
+    passed: [u64; 2],
+}
+
+impl Link {
+    fn new(route: Arc<Route>, orders: Subscription) -> Self {
+        let pipe = Pipe::new(ConnKey {
+            seed: route.seed,
+            proxy: route.name.clone(),
+            conn: orders.conn(),
+        });
+        let session = (route.protocol == Protocol::Postgres).then(Session::new);
+        Self {
+            route,
+            pipe,
+            orders,
+            session,
+            closer: None,
+            passed: [0; 2],
+        }
+    }
+
+    pub(super) const fn conn(&self) -> u64 {
+        self.orders.conn()
+    }
+
+    /// Follows what was changed since the last call; `Some` if the connection is to end.
+    pub(super) fn obey(&mut self, cx: &Context<'_>) -> Option<Ending> {
+        let news = self.orders.poll(cx)?;
+        if self.conn() < news.edition.close_below {
+            return Some(Ending {
+                cause: ClosedBy::Shutdown,
+                how: How::Fin,
+            });
+        }
+        let now = self.route.recorder.clock().now();
+        self.pipe.set(now, &news.edition.armed);
+        self.report()
+    }
+
+    /// Records what faults did; `Some` if one of them cut the connection.
+    pub(super) fn report(&mut self) -> Option<Ending> {
+        for hit in self.pipe.hits() {
+            if hit.impact == Impact::Closed {
+                self.closer = Some(hit.fault.clone());
+            }
+            self.hit(hit.fault, hit.impact);
+        }
+        let (how, fault) = self.pipe.cut()?;
+        Some(Ending {
+            cause: ClosedBy::Fault(fault.clone()),
+            how,
+        })
+    }
+
+    /// The end of a connection that came out of the pipe, `seen` being who ended it otherwise.
+    pub(super) fn ended(&mut self, how: How, seen: Option<ClosedBy>) -> Ending {
+        let by_fault = self.closer.take().map(ClosedBy::Fault);
+        Ending {
+            cause: seen.or(by_fault).unwrap_or(ClosedBy::Shutdown),
+            how,
+        }
+    }
+
+    /// Looks for facts in bytes that were read.
+    pub(super) fn observe(&mut self, direction: Direction, bytes: &[u8]) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let observations = match direction {
+            Direction::Upstream => session.client(bytes),
+            Direction::Downstream => session.server(bytes),
+        };
+        let mut finished = session.is_opaque();
+        for observation in observations {
+            let (proxy, conn) = (self.route.name.clone(), self.orders.conn());
+            self.route.recorder.record(match observation {
+                Observation::Startup(packet) => Fact::StartupPacket {
+                    proxy,
+                    conn,
+                    packet,
+                },
+                Observation::Ready => {
+                    finished = true;
+                    Fact::SessionReady { proxy, conn }
+                }
+            });
+        }
+        if finished {
+            self.session = None;
+        }
+    }
+
+    /// Counts bytes that a peer took.
+    pub(super) fn passed(&mut self, direction: Direction, bytes: usize) {
+        self.passed[direction as usize] += bytes as u64;
+        self.route.counters.passed(direction, bytes as u64);
+    }
+
+    fn hit(&self, fault: Name, impact: Impact) {
+        self.route.recorder.record(Fact::FaultHit {
+            fault,
+            proxy: self.route.name.clone(),
+            conn: Some(self.conn()),
+            impact,
+        });
+    }
+
+    async fn connect(&mut self, client: TcpStream, desk: &Desk) -> (Ending, Vec<TcpStream>) {
+        match self.dial().await {
+            Ok(server) => {
+                let ending = relay::relay(self, &client, &server, desk).await;
+                (ending, vec![client, server])
+            }
+            Err(ending) => (ending, vec![client]),
+        }
+    }
+
+    /// Connects to the server, following orders meanwhile.
+    async fn dial(&mut self) -> Result<TcpStream, Ending> {
+        let route = Arc::clone(&self.route);
+        let mut dial = pin!(timeout(
+            route.dial_timeout,
+            TcpStream::connect(&*route.upstream)
+        ));
+        let dialled = std::future::poll_fn(|cx| match self.obey(cx) {
+            Some(ending) => Poll::Ready(Err(ending)),
+            None => dial.as_mut().poll(cx).map(Ok),
+        })
+        .await?;
+        let why = match dialled {
+            Ok(Ok(server)) => match server.set_nodelay(true) {
+                Ok(()) => return Ok(server),
+                Err(error) => return Err(Ending::error(&error)),
+            },
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                format!("connection refused by {}", route.upstream)
+            }
+            Ok(Err(error)) => format!("cannot connect to {}: {error}", route.upstream),
+            Err(_) => format!(
+                "no answer from {} within {}",
+                route.upstream,
+                crate::units::Period(route.dial_timeout)
+            ),
+        };
+        Err(Ending {
+            cause: ClosedBy::Dial(why),
+            how: How::Fin,
+        })
+    }
+
+    /// Reads the first packet, so that the attempt is seen, and resets.
+    async fn reject(
+        &mut self,
+        client: &TcpStream,
+        desk: &Desk,
+        fault: Name,
+        read_for: Duration,
+    ) -> Ending {
+        self.hit(fault.clone(), Impact::Refused);
+        let conn = self.conn();
+        let first_packet = std::future::poll_fn(|cx| {
+            let news = self.orders.poll(cx);
+            if news.is_some_and(|news| conn < news.edition.close_below) {
+                return Poll::Ready(());
+            }
+            let mut buffer = desk.buffer();
+            socket::poll_read(client, cx, &mut buffer).map(|read| {
+                if let Ok(n) = read {
+                    self.observe(Direction::Upstream, &buffer[..n]);
+                }
+            })
+        });
+        // Whether something came or not: the answer is the same.
+        let _seen = timeout(read_for, first_packet).await.is_ok();
+        Ending {
+            cause: ClosedBy::Fault(fault),
+            how: How::Rst,
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Drives both directions of one connection.
+//!
+//! While no fault is in force and nothing is parked, bytes go from socket to socket through the
+//! buffer that the thread shares, and a connection keeps only what its peer would not take.
+//! Otherwise they go through the [`Pipe`](super::pipe::Pipe). Both ways keep order, half-close and
+//! back-pressure: nothing is read while there is no room for it.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{Interest, Ready};
+use tokio::net::TcpStream;
+
+use super::desk::Desk;
+use super::limits;
+use super::link::{Ending, Link};
+use super::socket::{poll_read, poll_write};
+use super::timer::Timer;
+use crate::event::ClosedBy;
+use crate::fault::{Direction, How, Payload};
+use crate::sys::net;
+
+/// Carries bytes until the connection ends, and says why it ended.
+pub(super) async fn relay(
+    link: &mut Link,
+    client: &TcpStream,
+    server: &TcpStream,
+    desk: &Desk,
+) -> Ending {
+    let mut relay = Relay {
+        link,
+        sockets: [client, server],
+        ways: [Way::default(), Way::default()],
+        timer: desk.timer(),
+        ended_by: None,
+    };
+    poll_fn(|cx| relay.poll(cx, &mut desk.buffer())).await
+}
+
+struct Relay<'a> {
+    link: &'a mut Link,
+    /// Where each direction reads; it writes to the other's.
+    sockets: [&'a TcpStream; 2],
+    ways: [Way<'a>; 2],
+    timer: Timer,
+    /// Who was the first to end its half.
+    ended_by: Option<ClosedBy>,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way<'a> {
+    /// Bytes that left the chain (or met none) and that the destination would not take yet.
+    spill: Bytes,
+    /// The source's end was read: nothing more comes.
+    closed: bool,
+    /// The end was passed on: nothing more goes.
+    done: bool,
+    /// The destination is gone: what still comes for it is dropped.
+    mute: bool,
+    /// Resolves when the source was reset. Only looked at while nobody reads it: a reader sees it.
+    reset: Option<Pin<Box<dyn Future<Output = io::Result<Ready>> + 'a>>>,
+}
+
+/// Goes on, or the connection ends.
+type Step<T = ()> = Result<T, Ending>;
+
+impl<'a> Relay<'a> {
+    fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ending> {
+        match self.turn(cx, buffer) {
+            Err(ending) => Poll::Ready(ending),
+            Ok(()) if self.ways.iter().all(|way| way.done) => Poll::Ready(Ending {
+                cause: self.ended_by.take().unwrap_or(ClosedBy::Shutdown),
+                how: How::Fin,
+            }),
+            Ok(()) => Poll::Pending,
+        }
+    }
+
+    /// Moves what can be moved now, and arranges to be woken for the rest.
+    fn turn(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Step {
+        if let Some(ending) = self.link.obey(cx) {
+            return Err(ending);
+        }
+        let mut allowance = limits::TURN_BYTES;
+        while allowance > 0 {
+            let direct = self.link.pipe.idle();
+            let moved = if direct {
+                for direction in Direction::BOTH {
+                    self.pass(cx, direction, buffer, &mut allowance)?;
+                }
+                false
+            } else {
+                self.distort(cx, buffer, &mut allowance)?
+            };
+            if moved || self.link.pipe.idle() != direct {
+                continue;
+            }
+            let wake = self.link.pipe.next_wake();
+            if wake.is_some_and(|at| self.timer.poll(cx, at).is_ready()) {
+                continue;
+            }
+            if self.notice_resets(cx)? {
+                continue;
+            }
+            if allowance > 0 {
+                return Ok(());
+            }
+        }
+        // There may be more to move, but others of this thread come first.
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Socket to socket, without a chain.
+    fn pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        buffer: &mut [u8],
+        allowance: &mut usize,
+    ) -> Step {
+        while self.flush_spill(cx, direction) && self.wants_more(direction) && *allowance > 0 {
+            match poll_read(self.source(direction), cx, buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => match self.end_of(direction) {
+                    Payload::End(how) => return Err(self.ended(how)),
+                    _ => self.finish(direction),
+                },
+                Poll::Ready(Ok(n)) => {
+                    self.link.observe(direction, &buffer[..n]);
+                    *allowance = allowance.saturating_sub(n);
+                    self.write(cx, direction, &buffer[..n]);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.source_broke(direction, &error);
+                    return Err(self.ended(How::Rst));
+                }
+            }
+        }
+        if self.way(direction).mute && self.way(direction.reverse()).closed {
+            return Err(self.ended(How::Rst));
+        }
+        Ok(())
+    }
+
+    /// Writes what the destination takes; the rest becomes the spill.
+    fn write(&mut self, cx: &mut Context<'_>, direction: Direction, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match poll_write(self.target(direction), cx, &[IoSlice::new(bytes)]) {
+                Poll::Pending => {
+                    self.way(direction).spill = Bytes::copy_from_slice(bytes);
+                    return;
+                }
+                Poll::Ready(Ok(n)) => {
+                    self.link.passed(direction, n);
+                    bytes = &bytes[n..];
+                }
+                Poll::Ready(Err(error)) => return self.target_broke(direction, &error),
+            }
+        }
+    }
+
+    /// Whether nothing is left of the spill.
+    fn flush_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
+        while !self.way(direction).spill.is_empty() {
+            let target = self.target(direction);
+            match poll_write(target, cx, &[IoSlice::new(&self.way(direction).spill)]) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(n)) => {
+                    self.way(direction).spill.advance(n);
+                    self.link.passed(direction, n);
+                }
+                Poll::Ready(Err(error)) => self.target_broke(direction, &error),
+            }
+        }
+        // Gives the memory back: an idle connection keeps none.
+        self.way(direction).spill = Bytes::new();
+        true
+    }
+
+    /// Through the chain: whether anything moved.
+    fn distort(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        allowance: &mut usize,
+    ) -> Step<bool> {
+        let now = self.link.route.recorder.clock().now();
+        let mut moved = self.link.pipe.next_wake().is_some_and(|at| at <= now);
+        if moved {
+            self.link.pipe.advance(now);
+        }
+        for direction in Direction::BOTH {
+            moved |= self.fill(cx, direction, buffer, allowance);
+        }
+        if let Some(ending) = self.link.report() {
+            return Err(ending);
+        }
+        for direction in Direction::BOTH {
+            moved |= self.drain(cx, direction)?;
+        }
+        Ok(moved)
+    }
+
+    /// Reads into the chain as far as it has room: whether anything was read.
+    fn fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        buffer: &mut [u8],
+        allowance: &mut usize,
+    ) -> bool {
+        let mut moved = false;
+        while self.wants_more(direction) && *allowance > 0 {
+            let room = self.link.pipe.room(direction).min(buffer.len());
+            if room == 0 {
+                break;
+            }
+            let payload = match poll_read(self.source(direction), cx, &mut buffer[..room]) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    self.way(direction).closed = true;
+                    self.end_of(direction)
+                }
+                Poll::Ready(Ok(n)) => {
+                    *allowance = allowance.saturating_sub(n);
+                    self.link.observe(direction, &buffer[..n]);
+                    Payload::Data(Bytes::copy_from_slice(&buffer[..n]))
+                }
+                Poll::Ready(Err(error)) => {
+                    self.source_broke(direction, &error);
+                    Payload::End(How::Rst)
+                }
+            };
+            self.push(direction, payload);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Writes what came out of the chain: whether anything was written.
+    fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
+        let mut moved = false;
+        while self.flush_spill(cx, direction) {
+            let target = self.target(direction);
+            let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
+            let filled = self.link.pipe.slices(direction, &mut slices);
+            if filled > 0 && !self.ways[direction as usize].mute {
+                match poll_write(target, cx, &slices[..filled]) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(n)) => {
+                        self.link.pipe.consume(direction, n);
+                        self.link.passed(direction, n);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.target_broke(direction, &error);
+                        if self.way(direction.reverse()).closed {
+                            self.push(direction.reverse(), Payload::End(How::Rst));
+                        }
+                    }
+                }
+            } else {
+                match self.link.pipe.pop(direction) {
+                    None => break,
+                    Some(Payload::Eof) => self.finish(direction),
+                    Some(Payload::End(how)) => return Err(self.ended(how)),
+                    // Only for a destination that is gone.
+                    Some(Payload::Data(_)) => {}
+                }
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Looks for resets of sources that nobody reads at present: whether the chain got news.
+    fn notice_resets(&mut self, cx: &mut Context<'_>) -> Step<bool> {
+        let direct = self.link.pipe.idle();
+        let mut news = false;
+        for direction in Direction::BOTH {
+            let idle = self.wants_more(direction)
+                && self.way(direction).spill.is_empty()
+                && self.link.pipe.room(direction) > 0;
+            if idle || self.way(direction.reverse()).mute {
+                continue;
+            }
+            let source = self.source(direction);
+            let reset = self
+                .way(direction)
+                .reset
+                .get_or_insert_with(|| Box::pin(source.ready(Interest::ERROR)));
+            if reset.as_mut().poll(cx).is_pending() {
+                continue;
+            }
+            self.source_broke(direction, &io::ErrorKind::ConnectionReset.into());
+            if direct {
+                return Err(self.ended(How::Rst));
+            }
+            self.push(direction, Payload::End(How::Rst));
+            news = true;
+        }
+        Ok(news)
+    }
+
+    /// The source's input ended: in a half-close, unless it is known to be gone altogether.
+    fn end_of(&mut self, direction: Direction) -> Payload {
+        self.way(direction).closed = true;
+        self.blame(direction);
+        if self.way(direction.reverse()).mute {
+            Payload::End(How::Rst)
+        } else {
+            Payload::Eof
+        }
+    }
+
+    /// Passes a half-close on.
+    fn finish(&mut self, direction: Direction) {
+        self.way(direction).done = true;
+        // Fails only if the destination is gone, which the other direction will see.
+        drop(net::finish_writing(self.target(direction)));
+    }
+
+    fn source_broke(&mut self, direction: Direction, error: &io::Error) {
+        self.way(direction).closed = true;
+        self.way(direction.reverse()).mute = true;
+        self.broke(direction, error);
+    }
+
+    /// The destination is gone. What it had sent is still read and delivered, a reset behind it.
+    fn target_broke(&mut self, direction: Direction, error: &io::Error) {
+        let way = self.way(direction);
+        way.mute = true;
+        way.spill = Bytes::new();
+        self.broke(direction.reverse(), error);
+    }
+
+    /// The socket that `direction` reads failed.
+    fn broke(&mut self, direction: Direction, error: &io::Error) {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        if matches!(error.kind(), ConnectionReset | BrokenPipe) {
+            self.blame(direction);
+        } else if self.ended_by.is_none() {
+            self.ended_by = Some(ClosedBy::Error(error.to_string()));
+        }
+    }
+
+    /// The peer that `direction` reads has ended its part.
+    fn blame(&mut self, direction: Direction) {
+        self.ended_by.get_or_insert(match direction {
+            Direction::Upstream => ClosedBy::Client,
+            Direction::Downstream => ClosedBy::Upstream,
+        });
+    }
+
+    fn ended(&mut self, how: How) -> Ending {
+        let seen = self.ended_by.take();
+        self.link.ended(how, seen)
+    }
+
+    fn push(&mut self, direction: Direction, payload: Payload) {
+        let now = self.link.route.recorder.clock().now();
+        self.link.pipe.push(now, direction, payload);
+    }
+
+    /// Whether the source may still send something that the destination wants.
+    fn wants_more(&mut self, direction: Direction) -> bool {
+        let way = self.way(direction);
+        !way.closed && !way.mute
+    }
+
+    fn way(&mut self, direction: Direction) -> &mut Way<'a> {
+        &mut self.ways[direction as usize]
+    }
+
+    fn source(&self, direction: Direction) -> &'a TcpStream {
+        self.sockets[direction as usize]
+    }
+
+    fn target(&self, direction: Direction) -> &'a TcpStream {
+        self.source(direction.reverse())
+    }
+}

@@ -1,0 +1,151 @@
+//! The threads that carry bytes. Nothing else may run on them.
+
+use std::io;
+use std::num::NonZero;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::desk::Desk;
+use super::limits;
+use super::link::{self, Arrival};
+use crate::units::Clock;
+
+/// The worker threads of all proxies. Dropping this ends them and their connections.
+#[derive(Debug)]
+pub struct Workers {
+    pool: Pool,
+    threads: Vec<JoinHandle<()>>,
+    stop: DropGuard,
+}
+
+/// Hands accepted connections to the least loaded worker.
+#[derive(Debug, Clone)]
+pub(super) struct Pool(Arc<[Hand]>);
+
+#[derive(Debug)]
+struct Hand {
+    arrivals: mpsc::UnboundedSender<(Arrival, Load)>,
+    load: Arc<AtomicUsize>,
+}
+
+/// One connection's part of a worker's load, until dropped.
+#[derive(Debug)]
+struct Load(Arc<AtomicUsize>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Workers {
+    /// Starts `count` threads; `None` starts one per core.
+    pub fn start(count: Option<NonZero<usize>>, clock: Clock) -> io::Result<Self> {
+        let count = count.map_or_else(thread::available_parallelism, Ok)?;
+        let stop = CancellationToken::new();
+        let mut hands = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..count.get() {
+            let (sender, arrivals) = mpsc::unbounded_channel();
+            let (ready, started) = std::sync::mpsc::channel();
+            let stop = stop.clone();
+            let thread = thread::Builder::new()
+                .name(format!("data-{index}"))
+                .spawn(move || {
+                    let runtime = Builder::new_current_thread()
+                        .enable_all()
+                        .build_local(LocalOptions::default());
+                    let (runtime, result) = match runtime {
+                        Ok(runtime) => (Some(runtime), Ok(())),
+                        Err(error) => (None, Err(error)),
+                    };
+                    drop(ready.send(result));
+                    if let Some(runtime) = runtime {
+                        work(&runtime, arrivals, &stop, clock);
+                    }
+                })?;
+            started.recv().map_err(io::Error::other)??;
+            threads.push(thread);
+            hands.push(Hand {
+                arrivals: sender,
+                load: Arc::default(),
+            });
+        }
+        Ok(Self {
+            pool: Pool(hands.into()),
+            threads,
+            stop: stop.drop_guard(),
+        })
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        self.pool.clone()
+    }
+
+    /// Ends the threads and waits for them.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A panic was already reported by its hook; there is nothing left to join.
+                drop(thread.join());
+            }
+        });
+        drop(joined.await);
+    }
+}
+
+impl Pool {
+    pub(super) fn assign(&self, arrival: Arrival) {
+        let Some(hand) = self
+            .0
+            .iter()
+            .min_by_key(|hand| hand.load.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        hand.load.fetch_add(1, Ordering::Relaxed);
+        let load = Load(Arc::clone(&hand.load));
+        // A worker that was stopped takes nothing: the connection is closed by being dropped.
+        drop(hand.arrivals.send((arrival, load)));
+    }
+}
+
+fn work(
+    runtime: &LocalRuntime,
+    mut arrivals: mpsc::UnboundedReceiver<(Arrival, Load)>,
+    stop: &CancellationToken,
+    clock: Clock,
+) {
+    runtime.block_on(async {
+        let desk = Rc::new(Desk::new(clock));
+        let links = TaskTracker::new();
+        loop {
+            let (arrival, load) = tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => arrival,
+                    None => break,
+                },
+                () = stop.cancelled() => break,
+            };
+            let desk = Rc::clone(&desk);
+            links.spawn_local(async move {
+                link::serve(arrival, &desk).await;
+                drop(load);
+            });
+        }
+        links.close();
+        // Those that do not end in time are dropped with the runtime.
+        let _in_time = tokio::time::timeout(limits::SHUTDOWN, links.wait())
+            .await
+            .is_ok();
+    });
+}

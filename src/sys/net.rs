@@ -1,0 +1,75 @@
+//! Sockets: what the standard library has no words for.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// Binds and listens, without blocking. Port 0 takes any free port.
+///
+/// The port survives [`refuse`] and [`welcome`]: the kernel only keeps a port that was asked for
+/// by number, so one that it chose itself is bound a second time.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let mut socket = bind(addr)?;
+    if addr.port() == 0 {
+        let chosen = socket
+            .local_addr()?
+            .as_socket()
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        socket = bind(chosen)?;
+    }
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bind(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    // Without it the port stays busy for a minute after a run. SO_REUSEPORT would be wrong: a
+    // second instance could listen on the same port and nobody would notice.
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// Makes the kernel answer every SYN with RST while the port stays ours.
+///
+/// Nobody may accept on the listener until [`welcome`]: it would fail at once.
+pub fn refuse(listener: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    // Otherwise a stranger with SO_REUSEADDR could take the port meanwhile.
+    socket.set_reuse_address(false)?;
+    socket.shutdown(std::net::Shutdown::Read)
+}
+
+/// Ends [`refuse`].
+pub fn welcome(listener: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_reuse_address(true)?;
+    socket.listen(BACKLOG)
+}
+
+/// Makes the coming close send RST instead of FIN. Fails only on a socket that is already dead.
+pub fn reset_on_close(stream: &impl AsFd) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+/// Sends FIN; reading goes on. Fails only on a socket that is already dead.
+pub fn finish_writing(stream: &impl AsFd) -> io::Result<()> {
+    SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+}
+
+/// Raises the soft limit of open descriptors to the hard one, and returns it.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}

@@ -1,0 +1,195 @@
+//! Faults on live connections.
+
+use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
+use std::time::Duration;
+
+use chaosproxy::action::Action;
+use chaosproxy::event::{ClosedBy, Fact, Impact};
+use chaosproxy::fault::{Affect, Scope};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{read_n, read_to_end};
+use crate::support::rig::{Rig, patiently};
+
+fn affecting(affect: Affect) -> Scope {
+    Scope {
+        affect,
+        ..Scope::default()
+    }
+}
+
+fn hit(fact: &Fact) -> Option<(Option<u64>, Impact)> {
+    match fact {
+        Fact::FaultHit { conn, impact, .. } => Some((*conn, *impact)),
+        _ => None,
+    }
+}
+
+fn closed(fact: &Fact) -> Option<(u64, ClosedBy)> {
+    match fact {
+        Fact::ConnectionClosed { conn, cause, .. } => Some((*conn, cause.clone())),
+        _ => None,
+    }
+}
+
+async fn assert_silent(stream: &mut TcpStream) {
+    let mut buffer = [0; 1];
+    let read = timeout(Duration::from_millis(100), stream.read(&mut buffer)).await;
+    assert!(read.is_err(), "something came through: {read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_holds_bytes_and_its_lifting_delivers_them_once() {
+    let mut rig = Rig::new();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    client.write_all(b"before ").await.unwrap();
+    assert_eq!(read_n(&mut server, 7).await, b"before ");
+
+    rig.inject("partition", json!({ "mode": "stall" }), Scope::default())
+        .await;
+    client.write_all(b"during ").await.unwrap();
+    server.write_all(b"answer").await.unwrap();
+    assert_eq!(rig.fact(hit).await, (Some(0), Impact::Withheld));
+    assert_silent(&mut server).await;
+    assert_silent(&mut client).await;
+
+    rig.lift("partition").await;
+    client.write_all(b"after").await.unwrap();
+    assert_eq!(read_n(&mut server, 12).await, b"during after");
+    assert_eq!(read_n(&mut client, 6).await, b"answer");
+    drop(client);
+    assert_eq!(read_to_end(&mut server).await, (vec![], Ok(())));
+    assert!(rig.facts().iter().all(|event| hit(&event.fact).is_none()));
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_of_new_connections_leaves_existing_ones_alone() {
+    let rig = Rig::new();
+    let path = rig.path().await;
+    let (mut old_client, mut old_server) = path.connect().await;
+    rig.inject("partition", json!({}), affecting(Affect::New))
+        .await;
+    let (mut new_client, mut new_server) = path.connect().await;
+    new_client.write_all(b"x").await.unwrap();
+    assert_silent(&mut new_server).await;
+    old_client.write_all(b"y").await.unwrap();
+    assert_eq!(read_n(&mut old_server, 1).await, b"y");
+    rig.lift("partition").await;
+    assert_eq!(read_n(&mut new_server, 1).await, b"x");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_of_existing_connections_reaches_each_of_them() {
+    const COUNT: usize = 50;
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    let mut ends = Vec::new();
+    for _ in 0..COUNT {
+        ends.push(path.connect().await);
+    }
+    rig.inject(
+        "disconnect",
+        json!({ "how": "rst" }),
+        affecting(Affect::Existing),
+    )
+    .await;
+    // It acts once: it is lifted as soon as it was injected.
+    rig.lift("disconnect").await;
+    for (mut client, mut server) in ends {
+        assert_eq!(
+            read_to_end(&mut client).await,
+            (vec![], Err(ConnectionReset))
+        );
+        assert_eq!(
+            read_to_end(&mut server).await,
+            (vec![], Err(ConnectionReset))
+        );
+        let (_, cause) = rig.fact(closed).await;
+        assert_eq!(cause, ClosedBy::Fault("disconnect".into()));
+    }
+    path.connect().await;
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejecting_port_shows_every_attempt_and_resets_it() {
+    const ATTEMPTS: u64 = 20;
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    let (mut existing, _server) = path.connect().await;
+    rig.inject("partition", json!({ "mode": "reject" }), Scope::default())
+        .await;
+    assert_eq!(read_to_end(&mut existing).await.1, Err(ConnectionReset));
+    assert_eq!(rig.fact(hit).await, (Some(0), Impact::Closed));
+    let by_fault = || ClosedBy::Fault("partition".into());
+    assert_eq!(rig.fact(closed).await, (0, by_fault()));
+    for attempt in 1..=ATTEMPTS {
+        let mut client = patiently(TcpStream::connect(path.proxy)).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        assert_eq!(
+            read_to_end(&mut client).await,
+            (vec![], Err(ConnectionReset))
+        );
+        assert_eq!(rig.fact(hit).await, (Some(attempt), Impact::Refused));
+        assert_eq!(rig.fact(closed).await, (attempt, by_fault()));
+    }
+    rig.engine.apply(Action::HealAll).await.unwrap();
+    let (mut client, mut server) = path.connect().await;
+    client.write_all(b"again").await.unwrap();
+    assert_eq!(read_n(&mut server, 5).await, b"again");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusing_port_refuses_and_serves_again_once_lifted() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    for _ in 0..3 {
+        let (mut existing, mut server) = path.connect().await;
+        existing.write_all(b"hello").await.unwrap();
+        assert_eq!(read_n(&mut server, 5).await, b"hello");
+        rig.inject("partition", json!({ "mode": "refuse" }), Scope::default())
+            .await;
+        assert_eq!(read_to_end(&mut existing).await.1, Err(ConnectionReset));
+        assert_eq!(read_to_end(&mut server).await.1, Err(ConnectionReset));
+        assert_eq!(rig.fact(hit).await.1, Impact::Closed);
+        for _ in 0..10 {
+            let refused = TcpStream::connect(path.proxy).await.unwrap_err();
+            assert_eq!(refused.kind(), ConnectionRefused);
+        }
+        let stranger = std::net::TcpListener::bind(path.proxy).unwrap_err();
+        assert_eq!(stranger.kind(), std::io::ErrorKind::AddrInUse);
+        rig.lift("partition").await;
+    }
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn latency_delays_and_its_lifting_releases_at_once() {
+    let mut rig = Rig::new();
+    let clock = rig.recorder.clock();
+    let (mut client, mut server) = rig.path().await.connect().await;
+
+    rig.inject("latency", json!({ "latency": "100ms" }), Scope::default())
+        .await;
+    let sent = clock.now();
+    client.write_all(b"slow").await.unwrap();
+    assert_eq!(read_n(&mut server, 4).await, b"slow");
+    let took = clock.now().since(sent);
+    assert!(took >= Duration::from_millis(100), "{took:?}");
+    assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
+    rig.lift("latency").await;
+
+    rig.inject("latency", json!({ "latency": "1h" }), Scope::default())
+        .await;
+    client.write_all(b"never?").await.unwrap();
+    assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
+    rig.lift("latency").await;
+    assert_eq!(read_n(&mut server, 6).await, b"never?");
+    rig.engine.shutdown().await;
+}
