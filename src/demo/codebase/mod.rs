@@ -20,6 +20,7 @@ use super::{DatabaseArgs, Defect, ListenArgs, metrics};
 use crate::units::{Period, Rate};
 use embedder::Embedder;
 use jobs::Jobs;
+use schema::Keys;
 
 /// Arguments of the codebase server.
 #[derive(Debug, Clone, clap::Args)]
@@ -63,11 +64,11 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             min: args.pool_min,
             max: args.pool_max,
         },
-        schema: if unsafe_writes {
-            schema::WITHOUT_UNIQUE
+        schema: schema::script(if unsafe_writes {
+            Keys::Repeated
         } else {
-            schema::SCHEMA
-        },
+            Keys::Unique
+        }),
         clock: host.clock,
         log: host.log.clone(),
         rng: Host::dice(),

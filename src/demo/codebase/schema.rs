@@ -1,8 +1,24 @@
-//! The tables. Each script is one transaction and may be run again.
+//! The tables, as a script that is one transaction and may be run again.
 
-/// Every item has a unique key, so that writing it twice is the same as writing it once.
-pub(super) const SCHEMA: &str = "
-BEGIN;
+/// Whether an item can be there twice.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keys {
+    /// Every item has a unique key, so that writing it twice is the same as writing it once.
+    Unique,
+    /// Whoever writes an item twice has it twice.
+    Repeated,
+}
+
+/// The script that makes the tables.
+pub(super) fn script(keys: Keys) -> String {
+    let indexes = match keys {
+        Keys::Unique => UNIQUE,
+        Keys::Repeated => REPEATED,
+    };
+    format!("BEGIN; {TABLES} {indexes} COMMIT;")
+}
+
+const TABLES: &str = "
 -- Several instances may start at once, and IF NOT EXISTS does not see uncommitted tables.
 SELECT pg_advisory_xact_lock(8020);
 CREATE TABLE IF NOT EXISTS index_jobs (
@@ -12,49 +28,33 @@ CREATE TABLE IF NOT EXISTS index_jobs (
     state text NOT NULL DEFAULT 'running',
     created_at timestamptz NOT NULL DEFAULT now()
 );
+-- The words are kept, so that a search need not take texts apart again.
 CREATE TABLE IF NOT EXISTS indexed_files (
     file text NOT NULL,
     job uuid NOT NULL,
     checksum text NOT NULL,
     content text NOT NULL,
-    embedding bytea NOT NULL
+    embedding bytea NOT NULL,
+    words tsvector GENERATED ALWAYS AS (to_tsvector('simple', content)) STORED
 );
 CREATE TABLE IF NOT EXISTS chunks (
     id uuid NOT NULL,
     text text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    words tsvector GENERATED ALWAYS AS (to_tsvector('simple', text)) STORED
 );
-CREATE UNIQUE INDEX IF NOT EXISTS indexed_files_once ON indexed_files (file);
-CREATE UNIQUE INDEX IF NOT EXISTS chunks_once ON chunks (id);
-CREATE INDEX IF NOT EXISTS indexed_files_text ON indexed_files
-    USING gin (to_tsvector('simple', content)) WITH (fastupdate = off);
-CREATE INDEX IF NOT EXISTS chunks_text ON chunks
-    USING gin (to_tsvector('simple', text)) WITH (fastupdate = off);
-COMMIT;
+CREATE INDEX IF NOT EXISTS indexed_files_words ON indexed_files
+    USING gin (words) WITH (fastupdate = off);
+CREATE INDEX IF NOT EXISTS chunks_words ON chunks
+    USING gin (words) WITH (fastupdate = off);
 ";
 
-/// The same tables with indexes that allow an item to be there twice.
-pub(super) const WITHOUT_UNIQUE: &str = "
-BEGIN;
-SELECT pg_advisory_xact_lock(8020);
-CREATE TABLE IF NOT EXISTS index_jobs (
-    id uuid PRIMARY KEY,
-    files_total integer NOT NULL,
-    files_done integer NOT NULL DEFAULT 0,
-    state text NOT NULL DEFAULT 'running',
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE IF NOT EXISTS indexed_files (
-    file text NOT NULL,
-    job uuid NOT NULL,
-    checksum text NOT NULL,
-    content text NOT NULL,
-    embedding bytea NOT NULL
-);
-CREATE TABLE IF NOT EXISTS chunks (
-    id uuid NOT NULL,
-    text text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-COMMIT;
+const UNIQUE: &str = "
+CREATE UNIQUE INDEX IF NOT EXISTS indexed_files_once ON indexed_files (file);
+CREATE UNIQUE INDEX IF NOT EXISTS chunks_once ON chunks (id);
+";
+
+const REPEATED: &str = "
+CREATE INDEX IF NOT EXISTS indexed_files_by_file ON indexed_files (file);
+CREATE INDEX IF NOT EXISTS chunks_by_id ON chunks (id);
 ";

@@ -13,10 +13,10 @@ use crate::demo::pool::{Operation, Pool};
 const CANDIDATES: Operation = Operation::new(
     "search",
     "(SELECT 'chunk', id::text, text FROM chunks
-       WHERE to_tsvector('simple', text) @@ plainto_tsquery('simple', $1) LIMIT 100)
+       WHERE words @@ plainto_tsquery('simple', $1) LIMIT 100)
      UNION ALL
      (SELECT 'file', file, content FROM indexed_files
-       WHERE to_tsvector('simple', content) @@ plainto_tsquery('simple', $1) LIMIT 100)",
+       WHERE words @@ plainto_tsquery('simple', $1) LIMIT 100)",
     &[Type::TEXT],
 );
 

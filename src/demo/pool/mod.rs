@@ -101,7 +101,7 @@ pub(super) struct Setup {
     /// Its bounds.
     pub(super) size: Size,
     /// Run once, on the first connection; must be harmless to repeat.
-    pub(super) schema: &'static str,
+    pub(super) schema: String,
     /// The process's clock.
     pub(super) clock: Clock,
     /// Where losses and recoveries are said.

@@ -114,7 +114,11 @@ impl Shared {
             log,
             attention: Notify::new(),
             tasks: TaskTracker::new(),
-            size,
+            // Whatever was asked for, the maximum is never exceeded and lets somebody in.
+            size: Size {
+                min: size.min.min(size.max),
+                max: size.max.max(1),
+            },
             state: watch::Sender::new(State::Unavailable),
             inner: Mutex::default(),
         }

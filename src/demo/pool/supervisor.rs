@@ -23,7 +23,7 @@ pub(super) struct Supervisor {
     shared: Arc<Shared>,
     config: Config,
     /// Still to be run; emptied when it is done.
-    schema: &'static str,
+    schema: String,
     backoff: Backoff,
     /// Not before this moment is the next attempt made.
     next_dial: Moment,
@@ -35,7 +35,7 @@ impl Supervisor {
     pub(super) fn new(
         shared: Arc<Shared>,
         config: Config,
-        schema: &'static str,
+        schema: String,
         backoff: Backoff,
     ) -> Self {
         Self {
@@ -192,11 +192,11 @@ impl Supervisor {
         let connection =
             Connection::open(&self.config, &epoch, &self.shared.tasks, deadline).await?;
         if !self.schema.is_empty() {
-            let work = connection.client.batch_execute(self.schema);
+            let work = connection.client.batch_execute(&self.schema);
             timeout(deadline, work)
                 .await
                 .map_err(|_| DialError::TimedOut(deadline))??;
-            self.schema = "";
+            self.schema.clear();
         }
         Ok(connection)
     }

@@ -55,7 +55,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             min: args.pool_min,
             max: args.pool_max,
         },
-        schema: projects::REGISTRY_SCHEMA,
+        schema: projects::REGISTRY_SCHEMA.to_owned(),
         clock: host.clock,
         log: host.log.clone(),
         rng: Host::dice(),

@@ -155,7 +155,7 @@ impl Projects {
             config,
             settings: self.setup.settings.clone(),
             size: SIZE,
-            schema: PROJECT_SCHEMA,
+            schema: PROJECT_SCHEMA.to_owned(),
             clock: self.setup.clock,
             log: self.setup.log.clone(),
             rng: Host::dice(),
