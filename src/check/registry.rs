@@ -79,3 +79,156 @@ pub fn kinds() -> &'static [Kind] {
 pub fn kind(name: &str) -> Option<&'static Kind> {
     kinds().iter().find(|kind| kind.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::check::{FaultOutlook, SourceBrief};
+
+    /// One fault `cut` from 15 s to 23 s of 60 s, a probe `health` and a workload `writes`.
+    fn outlook(mode: &str) -> Outlook {
+        let fault = FaultOutlook {
+            kind: "partition".into(),
+            params: json!({ "mode": mode }),
+            proxy: "db".into(),
+            windows: vec![(Duration::from_secs(15), Duration::from_secs(23))],
+        };
+        let source = |every| SourceBrief {
+            service: "codebase".into(),
+            timeout: Duration::from_secs(1),
+            interval: Some(Duration::from_millis(every)),
+        };
+        Outlook {
+            faults: [("cut".into(), fault)].into(),
+            sources: [
+                ("health".into(), source(100)),
+                ("writes".into(), source(50)),
+            ]
+            .into(),
+            baseline: Duration::from_secs(20),
+            duration: Duration::from_secs(60),
+        }
+    }
+
+    fn lints(kind_name: &str, params: &Value, mode: &str) -> Vec<(String, String)> {
+        let lint = kind(kind_name).unwrap().lint;
+        let found = lint(params, &outlook(mode)).unwrap();
+        found
+            .into_iter()
+            .map(|lint| (lint.key, lint.message))
+            .collect()
+    }
+
+    fn detection(within: &str) -> Value {
+        json!({ "service": "codebase", "fault": "cut", "within": within,
+            "all_of": [{ "probe": "health", "answers": "not_ok" }, { "log": "lost" }] })
+    }
+
+    fn backoff() -> Value {
+        json!({ "proxy": "db", "fault": "cut", "base": "250ms", "max": "4s", "jitter": "20%",
+            "min_attempts": 4 })
+    }
+
+    #[test]
+    fn seven_types_have_a_schema_with_described_parameters() {
+        assert_eq!(kinds().len(), 7);
+        for kind in kinds() {
+            let schema = (kind.schema)().to_value();
+            let properties = schema["properties"].as_object().unwrap();
+            assert!(properties.len() >= 3, "{}", kind.name);
+            for (name, property) in properties {
+                let text = property["description"].as_str();
+                assert!(text.is_some(), "{}.{name} has no description", kind.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sound_check_has_no_lint() {
+        let that = json!(["health.ok_ratio == 100%", "writes.error_rate == 0%"]);
+        assert_eq!(lints("detection", &detection("5s"), "stall"), []);
+        assert_eq!(lints("backoff", &backoff(), "reject"), []);
+        let recovery =
+            json!({ "service": "codebase", "fault": ["cut"], "within": "10s", "that": that });
+        assert_eq!(lints("recovery", &recovery, "stall"), []);
+        let health = json!({ "probe": "health", "during": "fault:cut", "that": that });
+        assert_eq!(lints("health", &health, "stall"), []);
+    }
+
+    #[test]
+    fn what_cannot_pass_or_fail_is_found_before_the_run() {
+        for (kind, params, key, message) in [
+            (
+                "detection",
+                detection("8s"),
+                "within",
+                "the check cannot fail",
+            ),
+            (
+                "detection",
+                detection("500ms"),
+                "all_of[0]",
+                "looks only each 100 ms",
+            ),
+            ("backoff", backoff(), "fault", "cannot be seen under `cut`"),
+            (
+                "recovery",
+                json!({ "service": "codebase", "fault": "cut", "within": "40s", "that": ["writes.p95 < 1s"] }),
+                "within",
+                "only 37 s are left",
+            ),
+            (
+                "recovery",
+                json!({ "service": "codebase", "fault": "cat", "within": "4s", "that": ["writes.p95 < 1s"] }),
+                "fault",
+                "unknown fault `cat`",
+            ),
+            (
+                "recovery",
+                json!({ "service": "codebase", "fault": "cut", "within": "4s", "that": ["write.p95 < 1s"] }),
+                "that[0]",
+                "unknown workload or probe `write`",
+            ),
+            (
+                "isolation",
+                json!({ "service": "codebase", "during": "fault:cut", "that": ["health.p99 < 110% of baseline"] }),
+                "that[0]",
+                "the baseline holds 200 samples, 1000",
+            ),
+            (
+                "health",
+                json!({ "probe": "health", "during": "recovery:cat", "that": [] }),
+                "during",
+                "unknown fault `cat`",
+            ),
+            (
+                "job",
+                json!({ "workload": "index", "fault": "cut" }),
+                "workload",
+                "is believed",
+            ),
+        ] {
+            let found = lints(kind, &params, "refuse");
+            let hit = found
+                .iter()
+                .any(|(at, text)| at == key && text.contains(message));
+            assert!(hit, "{kind} {params}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused() {
+        let lint = kind("backoff").unwrap().lint;
+        let mut params = backoff();
+        params["jiter"] = json!("20%");
+        let error = lint(&params, &outlook("reject")).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `jiter`"),
+            "{error}"
+        );
+    }
+}
