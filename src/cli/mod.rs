@@ -59,6 +59,6 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::main(&args, printer),
         Command::Schema(args) => schema::main(&args, printer),
         Command::Demo(args) => demo::main(&args),
-        Command::Guard(args) => guard::main(&args),
+        Command::Guard(args) => guard::main(&args, printer),
     }
 }

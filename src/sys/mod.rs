@@ -1,3 +1,5 @@
 //! The few operating-system calls, each behind a function that says what it is for.
 
+pub mod fifo;
 pub mod net;
+pub mod process;

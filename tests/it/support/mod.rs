@@ -1,3 +1,29 @@
 //! What the tests of several areas share.
 
+pub(crate) mod processes;
 pub(crate) mod rig;
+
+use std::io::Write;
+use std::path::Path;
+
+/// The program under test.
+pub(crate) fn exe() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_chaosproxy"))
+}
+
+/// Whether PostgreSQL is installed. If it is not, says that the test is skipped, and fails where
+/// `CHAOSPROXY_REQUIRE_PG=1` wants every test to run.
+pub(crate) async fn postgres_is_there() -> bool {
+    let places = chaosproxy::lab::postgres::Places::of_this_machine();
+    match places.find().await {
+        Ok(_) => true,
+        Err(error) => {
+            let required = std::env::var("CHAOSPROXY_REQUIRE_PG").is_ok_and(|value| value == "1");
+            assert!(!required, "{error}");
+            // Past the capture of test output, to be seen in any case.
+            let notice = format!("skipped: {error}\n");
+            std::io::stderr().write_all(notice.as_bytes()).unwrap();
+            false
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The directory of a run: made, locked, and swept up by a later run if a machine crash left it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+use crate::sys::process;
+
+const PREFIX: &str = "chaosproxy-";
+const LOCK: &str = "lock";
+
+/// Where in a run's directory the data of its PostgreSQL clusters lies, one directory each.
+pub const CLUSTERS: &str = "clusters";
+
+/// How long a postmaster of a crashed run may take to end.
+const POSTMASTER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A run's directory. Its lock is held for as long as this lives.
+#[derive(Debug)]
+pub(super) struct RunDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// Makes `chaosproxy-<pid>-<random>` under `temp`.
+    pub(super) fn create(temp: &Path, pid: u32) -> io::Result<Self> {
+        let name = format!("{PREFIX}{pid}-{}", uuid::Uuid::new_v4().simple());
+        // It gets its name when its lock is held, so that no sweep can take it for a stale one.
+        let nameless = temp.join(format!(".{name}"));
+        fs::create_dir(&nameless)?;
+        // Others may pass through to what they own inside, and may list nothing.
+        fs::set_permissions(&nameless, fs::Permissions::from_mode(0o711))?;
+        let lock = File::create(nameless.join(LOCK))?;
+        lock.try_lock()?;
+        let path = temp.join(name);
+        fs::rename(nameless, &path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it with all it holds.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.path)
+    }
+}
+
+/// Removes directories of our own whose run and guard are both gone.
+pub(super) async fn sweep(temp: &Path) {
+    let Ok(entries) = fs::read_dir(temp) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.is_dir() && process::owns(&metadata));
+        if !ours {
+            continue;
+        }
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() && end_postmasters(&entry.path()).await {
+            // What cannot be removed now is met again by the next sweep.
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// Ends the postmasters whose data lies in `directory`; false if one stays.
+async fn end_postmasters(directory: &Path) -> bool {
+    let postmasters = postmasters(directory);
+    for (pid, _) in &postmasters {
+        process::quit_postmaster(*pid);
+    }
+    let gone = async {
+        while postmasters
+            .iter()
+            .any(|(pid, data)| serves(*pid, data.as_path()))
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(POSTMASTER_PATIENCE, gone)
+        .await
+        .is_ok()
+}
+
+fn postmasters(directory: &Path) -> Vec<(Pid, PathBuf)> {
+    let Ok(entries) = fs::read_dir(directory.join(CLUSTERS)) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let data = entry.path();
+            let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+            let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?);
+            serves(pid, &data).then_some((pid, data))
+        })
+        .collect()
+}
+
+/// Whether the process is a postmaster on `data`: it works there. Its number alone proves nothing,
+/// another process may have it by now.
+fn serves(pid: Pid, data: &Path) -> bool {
+    process::working_directory(pid).is_some_and(|at| at == data)
+}

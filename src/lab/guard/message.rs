@@ -1,0 +1,96 @@
+//! What a run and its guard say to each other: one JSON value per line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::process::Account;
+
+/// From the run to its guard. The end of the stream asks the guard to clear everything away.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    /// Start a child under this number.
+    Start { child: u64, launch: Launch },
+    /// Ask a child to end.
+    Terminate { child: u64 },
+    /// End a child.
+    Kill { child: u64 },
+}
+
+/// From the guard to its run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Report {
+    /// The guard is there, and this directory is the run's.
+    Ready { directory: PathBuf },
+    /// The guard could not be what it must be; it ends.
+    Unable { why: String },
+    /// A child was started.
+    Started { child: u64, pid: u32 },
+    /// A child could not be started.
+    NotStarted { child: u64, why: String },
+    /// A child ended.
+    Ended { child: u64, exit: Exit },
+    /// Everything was cleared away except what is named here; the last word.
+    Cleared { left: Vec<String> },
+}
+
+/// A program to be started by the guard, with `/dev/null` as its input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Launch {
+    /// The program; without a slash it is searched in `PATH`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Environment variables besides those that are inherited.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory; `None` is that of the run.
+    pub directory: Option<PathBuf>,
+    /// File or named pipe that its output is appended to.
+    pub stdout: PathBuf,
+    /// The same for its error output.
+    pub stderr: PathBuf,
+    /// Whom it runs as; `None` is the run's own account.
+    pub account: Option<Account>,
+    /// How it must be ended.
+    pub kind: Kind,
+}
+
+/// How a child must be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// SIGTERM, then SIGKILL, both to its process group.
+    Program,
+    /// SIGQUIT and nothing else: a postmaster that is killed leaks its shared memory.
+    Postmaster,
+}
+
+/// How a child ended. Displayed as `exit code 1` or `signal SIGKILL`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal, by name.
+    Signal(String),
+}
+
+impl Exit {
+    /// Whether it ended with exit code 0.
+    pub const fn is_success(&self) -> bool {
+        matches!(self, Self::Code(0))
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(name) => write!(f, "signal {name}"),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The guard: one process per run that starts everything the run needs and clears it all away,
+//! even when the run itself is killed.
+//!
+//! This file is the run's side; [`serve`] is the guard process. The two share a socket: requests
+//! go one way, reports the other, and the end of the stream asks the guard to clear away.
+
+mod directory;
+mod message;
+mod process;
+mod shim;
+
+pub use directory::CLUSTERS;
+pub use message::{Exit, Kind, Launch};
+pub use process::serve;
+pub use shim::{ShimArgs, turn_into_child};
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::LabError;
+use crate::sys::process::kill_group;
+use message::{Report, Request};
+
+/// How long the guard may take to say that it is there; it may have to sweep first.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long the guard may take to clear away.
+const CLEAR_LIMIT: Duration = Duration::from_secs(30);
+
+/// The run's hold on its guard. Dropping it lets the guard clear everything away.
+#[derive(Debug)]
+pub struct Guard {
+    requests: Requests,
+    book: Arc<Mutex<Book>>,
+    ended: CancellationToken,
+    directory: PathBuf,
+    next_child: AtomicU64,
+}
+
+/// A child that the guard started.
+#[derive(Debug, Clone)]
+pub struct Child {
+    number: u64,
+    pid: u32,
+    requests: Requests,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+type Requests = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
+
+/// Who waits for which report.
+#[derive(Debug, Default)]
+struct Book {
+    starting: HashMap<u64, oneshot::Sender<Result<u32, String>>>,
+    running: HashMap<u64, Running>,
+    left: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    kind: Kind,
+    /// Known once it is started.
+    pid: Option<u32>,
+    ended: watch::Sender<Option<Exit>>,
+}
+
+impl Guard {
+    /// Starts the guard as `exe __guard` and waits until it is there.
+    pub async fn start(exe: &Path) -> Result<Self, LabError> {
+        let starting = |source| LabError::GuardStart { source };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(starting)?;
+        ours.set_nonblocking(true).map_err(starting)?;
+        let stream = UnixStream::from_std(ours).map_err(starting)?;
+        // It outlives us if need be, so it is not waited for here; its last word is the report.
+        tokio::process::Command::new(exe)
+            .arg("__guard")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(starting)?;
+        let (reports, requests) = stream.into_split();
+        let mut reports = BufReader::new(reports).lines();
+        let first = tokio::time::timeout(START_LIMIT, next(&mut reports)).await;
+        let directory = match first {
+            Ok(Some(Report::Ready { directory })) => directory,
+            Ok(Some(Report::Unable { why })) => return Err(LabError::GuardUnable { why }),
+            _ => return Err(LabError::GuardLost),
+        };
+        let book = Arc::default();
+        let ended = CancellationToken::new();
+        tokio::spawn(listen(reports, Arc::clone(&book), ended.clone()));
+        Ok(Self {
+            requests: Arc::new(tokio::sync::Mutex::new(Some(requests))),
+            book,
+            ended,
+            directory,
+            next_child: AtomicU64::new(0),
+        })
+    }
+
+    /// The run's own directory; gone when the guard has cleared away.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Starts a child.
+    ///
+    /// That the program exists is not known yet: if it does not, the child ends with exit code 127
+    /// and says so on its error output.
+    pub async fn launch(&self, launch: Launch) -> Result<Child, LabError> {
+        let number = self.next_child.fetch_add(1, Ordering::Relaxed);
+        let program = launch.program.display().to_string();
+        let (tell, started) = oneshot::channel();
+        let (ended, exit) = watch::channel(None);
+        {
+            let mut book = lock(&self.book);
+            book.starting.insert(number, tell);
+            let kind = launch.kind;
+            let running = Running {
+                kind,
+                pid: None,
+                ended,
+            };
+            book.running.insert(number, running);
+        }
+        let request = Request::Start {
+            child: number,
+            launch,
+        };
+        send(&self.requests, &request).await?;
+        let pid = tokio::select! {
+            started = started => started.map_err(|_| LabError::GuardLost)?,
+            () = self.ended.cancelled() => return Err(LabError::GuardLost),
+        };
+        Ok(Child {
+            number,
+            pid: pid.map_err(|why| LabError::NotStarted { program, why })?,
+            requests: Arc::clone(&self.requests),
+            exit,
+        })
+    }
+
+    /// Waits until the guard process is gone. Cancel safe.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        self.ended.clone().cancelled_owned()
+    }
+
+    /// Lets the guard clear everything away, and makes sure that it did.
+    ///
+    /// It may be called again; the answer stays the same.
+    pub async fn finish(&self) -> Result<(), LabError> {
+        // Dropping our half of the stream ends it.
+        drop(self.requests.lock().await.take());
+        let cleared = tokio::time::timeout(CLEAR_LIMIT, self.ended()).await;
+        let (Ok(()), Some(left)) = (cleared, lock(&self.book).left.clone()) else {
+            return Err(LabError::GuardLost);
+        };
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(LabError::Left { left })
+        }
+    }
+}
+
+impl Child {
+    /// Its process id, which is also that of its process group.
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until it ended. Cancel safe.
+    pub async fn ended(&self) -> Result<Exit, LabError> {
+        let mut exit = self.exit.clone();
+        let exit = exit.wait_for(Option::is_some).await;
+        exit.ok()
+            .and_then(|exit| exit.clone())
+            .ok_or(LabError::GuardLost)
+    }
+
+    /// How it ended, if it did.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    /// Asks it to end, and ends it after `grace`.
+    pub async fn stop(&self, grace: Duration) -> Result<Exit, LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Terminate { child }).await?;
+        if let Ok(exit) = tokio::time::timeout(grace, self.ended()).await {
+            return exit;
+        }
+        send(&self.requests, &Request::Kill { child }).await?;
+        self.ended().await
+    }
+}
+
+/// Hands reports to those who wait for them, until the guard is gone.
+async fn listen(
+    mut reports: Lines<BufReader<OwnedReadHalf>>,
+    book: Arc<Mutex<Book>>,
+    ended: CancellationToken,
+) {
+    let _ended = ended.drop_guard();
+    while let Some(report) = next(&mut reports).await {
+        let mut book = lock(&book);
+        match report {
+            Report::Started { child, pid } => book.started(child, Ok(pid)),
+            Report::NotStarted { child, why } => book.started(child, Err(why)),
+            Report::Ended { child, exit } => {
+                if let Some(running) = book.running.remove(&child) {
+                    running.ended.send_replace(Some(exit));
+                }
+            }
+            Report::Cleared { left } => book.left = Some(left),
+            Report::Ready { .. } | Report::Unable { .. } => {}
+        }
+    }
+    lock(&book).guard_is_gone();
+}
+
+impl Book {
+    fn started(&mut self, child: u64, outcome: Result<u32, String>) {
+        match (&outcome, self.running.get_mut(&child)) {
+            (Ok(pid), Some(running)) => running.pid = Some(*pid),
+            _ => drop(self.running.remove(&child)),
+        }
+        if let Some(waiting) = self.starting.remove(&child) {
+            // One who stopped waiting has no use for it.
+            waiting.send(outcome).ok();
+        }
+    }
+
+    /// Children die with their guard; the rest of their process groups is left to us.
+    fn guard_is_gone(&mut self) {
+        // Dropping it tells whoever waits for an exit that nobody will report it.
+        for (_, running) in self.running.drain() {
+            if let (Kind::Program, Some(pid)) = (running.kind, running.pid) {
+                kill_group(pid);
+            }
+        }
+    }
+}
+
+async fn next(reports: &mut Lines<BufReader<OwnedReadHalf>>) -> Option<Report> {
+    let line = reports.next_line().await.ok()??;
+    serde_json::from_str(&line).ok()
+}
+
+async fn send(requests: &Requests, request: &Request) -> Result<(), LabError> {
+    let mut line = serde_json::to_vec(request).map_err(|source| LabError::GuardStart {
+        source: source.into(),
+    })?;
+    line.push(b'\n');
+    let mut stream = requests.lock().await;
+    let stream = stream.as_mut().ok_or(LabError::GuardLost)?;
+    stream
+        .write_all(&line)
+        .await
+        .map_err(|_| LabError::GuardLost)
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}

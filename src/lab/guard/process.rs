@@ -1,0 +1,246 @@
+//! The guard process: starts what a run needs, and clears all of it away when the run ends, however
+//! it ends.
+//!
+//! It must run on one thread that lives as long as the process: the parent-death signal of its
+//! children fires when the *thread* that started them ends.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{Pid, getpid, getppid};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+use super::directory::{RunDirectory, sweep};
+use super::message::{Exit, Kind, Launch, Report, Request};
+use crate::sys::{self, process};
+
+/// How long programs may take to end by themselves once the run is gone.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait for killed programs, and for postmasters.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the process table is looked at while waiting.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Serves the run at the other end of `stream` until that end is closed, then clears away.
+pub async fn serve(stream: std::os::unix::net::UnixStream, temp: &Path) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let (requests, mut reports) = UnixStream::from_std(stream)?.into_split();
+    let (directory, mut ended) = match prepare(temp).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            let why = error.to_string();
+            return send(&mut reports, &Report::Unable { why }).await;
+        }
+    };
+    let mut children = Children::default();
+    let ready = Report::Ready {
+        directory: directory.path().to_owned(),
+    };
+    // A report that cannot be delivered means that the run is gone; its end of the stream says so.
+    send(&mut reports, &ready).await.ok();
+    let mut requests = BufReader::new(requests).lines();
+    loop {
+        tokio::select! {
+            line = requests.next_line() => {
+                let Ok(Some(line)) = line else { break };
+                let request = serde_json::from_str(&line)?;
+                if let Some(report) = children.obey(request) {
+                    send(&mut reports, &report).await.ok();
+                }
+            }
+            _ = ended.recv() => {
+                for report in children.reap() {
+                    send(&mut reports, &report).await.ok();
+                }
+            }
+        }
+    }
+    let mut left = children.clear().await;
+    if left.is_empty()
+        && let Err(error) = directory.remove()
+    {
+        left.push(error.to_string());
+    }
+    send(&mut reports, &Report::Cleared { left }).await.ok();
+    Ok(())
+}
+
+async fn prepare(temp: &Path) -> io::Result<(RunDirectory, tokio::signal::unix::Signal)> {
+    process::detach_and_adopt()?;
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        // Handled and never looked at is ignored, and is not inherited as an ignored signal is.
+        drop(signal(kind)?);
+    }
+    let ended = signal(SignalKind::child())?;
+    sweep(temp).await;
+    let run = u32::try_from(getppid().as_raw()).unwrap_or_default();
+    Ok((RunDirectory::create(temp, run)?, ended))
+}
+
+async fn send(reports: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    reports.write_all(&line).await
+}
+
+/// The guard's own children that run. Their descendants are found in the process table.
+#[derive(Debug, Default)]
+struct Children {
+    running: Vec<Child>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Child {
+    number: u64,
+    pid: Pid,
+    kind: Kind,
+}
+
+impl Children {
+    fn obey(&mut self, request: Request) -> Option<Report> {
+        match request {
+            Request::Start { child, launch } => return Some(self.start(child, &launch)),
+            Request::Terminate { child } => self.end(child, Signal::SIGTERM),
+            Request::Kill { child } => self.end(child, Signal::SIGKILL),
+        }
+        None
+    }
+
+    fn start(&mut self, number: u64, launch: &Launch) -> Report {
+        match start(launch) {
+            Ok(pid) => {
+                self.running.push(Child {
+                    number,
+                    pid: Pid::from_raw(pid.cast_signed()),
+                    kind: launch.kind,
+                });
+                Report::Started { child: number, pid }
+            }
+            Err(error) => Report::NotStarted {
+                child: number,
+                why: error.to_string(),
+            },
+        }
+    }
+
+    fn end(&self, number: u64, signal: Signal) {
+        // One that ended in the meantime is not there any more, and that is fine.
+        let Some(child) = self.running.iter().find(|child| child.number == number) else {
+            return;
+        };
+        match child.kind {
+            Kind::Program => {
+                process::send_group(child.pid, signal);
+                process::send_group(child.pid, Signal::SIGCONT);
+            }
+            Kind::Postmaster => process::quit_postmaster(child.pid),
+        }
+    }
+
+    /// Collects everything that ended, adopted descendants included; reports our own.
+    fn reap(&mut self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some(status) = process::reap() {
+            let exit = match status {
+                WaitStatus::Exited(_, code) => Exit::Code(code),
+                WaitStatus::Signaled(_, signal, _) => Exit::Signal(signal.as_str().to_owned()),
+                _ => continue,
+            };
+            let index = (self.running.iter()).position(|child| Some(child.pid) == status.pid());
+            if let Some(index) = index {
+                let child = self.running.remove(index).number;
+                reports.push(Report::Ended { child, exit });
+            }
+        }
+        reports
+    }
+
+    /// Ends every descendant; names those that could not be ended.
+    ///
+    /// Programs go first: they may have something to write before they end.
+    async fn clear(&mut self) -> Vec<String> {
+        for pid in self.programs() {
+            process::send(pid, Signal::SIGTERM);
+            process::send(pid, Signal::SIGCONT);
+        }
+        if timeout(GRACE, self.no_program(None)).await.is_err() {
+            timeout(PATIENCE, self.no_program(Some(Signal::SIGKILL)))
+                .await
+                .ok();
+        }
+        for pid in self.postmasters() {
+            process::quit_postmaster(pid);
+        }
+        timeout(PATIENCE, self.nothing()).await.ok();
+        let left = process::descendants(getpid(), &[]);
+        left.into_iter().map(process::describe).collect()
+    }
+
+    /// Waits until no program is left, sending each `signal` at every look.
+    async fn no_program(&mut self, signal: Option<Signal>) {
+        loop {
+            self.reap();
+            let programs = self.programs();
+            if programs.is_empty() {
+                return;
+            }
+            if let Some(signal) = signal {
+                for pid in programs {
+                    process::send(pid, signal);
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn nothing(&mut self) {
+        loop {
+            self.reap();
+            if process::descendants(getpid(), &[]).is_empty() {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    fn programs(&self) -> Vec<Pid> {
+        process::descendants(getpid(), &self.postmasters())
+    }
+
+    fn postmasters(&self) -> Vec<Pid> {
+        (self.running.iter())
+            .filter(|child| child.kind == Kind::Postmaster)
+            .map(|child| child.pid)
+            .collect()
+    }
+}
+
+/// Starts `launch` through the shim, as the leader of a process group.
+fn start(launch: &Launch) -> io::Result<u32> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(super::shim::arguments(launch, getpid()))
+        .envs(&launch.env)
+        .stdin(Stdio::null())
+        .stdout(sys::fifo::append(&launch.stdout)?)
+        .stderr(sys::fifo::append(&launch.stderr)?)
+        .process_group(0);
+    if let Some(directory) = &launch.directory {
+        command.current_dir(directory);
+    }
+    // It is reaped with all others.
+    command.spawn().map(|child| child.id())
+}

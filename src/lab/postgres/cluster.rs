@@ -1,0 +1,193 @@
+//! Throwaway clusters.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::Client;
+
+use super::{Database, Places, sql};
+use crate::event::Name;
+use crate::lab::error::LogTail;
+use crate::lab::guard::{CLUSTERS, Child, Guard, Kind, Launch};
+use crate::lab::{LabError, port};
+use crate::sys::process::{Account, unprivileged_account};
+
+/// The superuser of every cluster; needs no password.
+const USER: &str = "chaos";
+/// How long a server may take to accept connections.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+/// Time between two attempts.
+const READY_EVERY: Duration = Duration::from_millis(20);
+
+/// Nothing here survives the run, so durability is given up; the rest keeps a cluster small.
+const SETTINGS: [&str; 9] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=100",
+    "shared_buffers=32MB",
+    "autovacuum=on",
+    "log_timezone=UTC",
+];
+
+/// What the clusters of one run share.
+#[derive(Debug)]
+pub(in crate::lab) struct Clusters {
+    places: Places,
+    template: OnceCell<Template>,
+}
+
+/// An initialised data directory that is copied for each cluster: a copy takes a tenth of the time.
+#[derive(Debug)]
+struct Template {
+    programs: PathBuf,
+    account: Option<Account>,
+    home: PathBuf,
+    data: PathBuf,
+}
+
+impl Clusters {
+    pub(in crate::lab) fn new(places: Places) -> Self {
+        Self {
+            places,
+            template: OnceCell::new(),
+        }
+    }
+
+    /// Makes and starts a cluster that holds an empty database of the given name.
+    pub(in crate::lab) async fn start(
+        &self,
+        guard: &Guard,
+        name: &Name,
+    ) -> Result<Database, LabError> {
+        let template = (self.template)
+            .get_or_try_init(|| Template::make(&self.places, guard))
+            .await?;
+        let data = template.copy(guard, name).await?;
+        let held = port::Held::new().map_err(LabError::io("find a free port"))?;
+        let address = held.address().map_err(LabError::io("find a free port"))?;
+        let log = guard.directory().join(format!("{name}.log"));
+        let launch = template.launch("postgres", Kind::Postmaster, &log);
+        let mut args = vec!["-D".to_owned(), data.display().to_string()];
+        args.extend(["-p".to_owned(), address.port().to_string()]);
+        for setting in SETTINGS {
+            args.extend(["-c".to_owned(), setting.to_owned()]);
+        }
+        let server = guard.launch(Launch { args, ..launch }).await?;
+        let url = |database: &str| format!("postgres://{USER}@{address}/{database}");
+        let client = ready(name, &url("postgres"), &server, &log).await?;
+        let statement = format!("CREATE DATABASE {}", quoted(name));
+        let failed = |error| LabError::SetUp {
+            database: Name::clone(name),
+            why: sql::describe(&error),
+            statement: statement.clone(),
+        };
+        client.batch_execute(&statement).await.map_err(failed)?;
+        Database::at(name, &url(name)).await
+    }
+}
+
+impl Template {
+    async fn make(places: &Places, guard: &Guard) -> Result<Self, LabError> {
+        let programs = places.find().await?;
+        let account = unprivileged_account().map_err(LabError::io(
+            "find an account for PostgreSQL, which refuses root",
+        ))?;
+        let home = guard.directory().join(CLUSTERS);
+        let making = || LabError::io(format!("make {}", home.display()));
+        std::fs::create_dir(&home).map_err(making())?;
+        if let Some(account) = account {
+            std::os::unix::fs::chown(&home, Some(account.uid), Some(account.gid))
+                .map_err(making())?;
+        }
+        let template = Self {
+            programs,
+            account,
+            data: home.join(".template"),
+            home,
+        };
+        let mut args = vec!["-D".to_owned(), template.data.display().to_string()];
+        args.extend(["-U".to_owned(), USER.to_owned()]);
+        args.extend(["-E", "UTF8", "--auth=trust", "--no-sync", "--locale=C"].map(str::to_owned));
+        template.run(guard, "initdb", args).await?;
+        Ok(template)
+    }
+
+    async fn copy(&self, guard: &Guard, name: &str) -> Result<PathBuf, LabError> {
+        let data = self.home.join(name);
+        let paths = [&self.data, &data].map(|path| path.display().to_string());
+        let args = std::iter::once("-a".to_owned()).chain(paths).collect();
+        self.run(guard, "cp", args).await?;
+        Ok(data)
+    }
+
+    /// Runs a tool to its end.
+    async fn run(&self, guard: &Guard, program: &str, args: Vec<String>) -> Result<(), LabError> {
+        let name = format!("{program}-{}.log", uuid::Uuid::new_v4().simple());
+        let log = guard.directory().join(name);
+        let launch = self.launch(program, Kind::Program, &log);
+        let exit = guard
+            .launch(Launch { args, ..launch })
+            .await?
+            .ended()
+            .await?;
+        if exit.is_success() {
+            return Ok(());
+        }
+        Err(LabError::Tool {
+            program: program.to_owned(),
+            exit,
+            log: LogTail::of_file(&log),
+        })
+    }
+
+    /// A program of PostgreSQL, or of the system if PostgreSQL has none of that name.
+    fn launch(&self, program: &str, kind: Kind, log: &Path) -> Launch {
+        let own = self.programs.join(program);
+        Launch {
+            program: if own.exists() { own } else { program.into() },
+            args: Vec::new(),
+            // Spares initdb a search through all time zones.
+            env: [("TZ".to_owned(), "UTC".to_owned())].into(),
+            directory: Some(self.home.clone()),
+            stdout: log.to_owned(),
+            stderr: log.to_owned(),
+            account: self.account,
+            kind,
+        }
+    }
+}
+
+/// Connects as soon as the server lets us.
+async fn ready(name: &Name, url: &str, server: &Child, log: &PathBuf) -> Result<Client, LabError> {
+    let database = Database::at(name, url).await?;
+    let connected = async {
+        loop {
+            match sql::connect(&database.config).await {
+                Ok(client) => return client,
+                Err(_) => tokio::time::sleep(READY_EVERY).await,
+            }
+        }
+    };
+    tokio::select! {
+        client = connected => Ok(client),
+        exit = server.ended() => Err(LabError::ServerExited {
+            database: Name::clone(name),
+            exit: exit?,
+            log: LogTail::of_file(log),
+        }),
+        () = tokio::time::sleep(READY_LIMIT) => Err(LabError::ServerNotReady {
+            database: Name::clone(name),
+            waited: READY_LIMIT,
+            log: LogTail::of_file(log),
+        }),
+    }
+}
+
+/// A name as SQL identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,110 @@
+//! Questions to a database over a direct connection, answered as JSON.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
+
+/// How long a question may take, from the connect to the last row.
+const QUERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connects; the connection ends with the client.
+pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    // Its error reaches whoever asks the client.
+    tokio::spawn(async { connection.await.ok() });
+    Ok(client)
+}
+
+/// The rows that `statement` yields.
+pub(super) async fn query(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, String> {
+    match tokio::time::timeout(QUERY_LIMIT, ask(config, statement)).await {
+        Ok(rows) => rows.map_err(|error| describe(&error)),
+        Err(_) => Err(format!("no answer within {QUERY_LIMIT:?}")),
+    }
+}
+
+/// Types come from the prepared statement, values as text: so every type has a value.
+async fn ask(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, Error> {
+    let client = connect(config).await?;
+    let prepared = client.prepare(statement).await?;
+    let types: Vec<_> = (prepared.columns().iter())
+        .map(|column| column.type_().clone())
+        .collect();
+    let messages = client.simple_query(statement).await?;
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    Ok(rows
+        .map(|row| {
+            let columns = types.iter().enumerate();
+            columns
+                .map(|(column, kind)| row.get(column).map_or(Value::Null, |text| json(kind, text)))
+                .collect()
+        })
+        .collect())
+}
+
+/// A value's text as JSON.
+fn json(kind: &Type, text: &str) -> Value {
+    let read = match *kind {
+        Type::BOOL => Some(Value::Bool(text == "t")),
+        Type::JSON | Type::JSONB => serde_json::from_str(text).ok(),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
+            text.parse::<i64>().ok().map(Value::from)
+        }
+        Type::NUMERIC | Type::FLOAT4 | Type::FLOAT8 => number(text),
+        _ => None,
+    };
+    // What JSON has no number for (`NaN`) stays a text.
+    read.unwrap_or_else(|| Value::from(text))
+}
+
+fn number(text: &str) -> Option<Value> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(Value::from(whole));
+    }
+    serde_json::Number::from_f64(text.parse().ok()?).map(Value::Number)
+}
+
+/// The server's own words if there are any, else the whole chain of causes.
+pub(super) fn describe(error: &Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        let detail = said.detail().map(|detail| format!(" ({detail})"));
+        return format!("{}{}", said.message(), detail.unwrap_or_default());
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_become_json_by_their_type() {
+        for (kind, text, expected) in [
+            (Type::BOOL, "t", json!(true)),
+            (Type::INT8, "-7", json!(-7)),
+            (Type::NUMERIC, "12", json!(12)),
+            (Type::FLOAT8, "0.5", json!(0.5)),
+            (Type::FLOAT8, "NaN", json!("NaN")),
+            (Type::JSONB, "{\"a\": [1]}", json!({"a": [1]})),
+            (Type::TEXT, "12", json!("12")),
+        ] {
+            assert_eq!(super::json(&kind, text), expected, "{kind} {text}");
+        }
+    }
+}

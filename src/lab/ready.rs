@@ -1,0 +1,94 @@
+//! Whether a service answers yet.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::{Request, Uri, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How long one attempt may take.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
+/// Time between two attempts.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// What is asked of a service to see whether it is ready.
+#[derive(Debug, Clone)]
+pub(super) struct Readiness {
+    host: String,
+    port: u16,
+    /// `None` is content with a connection.
+    path: Option<String>,
+}
+
+impl Readiness {
+    /// Asks the server of `url`: for a 2xx answer to a GET of `path`, or for a connection.
+    pub(super) fn new(url: &str, path: Option<&str>) -> Result<Self, String> {
+        let uri: Uri = url
+            .parse()
+            .map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
+        let host = uri.host().ok_or("it names no host")?;
+        let port = match (uri.port_u16(), uri.scheme_str()) {
+            (Some(port), _) => port,
+            (None, Some("https")) => 443,
+            (None, _) => 80,
+        };
+        if path.is_some() && uri.scheme_str() == Some("https") {
+            return Err(
+                "readiness over https cannot be asked; leave out `ready` to wait for a connection"
+                    .to_owned(),
+            );
+        }
+        let base = uri.path().trim_end_matches('/');
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            path: path.map(|path| format!("{base}{path}")),
+        })
+    }
+
+    /// Asks again and again; `last` holds why the last attempt failed. Cancel safe.
+    pub(super) async fn wait(&self, last: &mut String) {
+        loop {
+            match tokio::time::timeout(ATTEMPT_LIMIT, self.ask()).await {
+                Ok(Ok(())) => return,
+                Ok(Err(why)) => *last = why,
+                Err(_) => *last = format!("no answer within {ATTEMPT_LIMIT:?}"),
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<(), String> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let status = get(stream, &self.host, path)
+            .await
+            .map_err(|error| error.to_string())?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!("{path} answered {status}"))
+        }
+    }
+}
+
+async fn get(
+    stream: TcpStream,
+    host: &str,
+    path: &str,
+) -> Result<hyper::StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender, and its error reaches whoever asks the sender.
+    tokio::spawn(async { connection.await.ok() });
+    let request = Request::get(path)
+        .header(header::HOST, host)
+        .body(Empty::<Bytes>::new())?;
+    Ok(sender.send_request(request).await?.status())
+}
