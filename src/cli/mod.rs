@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod faults;
 pub mod guard;
+pub mod input;
 pub mod live;
 pub mod output;
 pub mod plan;

@@ -3,8 +3,10 @@
 //! A mistake in a scenario file and a failed check are the same kind of thing: a message that
 //! points into the file. This module describes and renders them; it never decides anything.
 
+mod render;
 mod suggest;
 
+pub use render::{Style, render, summary};
 pub use suggest::did_you_mean;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //! `kinds` and one line in the registry.
 
 mod armed;
+pub mod catalogue;
 mod dice;
 pub mod kinds;
 mod registry;

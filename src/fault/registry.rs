@@ -14,6 +14,8 @@ pub trait FaultKind {
     const SUMMARY: &'static str;
     /// A paragraph: the effect on the wire, what an application sees, what it stands for.
     const STORY: &'static str;
+    /// Whether a length must be given; `false` for a kind that can act once.
+    const LASTS: bool = true;
     /// The parameters, all with a unit and a default where one makes sense.
     type Params: DeserializeOwned + Serialize + schemars::JsonSchema;
 
@@ -34,6 +36,8 @@ pub struct Kind {
     pub summary: &'static str,
     /// A paragraph.
     pub story: &'static str,
+    /// Whether a length must be given; `false` for a kind that can act once.
+    pub lasts: bool,
     /// The JSON Schema of its parameters.
     pub schema: fn() -> schemars::Schema,
     /// Checks and builds; the parameters are those of the schema, as JSON.
@@ -61,6 +65,7 @@ const fn entry<K: FaultKind>() -> Kind {
         name: K::NAME,
         summary: K::SUMMARY,
         story: K::STORY,
+        lasts: K::LASTS,
         schema: || schemars::schema_for!(K::Params),
         build: |params| {
             let params: K::Params = serde_json::from_value(params.clone())?;

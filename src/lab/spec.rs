@@ -57,7 +57,7 @@ pub struct ServiceSpec {
 }
 
 /// Where a service's log is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogSource {
     /// Standard output of a started service.

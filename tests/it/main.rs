@@ -7,5 +7,6 @@ mod lab;
 mod load;
 mod proxy;
 mod report;
+mod scenario;
 mod support;
 mod tidy;

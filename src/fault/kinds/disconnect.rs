@@ -35,6 +35,7 @@ may or may not have been carried out. Connecting again succeeds at once.
 
 It stands for a restarted pooler or load balancer, a server that ends idle sessions, an expired \
 entry of a firewall, an operator who terminates sessions.";
+    const LASTS: bool = false;
     type Params = Params;
 
     fn build(params: Params) -> Effects {

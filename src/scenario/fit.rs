@@ -1,0 +1,218 @@
+//! Holds the values of a block against what is expected, and blames exactly the values that do
+//! not fit: all of them at once.
+//!
+//! The JSON Schema finds unknown, missing and mistyped keys; what only the types know (the grammar
+//! of a period, of an assertion) is found by trying each value alone.
+
+use serde_json::{Map, Value};
+
+use super::mistake;
+use super::source::{Block, join};
+use crate::diag::{Diagnostic, did_you_mean};
+
+/// Makes a `T` of the block, or reports every value that stands in the way.
+pub(super) fn fit<T>(
+    block: &Block,
+    values: &Map<String, Value>,
+    schema: &Value,
+    attempt: &dyn Fn(&Value) -> Result<T, String>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    let whole = Value::Object(values.clone());
+    let mut found = Vec::new();
+    let mut fitting = Fitting {
+        block,
+        found: &mut found,
+    };
+    fitting.against(schema, "", &whole);
+    fitting.blame("", &whole, &|part| {
+        attempt(&part).err().filter(|error| !is_about_keys(error))
+    });
+    match attempt(&whole) {
+        Ok(made) if found.is_empty() => return Some(made),
+        Err(error) if found.is_empty() => found.push(mistake::refused(block, "", &error)),
+        _ => {}
+    }
+    out.extend(found);
+    None
+}
+
+/// A value of a plain type.
+pub(super) fn shape<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
+    block: &Block,
+    out: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    fit(
+        block,
+        &block.values,
+        &super::schema::of::<T>(),
+        &|value| serde_json::from_value(value.clone()).map_err(|error| error.to_string()),
+        out,
+    )
+}
+
+/// The error that says most: one about a value, if there is one.
+pub(super) fn telling(errors: [Option<String>; 2]) -> Option<String> {
+    let mut errors: Vec<String> = errors.into_iter().flatten().collect();
+    errors.sort_by_key(|error| is_about_keys(error));
+    errors.into_iter().next()
+}
+
+/// Keys are the schema's business; a value that is tried alone always misses its neighbours.
+fn is_about_keys(error: &str) -> bool {
+    error.starts_with("missing field `") || error.starts_with("unknown field `")
+}
+
+struct Fitting<'a> {
+    block: &'a Block,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Fitting<'_> {
+    /// Reports what the schema refuses.
+    fn against(&mut self, schema: &Value, path: &str, value: &Value) {
+        let Some(schema) = alternative(schema, value) else {
+            self.found
+                .push(mistake::mistyped(self.block, path, value, schema));
+            return;
+        };
+        match value {
+            Value::Object(map) => self.keys(schema, path, map),
+            Value::Array(items) => {
+                let Some(inner) = schema.get("items") else {
+                    return;
+                };
+                for (index, item) in items.iter().enumerate() {
+                    self.against(inner, &format!("{path}[{index}]"), item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn keys(&mut self, schema: &Value, path: &str, map: &Map<String, Value>) {
+        let none = Map::new();
+        let known = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&none);
+        for (key, value) in map {
+            match (known.get(key), schema.get("additionalProperties")) {
+                (Some(inner), _) => self.against(inner, &join(path, key), value),
+                (None, Some(Value::Bool(false))) => {
+                    self.found.push(mistake::unknown_key(
+                        self.block,
+                        &join(path, key),
+                        key,
+                        known,
+                    ));
+                }
+                (None, Some(inner @ Value::Object(_))) => {
+                    self.against(inner, &join(path, key), value);
+                }
+                (None, _) => {}
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array);
+        let unknown = || map.keys().filter(|key| !known.contains_key(*key));
+        for key in required.into_iter().flatten().filter_map(Value::as_str) {
+            // A misspelt key is one mistake, not two.
+            let misspelt = did_you_mean(key, unknown().map(String::as_str)).is_some();
+            if !map.contains_key(key) && !misspelt {
+                self.found
+                    .push(mistake::missing_key(self.block, path, key, known.get(key)));
+            }
+        }
+    }
+
+    /// Finds the innermost values that fail on their own; `fails` tells why, given a value in the
+    /// place of `value`.
+    fn blame(&mut self, path: &str, value: &Value, fails: &dyn Fn(Value) -> Option<String>) {
+        let Some(message) = fails(value.clone()) else {
+            return;
+        };
+        let before = self.found.len();
+        if !path.is_empty() && self.is_reported(path) {
+            return;
+        }
+        match value {
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    let alone = |part| Value::Object(Map::from_iter([(key.clone(), part)]));
+                    self.blame(&join(path, key), inner, &|part| fails(alone(part)));
+                }
+            }
+            Value::Array(items) => {
+                for (index, inner) in items.iter().enumerate() {
+                    let alone = |part| fails(Value::Array(vec![part]));
+                    self.blame(&format!("{path}[{index}]"), inner, &alone);
+                }
+            }
+            _ => {}
+        }
+        if self.found.len() == before && !path.is_empty() {
+            self.found
+                .push(mistake::refused(self.block, path, &message));
+        }
+    }
+
+    /// Whether something in the value at `path` was already reported.
+    fn is_reported(&self, path: &str) -> bool {
+        let span = self.block.span(path);
+        self.found.iter().any(|diagnostic| {
+            diagnostic
+                .primary
+                .as_ref()
+                .is_some_and(|label| span.start <= label.span.start && label.span.end <= span.end)
+        })
+    }
+}
+
+/// The schema that says nothing.
+static ANYTHING: Value = Value::Bool(true);
+
+/// The part of a schema that speaks about values like this one; `None` if there is none.
+fn alternative<'a>(schema: &'a Value, value: &Value) -> Option<&'a Value> {
+    let union = ["oneOf", "anyOf"]
+        .iter()
+        .find_map(|key| schema.get(key).and_then(Value::as_array));
+    match union {
+        Some(options) => {
+            let mut fitting = options
+                .iter()
+                .filter_map(|option| alternative(option, value));
+            let first = fitting.next()?;
+            // Several forms of the same type: which one is meant only the type itself knows.
+            Some(if fitting.next().is_some() {
+                &ANYTHING
+            } else {
+                first
+            })
+        }
+        None => accepts(schema, value).then_some(schema),
+    }
+}
+
+fn accepts(schema: &Value, value: &Value) -> bool {
+    if let Some(constant) = schema.get("const") {
+        return constant == value;
+    }
+    if let Some(Value::Array(words)) = schema.get("enum") {
+        return words.contains(value);
+    }
+    let is = |name: &str| match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => true,
+    };
+    match schema.get("type") {
+        Some(Value::String(name)) => is(name),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).any(is),
+        _ => true,
+    }
+}

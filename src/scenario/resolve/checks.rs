@@ -1,0 +1,113 @@
+//! A check block: the keys that all checks have, and the parameters of its type.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Sources;
+use crate::check::{self, CheckSpec, FaultOutlook, Kind, Outlook};
+use crate::diag::Diagnostic;
+use crate::event::{Edge, Name};
+use crate::scenario::source::Block;
+use crate::scenario::{FaultPlan, SteadyStateSpec, fit, mistake, schema, shape, timeline};
+
+/// A query that a check needs answered: `(check, database, sql)`.
+type Query = (Name, Name, String);
+
+pub(super) fn check(
+    block: &Block,
+    outlook: &Outlook,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(CheckSpec, Option<Query>)> {
+    let Some(name) = block.text("type") else {
+        out.push(mistake::missing_key(block, "", "type", None));
+        return None;
+    };
+    let Some(kind) = check::kind(name) else {
+        let names = check::kinds().iter().map(|kind| kind.name);
+        out.push(mistake::unknown_word(block, "type", "type of check", names));
+        return None;
+    };
+    let (shape, params, lints) = fit::fit(
+        block,
+        &block.values,
+        &schema::check(kind),
+        &|value| read(kind, value, outlook),
+        out,
+    )?;
+    out.extend(lints.iter().map(|lint| mistake::lint(block, lint)));
+    let name: Name = shape.name.into();
+    let query = (kind.query)(&params).map(|(database, sql)| (name.clone(), database, sql));
+    let spec = CheckSpec {
+        name,
+        kind: kind.name.to_owned(),
+        severity: shape.severity,
+        params,
+        source: block.source.clone(),
+    };
+    Some((spec, query))
+}
+
+fn read(
+    kind: &Kind,
+    value: &Value,
+    outlook: &Outlook,
+) -> Result<(shape::Check, Value, Vec<check::Lint>), String> {
+    let common = schema::of::<shape::Check>();
+    let (own, params): (Map<_, _>, Map<_, _>) = value
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|(key, _)| schema::has(&common, key));
+    let params = Value::Object(params);
+    let shape = serde_json::from_value::<shape::Check>(Value::Object(own));
+    let lints = (kind.lint)(&params, outlook);
+    let refused = [
+        shape.as_ref().err().map(ToString::to_string),
+        lints.as_ref().err().map(ToString::to_string),
+    ];
+    match (shape, lints) {
+        (Ok(shape), Ok(lints)) => Ok((shape, params, lints)),
+        _ => Err(fit::telling(refused).unwrap_or_default()),
+    }
+}
+
+/// What is known of the run before it begins.
+pub(super) fn outlook(
+    faults: &[FaultPlan],
+    sources: &Sources,
+    steady_state: &SteadyStateSpec,
+    duration: Duration,
+) -> Outlook {
+    let steps = timeline::steps(faults);
+    let first = steps.first().map_or(duration, |step| step.at);
+    let windows = |index: usize| {
+        let begins = steps
+            .iter()
+            .filter(|step| step.fault == index && step.edge == Edge::Inject);
+        begins
+            .map(|step| (step.at, step.at + timeline::length(&faults[index])))
+            .collect()
+    };
+    let faults: BTreeMap<Name, FaultOutlook> = faults
+        .iter()
+        .enumerate()
+        .map(|(index, fault)| {
+            let outlook = FaultOutlook {
+                kind: fault.kind.clone(),
+                params: fault.params.clone(),
+                proxy: fault.target.clone(),
+                windows: windows(index),
+            };
+            (fault.name.clone(), outlook)
+        })
+        .collect();
+    Outlook {
+        faults,
+        sources: sources.clone(),
+        baseline: steady_state.window + first,
+        duration,
+    }
+}

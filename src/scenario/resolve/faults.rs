@@ -1,0 +1,175 @@
+//! A fault block: the keys that all faults have, and the parameters of its kind.
+
+use serde_json::{Map, Value};
+
+use crate::check::FaultBrief;
+use crate::diag::Diagnostic;
+use crate::fault::catalogue::Catalogue;
+use crate::fault::{self, Affect, BuildError, Kind, Scope};
+use crate::scenario::source::Block;
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
+use crate::units::Share;
+
+pub(super) fn fault(
+    block: &Block,
+    catalogue: &Catalogue,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(FaultPlan, FaultBrief)> {
+    let (kind, values) = kind_and_values(block, catalogue, out)?;
+    let (shape, params) = fit::fit(
+        block,
+        &values,
+        &schema::fault(kind),
+        &|value| read(kind, value),
+        out,
+    )?;
+    let before = out.len();
+    if let Err(error @ BuildError::Value { key, .. }) = (kind.build)(&params) {
+        out.push(mistake::refused(block, key, &error.to_string()));
+    }
+    let start = start(block, &shape, out);
+    if shape.length.is_none() && kind.lasts {
+        out.push(mistake::endless(block, kind.name));
+    }
+    repetition(block, &shape, out);
+    if out.len() > before {
+        return None;
+    }
+    let affect = if shape.length.is_none() {
+        Affect::Existing
+    } else {
+        Affect::All
+    };
+    let plan = FaultPlan {
+        name: shape.name.into(),
+        kind: kind.name.to_owned(),
+        params,
+        target: shape.target.into(),
+        scope: Scope {
+            percent: shape.percent.unwrap_or(Share::ALL),
+            affect: shape.affect.unwrap_or(affect),
+            direction: shape.direction,
+        },
+        start: start?,
+        length: shape.length.map(Into::into),
+        every: shape.every.map(Into::into),
+        count: shape.count.unwrap_or(1),
+        source: block.source.clone(),
+    };
+    let brief = FaultBrief {
+        name: plan.name.clone(),
+        kind: plan.kind.clone(),
+        params: plan.params.clone(),
+        proxy: plan.target.clone(),
+        min_hits: shape.min_hits,
+    };
+    Some((plan, brief))
+}
+
+/// The kind, by `type` or by the catalogue, and the block's values over those of the catalogue.
+fn kind_and_values(
+    block: &Block,
+    catalogue: &Catalogue,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(&'static Kind, Map<String, Value>)> {
+    match (block.text("type"), block.text("use")) {
+        (Some(name), None) => {
+            let kind = fault::kind(name);
+            if kind.is_none() {
+                let names = fault::kinds().iter().map(|kind| kind.name);
+                out.push(mistake::unknown_word(block, "type", "kind of fault", names));
+            }
+            Some((kind?, block.values.clone()))
+        }
+        (None, Some(name)) => {
+            let Some(entry) = catalogue.get(name) else {
+                let names = catalogue.entries().map(|entry| &*entry.name);
+                out.push(mistake::unknown_word(
+                    block,
+                    "use",
+                    "fault of the catalogue",
+                    names,
+                ));
+                return None;
+            };
+            let mut values = entry.params.clone();
+            values.insert("type".to_owned(), entry.kind.clone().into());
+            values.extend(block.values.clone());
+            values.remove("use");
+            Some((fault::kind(&entry.kind)?, values))
+        }
+        _ => {
+            out.push(mistake::one_of(
+                block,
+                &["type", "use"],
+                "name a kind of fault, or a fault of the catalogue; `chaosproxy faults` lists both",
+            ));
+            None
+        }
+    }
+}
+
+/// Splits the common keys from the parameters and reads both.
+fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
+    let common = schema::of::<shape::Fault>();
+    let (own, params): (Map<_, _>, Map<_, _>) = value
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|(key, _)| schema::has(&common, key));
+    let params = Value::Object(params);
+    let shape = serde_json::from_value::<shape::Fault>(Value::Object(own));
+    let built = match (kind.build)(&params) {
+        Err(BuildError::Shape(error)) => Some(error.to_string()),
+        // What is refused in combination is for the whole block to say.
+        Ok(_) | Err(BuildError::Value { .. }) => None,
+    };
+    let refused = shape.as_ref().err().map(ToString::to_string);
+    match (shape, fit::telling([refused, built])) {
+        (Ok(shape), None) => Ok((shape, params)),
+        (_, error) => Err(error.unwrap_or_default()),
+    }
+}
+
+fn start(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) -> Option<Start> {
+    let at = shape.at.unwrap_or_default();
+    match (&shape.after, &shape.with, shape.at) {
+        (Some(name), None, _) => Some(Start::After(name.as_str().into(), *at)),
+        (None, Some(name), _) => Some(Start::With(name.as_str().into(), *at)),
+        (None, None, Some(at)) => Some(Start::At(*at)),
+        (Some(_), Some(_), _) => {
+            let help = "a fault begins after the end of another or with its beginning, not both";
+            out.push(mistake::one_of(block, &["after", "with"], help));
+            None
+        }
+        (None, None, None) => {
+            let help = "write `at = \"15s\"`, or `after` or `with` and the name of another fault";
+            out.push(mistake::one_of(block, &["at", "after", "with"], help));
+            None
+        }
+    }
+}
+
+fn repetition(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {
+    match (shape.every, shape.count) {
+        (None, Some(_)) => out.push(mistake::lonely(block, "count", "every")),
+        (Some(_), None) => out.push(mistake::lonely(block, "every", "count")),
+        (Some(_), Some(0)) => {
+            out.push(mistake::refused(
+                block,
+                "count",
+                "a fault that never happens",
+            ));
+        }
+        (Some(every), Some(_)) => {
+            let length = shape
+                .length
+                .map_or(crate::scenario::timeline::ONCE, Into::into);
+            if *every < length {
+                out.push(mistake::overlapping(block));
+            }
+        }
+        (None, None) => {}
+    }
+}

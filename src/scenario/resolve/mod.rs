@@ -1,0 +1,135 @@
+//! Names get their meaning: blocks become a [`Plan`].
+
+mod checks;
+mod faults;
+mod names;
+mod order;
+mod radius;
+mod references;
+mod stage;
+mod traffic;
+
+use std::collections::BTreeMap;
+
+use super::source::Block;
+use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape};
+use crate::check::{Experiment, SourceBrief};
+use crate::diag::{Diagnostic, Source};
+use crate::event::Name;
+use crate::fault::catalogue::Catalogue;
+use names::Names;
+
+/// Makes the plan, as far as the mistakes allow; whether it may be used, `out` tells.
+pub(super) fn resolve(
+    source: &Source,
+    blocks: &[Block],
+    catalogue: &Catalogue,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Plan> {
+    let names = Names::gather(blocks, out);
+    references::check(blocks, &names, out);
+
+    let Some(head) = blocks.iter().find(|block| block.kind == "scenario") else {
+        out.push(mistake::no_scenario());
+        return None;
+    };
+    let scenario = fit::shape::<shape::Scenario>(head, out);
+    let radius = radius::read(blocks, out);
+    let databases = each(blocks, "database", out, stage::database);
+    let proxies = each(blocks, "proxy", out, stage::proxy);
+    let services = each(blocks, "service", out, stage::service);
+    let workloads = each(blocks, "workload", out, traffic::workload);
+    let ledgers = each(blocks, "ledger", out, traffic::ledger);
+    let probes = each(blocks, "probe", out, traffic::probe);
+    let faults = each(blocks, "fault", out, |block, out| {
+        faults::fault(block, catalogue, out)
+    });
+    let (faults, briefs): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
+    let steady_state = steady_state(blocks, out);
+    let aborts = each(blocks, "abort_condition", out, |block, out| {
+        let shape = fit::shape::<shape::AbortCondition>(block, out)?;
+        Some(AbortSpec {
+            when: shape.when.to_string(),
+            source: block.source.clone(),
+        })
+    });
+    let report = one::<shape::Report>(blocks, "report", out);
+    let (proxies, services) = (
+        order::proxies(blocks, proxies, out),
+        order::services(blocks, services, out),
+    );
+    order::faults(blocks, out);
+
+    let scenario = scenario?;
+    let sources = traffic::sources(&workloads, &probes);
+    radius::check(blocks, &radius, &faults, head, *scenario.duration, out);
+    let outlook = checks::outlook(&faults, &sources, &steady_state, *scenario.duration);
+    let judged = each(blocks, "check", out, |block, out| {
+        checks::check(block, &outlook, out)
+    });
+    let (checks, queries): (Vec<_>, Vec<_>) = judged.into_iter().unzip();
+    Some(Plan {
+        path: source.name.clone(),
+        text: source.text.clone(),
+        experiment: Experiment {
+            title: scenario.title,
+            hypothesis: scenario.hypothesis,
+            faults: briefs,
+            sources,
+            checks,
+        },
+        seed: scenario.seed,
+        duration: *scenario.duration,
+        settle: *scenario.settle,
+        databases,
+        proxies,
+        services,
+        workloads,
+        ledgers,
+        probes,
+        steady_state,
+        faults,
+        blast_radius: radius,
+        aborts,
+        queries: queries.into_iter().flatten().collect(),
+        report_dir: report.dir,
+    })
+}
+
+/// What `make` makes of every block of a kind.
+fn each<T>(
+    blocks: &[Block],
+    kind: &str,
+    out: &mut Vec<Diagnostic>,
+    mut make: impl FnMut(&Block, &mut Vec<Diagnostic>) -> Option<T>,
+) -> Vec<T> {
+    blocks
+        .iter()
+        .filter(|block| block.kind == kind)
+        .filter_map(|block| make(block, out))
+        .collect()
+}
+
+/// The only block of a kind; its default if there is none or it does not fit.
+fn one<T: serde::de::DeserializeOwned + schemars::JsonSchema + Default>(
+    blocks: &[Block],
+    kind: &str,
+    out: &mut Vec<Diagnostic>,
+) -> T {
+    blocks
+        .iter()
+        .find(|block| block.kind == kind)
+        .and_then(|block| fit::shape(block, out))
+        .unwrap_or_default()
+}
+
+fn steady_state(blocks: &[Block], out: &mut Vec<Diagnostic>) -> SteadyStateSpec {
+    let shape = one::<shape::SteadyState>(blocks, "steady_state", out);
+    SteadyStateSpec {
+        window: *shape.window,
+        require: shape.require.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Workloads and probes by name.
+type Sources = BTreeMap<Name, SourceBrief>;

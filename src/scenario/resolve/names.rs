@@ -1,0 +1,62 @@
+use std::collections::BTreeMap;
+
+use crate::diag::{Diagnostic, Span};
+use crate::scenario::mistake;
+use crate::scenario::source::Block;
+
+/// The names that blocks give themselves, by kind of block. A block that is wrong elsewhere still
+/// has its name, so that one mistake is not reported as two.
+#[derive(Debug)]
+pub(super) struct Names<'a>(BTreeMap<&'static str, Vec<&'a str>>);
+
+impl<'a> Names<'a> {
+    /// Collects them; reports names that are malformed or given twice.
+    pub(super) fn gather(blocks: &'a [Block], out: &mut Vec<Diagnostic>) -> Self {
+        let mut names = BTreeMap::<_, Vec<_>>::new();
+        let mut seen = BTreeMap::<_, Span>::new();
+        for block in blocks {
+            let Some(name) = block.name() else { continue };
+            let span = block.span("name");
+            if !is_well_formed(name) {
+                out.push(mistake::malformed_name(span, name));
+            }
+            match seen.get(&(scope(block.kind), name)) {
+                Some(first) => out.push(mistake::doubled(span, *first, block.kind, name)),
+                None => {
+                    seen.insert((scope(block.kind), name), span);
+                }
+            }
+            names.entry(block.kind).or_default().push(name);
+        }
+        Self(names)
+    }
+
+    /// Every name of these kinds of block.
+    pub(super) fn of<'k>(
+        &'k self,
+        kinds: &'k [&str],
+    ) -> impl Iterator<Item = &'a str> + Clone + 'k {
+        kinds
+            .iter()
+            .filter_map(|kind| self.0.get(kind))
+            .flatten()
+            .copied()
+    }
+}
+
+/// Assertions, windows and placeholders take a name apart at `.`, `:` and spaces.
+fn is_well_formed(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// Kinds of block that are named in the same places share one space of names.
+fn scope(kind: &'static str) -> &'static str {
+    match kind {
+        "workload" | "probe" => "source",
+        "service" | "proxy" | "database" => "place",
+        other => other,
+    }
+}

@@ -1,0 +1,147 @@
+//! What a scenario stands on: databases, proxies, services.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::action::ProxySpec;
+use crate::diag::Diagnostic;
+use crate::lab::spec::{DatabaseSpec, LogSource, Origin, ServiceSpec};
+use crate::scenario::source::Block;
+use crate::scenario::{fit, mistake, shape};
+use crate::template::Template;
+
+pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<DatabaseSpec> {
+    let shape = fit::shape::<shape::Database>(block, out)?;
+    let origin = match (shape.managed, shape.url) {
+        (true, None) => Origin::Managed,
+        (false, Some(url)) => {
+            if let Err(error) = url.parse::<tokio_postgres::Config>() {
+                out.push(mistake::refused(block, "url", &error.to_string()));
+            }
+            Origin::Url(url)
+        }
+        _ => {
+            out.push(mistake::one_of(
+                block,
+                &["managed", "url"],
+                "write `managed = true` for a throwaway cluster, or the `url` of a database that exists",
+            ));
+            return None;
+        }
+    };
+    Some(DatabaseSpec {
+        name: shape.name.into(),
+        origin,
+        setup: shape.setup,
+    })
+}
+
+pub(super) fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
+    let shape = fit::shape::<shape::Proxy>(block, out)?;
+    let Ok(listen) = shape.listen.parse::<SocketAddr>() else {
+        out.push(mistake::address(block, "listen", "127.0.0.1:0"));
+        return None;
+    };
+    if is_plain(&shape.upstream) && host_and_port(shape.upstream.as_str()).is_none() {
+        out.push(mistake::address(block, "upstream", "127.0.0.1:5432"));
+    }
+    let spec = ProxySpec {
+        name: shape.name.into(),
+        protocol: shape.protocol,
+        listen,
+        upstream: shape.upstream.as_str().to_owned(),
+        dial_timeout: *shape.dial_timeout,
+        max_connections: usize::try_from(shape.max_connections).unwrap_or(usize::MAX),
+    };
+    Some((spec, shape.upstream))
+}
+
+pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ServiceSpec> {
+    let shape = fit::shape::<shape::Service>(block, out)?;
+    match url_authority(&shape.url).map(host_and_port) {
+        Some(Some((_, 0))) if shape.command.is_none() => {
+            out.push(mistake::port_zero(block));
+        }
+        Some(Some(_)) => {}
+        _ => out.push(mistake::address(block, "url", "http://127.0.0.1:0")),
+    }
+    if shape.command.as_ref().is_some_and(Vec::is_empty) {
+        out.push(mistake::refused(block, "command", "names no program"));
+    }
+    let started = shape.command.is_some();
+    let log = shape.log.unwrap_or(if started {
+        LogSource::Stderr
+    } else {
+        LogSource::None
+    });
+    if !started && matches!(log, LogSource::Stdout | LogSource::Stderr | LogSource::Both) {
+        out.push(mistake::log_of_attached(block));
+    }
+    Some(ServiceSpec {
+        name: shape.name.into(),
+        url: shape.url,
+        command: shape.command,
+        env: shape.env,
+        working_directory: shape.working_directory,
+        ready: shape.ready,
+        ready_timeout: *shape.ready_timeout,
+        log,
+        depends_on: shape.depends_on.into_iter().map(Into::into).collect(),
+    })
+}
+
+/// Hosts that a block reaches or listens on, with the key that says so.
+pub(super) fn hosts(block: &Block) -> Vec<(&'static str, String)> {
+    let own = |key: &'static str, authority: &str| {
+        host_and_port(authority).map(|(host, _)| (key, host.to_owned()))
+    };
+    let text = |key| block.text(key).filter(|text| !text.contains("{{"));
+    match block.kind {
+        "proxy" => ["listen", "upstream"]
+            .into_iter()
+            .filter_map(|key| own(key, text(key)?))
+            .collect(),
+        "service" => text("url")
+            .and_then(url_authority)
+            .and_then(|authority| own("url", authority))
+            .into_iter()
+            .collect(),
+        "database" => text("url")
+            .and_then(|url| url.parse::<tokio_postgres::Config>().ok())
+            .iter()
+            .flat_map(tokio_postgres::Config::get_hosts)
+            .filter_map(|host| match host {
+                tokio_postgres::config::Host::Tcp(host) => Some(("url", host.clone())),
+                tokio_postgres::config::Host::Unix(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether `host` can only be this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn is_plain(template: &Template) -> bool {
+    template.names().next().is_none()
+}
+
+/// `host:port` of an `http` URL without a path.
+fn url_authority(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://")?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    (!authority.contains(['/', '?', '#', '@'])).then_some(authority)
+}
+
+fn host_and_port(authority: &str) -> Option<(&str, u16)> {
+    let (host, port) = authority.rsplit_once(':')?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    (!host.is_empty()).then_some((host, port.parse().ok()?))
+}

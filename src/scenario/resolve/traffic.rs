@@ -1,0 +1,193 @@
+//! Who speaks to the servers: workloads, their ledgers, and probes.
+
+use super::Sources;
+use crate::check::SourceBrief;
+use crate::diag::Diagnostic;
+use crate::jsonpath;
+use crate::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
+use crate::probe::spec::{HttpOk, ProbeKind, ProbeSpec};
+use crate::scenario::source::Block;
+use crate::scenario::{fit, mistake, shape};
+
+pub(super) fn workload(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
+    match block.text("kind") {
+        Some("job") => job(block, out),
+        _ => http(block, out),
+    }
+}
+
+fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
+    let shape = fit::shape::<shape::HttpWorkload>(block, out)?;
+    Some(WorkloadSpec {
+        name: shape.name.into(),
+        service: shape.service.into(),
+        kind: WorkloadKind::Http {
+            rate: shape.rate,
+            timeout: *shape.timeout,
+            request: request(shape.request),
+            ledger: shape.ledger.map(Into::into),
+        },
+    })
+}
+
+fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
+    let shape = fit::shape::<shape::JobWorkload>(block, out)?;
+    let status = shape.status;
+    if let Err(error) = jsonpath::Condition::parse(&status.done) {
+        out.push(mistake::refused(block, "status.done", &error.to_string()));
+    }
+    if let Some(Err(error)) = status.progress.as_deref().map(jsonpath::Path::parse) {
+        out.push(mistake::refused(
+            block,
+            "status.progress",
+            &error.to_string(),
+        ));
+    }
+    Some(WorkloadSpec {
+        name: shape.name.into(),
+        service: shape.service.into(),
+        kind: WorkloadKind::Job {
+            start: request(shape.start),
+            status: RequestSpec {
+                method: status.method.to_string(),
+                path: status.path,
+                headers: status.headers.into_iter().collect(),
+                json: None,
+            },
+            done: status.done,
+            progress: status.progress,
+            every: *shape.every,
+            timeout: *shape.timeout,
+        },
+    })
+}
+
+fn request(shape: shape::Request) -> RequestSpec {
+    RequestSpec {
+        method: shape.method.to_string(),
+        path: shape.path,
+        headers: shape.headers.into_iter().collect(),
+        json: shape.json,
+    }
+}
+
+pub(super) fn ledger(block: &Block, out: &mut Vec<Diagnostic>) -> Option<LedgerSpec> {
+    let shape = fit::shape::<shape::Ledger>(block, out)?;
+    let mut rules = |key: &str, texts: &[String]| -> Vec<FateRule> {
+        let rule = |(index, text): (usize, &String)| {
+            let rule = fate_rule(text);
+            if rule.is_none() {
+                out.push(mistake::fate_rule(block, &format!("{key}[{index}]"), text));
+            }
+            rule
+        };
+        texts.iter().enumerate().filter_map(rule).collect()
+    };
+    Some(LedgerSpec {
+        ok: rules("ok", &shape.ok),
+        fail: rules("fail", &shape.fail),
+        name: shape.name.into(),
+        key: shape.key,
+        database: shape.readback.database.into(),
+        sql: shape.readback.sql,
+    })
+}
+
+fn fate_rule(text: &str) -> Option<FateRule> {
+    match text {
+        "connect_error" => Some(FateRule::ConnectError),
+        "timeout" => Some(FateRule::Timeout),
+        "broken" => Some(FateRule::Broken),
+        _ => {
+            let (digits, rule): (_, fn(u16) -> FateRule) = match text.strip_suffix("xx") {
+                Some(class) => (class, FateRule::Class),
+                None => (text, FateRule::Status),
+            };
+            let number = digits.parse().ok()?;
+            let range = if digits == text { 100..=599 } else { 1..=5 };
+            range.contains(&number).then(|| rule(number))
+        }
+    }
+}
+
+pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpec> {
+    let shape = fit::shape::<shape::Probe>(block, out)?;
+    let kind = match (shape.http, shape.log) {
+        (Some(http), None) => {
+            let ok = shape.ok.unwrap_or_default();
+            for path in ok.json.keys() {
+                if let Err(error) = jsonpath::Path::parse(path) {
+                    let place = format!("ok.json.{path}");
+                    out.push(mistake::refused(block, &place, &error.to_string()));
+                }
+            }
+            ProbeKind::Http {
+                service: http.service.into(),
+                path: http.path,
+                ok: HttpOk {
+                    status: ok.status,
+                    json: ok.json,
+                },
+            }
+        }
+        (None, Some(log)) => {
+            if let Err(error) = regex::Regex::new(&log.pattern) {
+                out.push(mistake::regex(block, "log.pattern", &error));
+            }
+            if shape.ok.is_some() {
+                out.push(mistake::one_of(
+                    block,
+                    &["log", "ok"],
+                    "every line that matches is a sample",
+                ));
+            }
+            ProbeKind::Log {
+                service: log.service.into(),
+                pattern: log.pattern,
+            }
+        }
+        _ => {
+            out.push(mistake::one_of(
+                block,
+                &["http", "log"],
+                "write `http = { service = \"…\", path = \"…\" }` or `log = { service = \"…\", pattern = \"…\" }`",
+            ));
+            return None;
+        }
+    };
+    Some(ProbeSpec {
+        name: shape.name.into(),
+        kind,
+        every: *shape.every,
+        timeout: *shape.timeout,
+    })
+}
+
+/// What checks need to know of workloads and probes.
+pub(super) fn sources(workloads: &[WorkloadSpec], probes: &[ProbeSpec]) -> Sources {
+    let workloads = workloads.iter().map(|workload| {
+        let (timeout, interval) = match &workload.kind {
+            WorkloadKind::Http { timeout, rate, .. } => (*timeout, rate.interval()),
+            WorkloadKind::Job { timeout, every, .. } => (*timeout, *every),
+        };
+        let brief = SourceBrief {
+            service: workload.service.clone(),
+            timeout,
+            interval: Some(interval),
+        };
+        (workload.name.clone(), brief)
+    });
+    let probes = probes.iter().map(|probe| {
+        let (service, interval) = match &probe.kind {
+            ProbeKind::Http { service, .. } => (service, Some(probe.every)),
+            ProbeKind::Log { service, .. } => (service, None),
+        };
+        let brief = SourceBrief {
+            service: service.clone(),
+            timeout: probe.timeout,
+            interval,
+        };
+        (probe.name.clone(), brief)
+    });
+    workloads.chain(probes).collect()
+}

@@ -1,0 +1,184 @@
+//! JSON Schema, from the same types that read the file.
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::shape;
+use super::source::{Arity, BLOCKS};
+use crate::{check, fault};
+
+/// The JSON Schema of scenario files, for editors.
+pub fn schema() -> Value {
+    let mut properties = Map::new();
+    for (name, arity) in BLOCKS {
+        let block = block(name);
+        let schema = match arity {
+            Arity::One => block,
+            Arity::Many => json!({ "type": "array", "items": block }),
+        };
+        properties.insert((*name).to_owned(), schema);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chaosproxy scenario",
+        "description": "One experiment: what runs, where chaosproxy stands, what goes wrong when, and what must hold.",
+        "type": "object",
+        "properties": properties,
+        "required": ["scenario"],
+        "additionalProperties": false,
+    })
+}
+
+fn block(name: &str) -> Value {
+    match name {
+        "scenario" => of::<shape::Scenario>(),
+        "database" => of::<shape::Database>(),
+        "proxy" => of::<shape::Proxy>(),
+        "service" => of::<shape::Service>(),
+        "workload" => one_of([http_workload(), job_workload()]),
+        "ledger" => of::<shape::Ledger>(),
+        "probe" => of::<shape::Probe>(),
+        "steady_state" => of::<shape::SteadyState>(),
+        "fault" => one_of(fault::kinds().iter().map(fault).chain([catalogued()])),
+        "blast_radius" => of::<shape::BlastRadius>(),
+        "abort_condition" => of::<shape::AbortCondition>(),
+        "check" => one_of(check::kinds().iter().map(check)),
+        "report" => of::<shape::Report>(),
+        _ => json!(true),
+    }
+}
+
+fn one_of(options: impl IntoIterator<Item = Value>) -> Value {
+    json!({ "oneOf": options.into_iter().collect::<Vec<_>>() })
+}
+
+fn http_workload() -> Value {
+    let mut schema = of::<shape::HttpWorkload>();
+    schema["properties"]["kind"] = json!({ "const": "http", "default": "http" });
+    schema
+}
+
+fn job_workload() -> Value {
+    let mut schema = of::<shape::JobWorkload>();
+    schema["properties"]["kind"] = json!({ "const": "job" });
+    schema
+}
+
+/// A fault block of one kind: the common keys and the kind's parameters.
+pub(super) fn fault(kind: &fault::Kind) -> Value {
+    let mut schema = merge(of::<shape::Fault>(), inlined((kind.schema)().to_value()));
+    schema["description"] = json!(kind.summary);
+    let properties = schema["properties"].as_object_mut();
+    if let Some(properties) = properties {
+        properties.remove("use");
+        properties.insert(
+            "type".to_owned(),
+            json!({ "const": kind.name, "description": kind.story }),
+        );
+    }
+    require(&mut schema, "type");
+    schema
+}
+
+/// A fault block that takes its kind and parameters from the catalogue.
+fn catalogued() -> Value {
+    let mut schema = of::<shape::Fault>();
+    schema["description"] = json!("a fault of the catalogue; its parameters can be overridden");
+    schema["additionalProperties"] = json!(true);
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.insert("type".to_owned(), json!(false));
+    }
+    require(&mut schema, "use");
+    schema
+}
+
+/// A check block of one type: the common keys and the type's parameters.
+pub(super) fn check(kind: &check::Kind) -> Value {
+    let mut schema = merge(of::<shape::Check>(), inlined((kind.schema)().to_value()));
+    schema["description"] = json!(kind.summary);
+    schema["properties"]["type"] = json!({ "const": kind.name, "description": kind.summary });
+    schema
+}
+
+/// The schema of a type, without references.
+pub(super) fn of<T: JsonSchema>() -> Value {
+    inlined(schemars::schema_for!(T).to_value())
+}
+
+/// Whether `key` is a property of the object that `schema` describes.
+pub(super) fn has(schema: &Value, key: &str) -> bool {
+    schema["properties"].get(key).is_some()
+}
+
+fn require(schema: &mut Value, key: &str) {
+    match schema["required"].as_array_mut() {
+        Some(required) if required.iter().any(|entry| entry == key) => {}
+        Some(required) => required.push(json!(key)),
+        None => schema["required"] = json!([key]),
+    }
+}
+
+/// `common` with the properties of `special`.
+fn merge(mut common: Value, special: Value) -> Value {
+    let Value::Object(special) = special else {
+        return common;
+    };
+    for (key, schema) in special
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        common["properties"][key] = schema.clone();
+    }
+    for key in special
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        require(&mut common, key);
+    }
+    common
+}
+
+/// Puts every definition in the place of its reference: the types are no trees of their own kind,
+/// and schemas of several kinds may call different things by one name.
+pub(super) fn inlined(mut schema: Value) -> Value {
+    let definitions = schema
+        .as_object_mut()
+        .and_then(|map| {
+            map.remove("$schema");
+            map.remove("title");
+            map.remove("$defs")
+        })
+        .unwrap_or_default();
+    inline(&mut schema, &definitions);
+    schema
+}
+
+fn inline(schema: &mut Value, definitions: &Value) {
+    match schema {
+        Value::Object(map) => {
+            let target = map
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|reference| reference.strip_prefix("#/$defs/"))
+                .and_then(|name| definitions.get(name))
+                .and_then(Value::as_object)
+                .cloned();
+            if let Some(target) = target {
+                map.remove("$ref");
+                for (key, value) in target {
+                    map.entry(key).or_insert(value);
+                }
+            }
+            for value in map.values_mut() {
+                inline(value, definitions);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, definitions)),
+        _ => {}
+    }
+}
