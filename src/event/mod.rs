@@ -58,7 +58,8 @@ pub enum Fact {
         edge: Edge,
         /// Counts repetitions of the same fault from 0.
         occurrence: u32,
-        /// When the schedule wanted it; the event's own moment is when it was in force.
+        /// When the schedule wanted it. The event's own moment is when the engine was told to inject
+        /// it, so that no hit precedes its fault, or when it had been lifted.
         planned: Moment,
     },
     /// A fault touched a connection for the first time in this occurrence.
@@ -206,7 +207,7 @@ pub enum Fact {
     },
     /// Every fault was lifted.
     HealedAll,
-    /// Something that chaosproxy itself could not do.
+    /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
         /// What and why.
         message: String,

@@ -96,3 +96,18 @@ pub enum FateRule {
     /// The connection broke.
     Broken,
 }
+
+impl WorkloadKind {
+    /// Whether it is one long-running job.
+    pub const fn is_job(&self) -> bool {
+        matches!(self, Self::Job { .. })
+    }
+
+    /// The ledger that learns the fate of its requests.
+    pub const fn ledger(&self) -> Option<&Name> {
+        match self {
+            Self::Http { ledger, .. } => ledger.as_ref(),
+            Self::Job { .. } => None,
+        }
+    }
+}

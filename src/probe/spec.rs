@@ -50,3 +50,12 @@ pub struct HttpOk {
     /// Values by JSON path (`$.status`).
     pub json: BTreeMap<String, serde_json::Value>,
 }
+
+impl ProbeKind {
+    /// The service that it looks at.
+    pub const fn service(&self) -> &Name {
+        match self {
+            Self::Http { service, .. } | Self::Log { service, .. } => service,
+        }
+    }
+}

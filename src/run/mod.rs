@@ -1,1 +1,259 @@
-//! One experiment from set-up to verdict.
+//! One experiment, from set-up to a journal that can be judged.
+//!
+//! The conductor stands up what the plan names, confirms the steady state, walks the timeline and
+//! takes everything down again. It decides nothing about verdicts: it records facts. Whatever
+//! happens, every fault is lifted before anything else is done.
+
+mod abort;
+mod bindings;
+mod board;
+mod clients;
+mod collector;
+mod halt;
+mod machine;
+mod path;
+mod provision;
+mod read_back;
+mod schedule;
+mod steady_state;
+
+pub use halt::{Halt, Halted};
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::EngineError;
+use crate::event::{
+    Event, Fact, Gate, Header, JOURNAL_FORMAT, JournalError, JournalWriter, Phase, Recorder, bus,
+};
+use crate::lab::LabError;
+use crate::load::LoadError;
+use crate::probe::ProbeError;
+use crate::probe::log::LogProbe;
+use crate::scenario::Plan;
+use crate::template::UnknownName;
+use crate::units::Clock;
+
+use board::Board;
+use collector::Collector;
+use provision::Stage;
+
+/// What a run needs besides its plan.
+#[derive(Debug)]
+pub struct Options {
+    /// The running executable: it starts the guard and what a scenario calls `chaosproxy`.
+    pub executable: PathBuf,
+    /// The folder that the journal and logs are written to; it must exist.
+    pub directory: PathBuf,
+    /// The clock that every event is stamped by.
+    pub clock: Clock,
+}
+
+/// A finished run: what a report is built from.
+#[derive(Debug)]
+pub struct Recording {
+    /// The journal's header.
+    pub header: Header,
+    /// Every event, in the order of recording.
+    pub events: Vec<Event>,
+}
+
+/// Why a run could not be carried through. Everything was healed and taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A database or service could not be stood up.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// A proxy or fault could not be put in force.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The journal could not be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A workload could not be started.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A probe could not be started.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A placeholder could not be filled in.
+    #[error(transparent)]
+    Template(#[from] UnknownName),
+    /// The operating system refused something that every run needs.
+    #[error("failed to {what}: {source}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody ended the guard.
+    #[error(
+        "the guard process ended during the run; everything that it had started is gone with it"
+    )]
+    Unguarded,
+    /// A task of the run itself panicked.
+    #[error("internal error: {0}")]
+    Panicked(String),
+}
+
+/// Carries out `plan`.
+///
+/// `watch` sees every event as it is recorded. `halt` ends the run early. An experiment that could
+/// not be set up is still a recording if the journal could be opened: it then ends with the reason
+/// as [`Fact::Trouble`] or, once faults may have been injected, as [`Fact::Failed`].
+pub async fn run(
+    plan: &Plan,
+    options: &Options,
+    halt: Halt,
+    watch: impl FnMut(&Event) + Send + 'static,
+) -> Result<Recording, RunError> {
+    let header = header(plan, options.clock);
+    let journal = JournalWriter::create(&options.directory.join("journal.jsonl"), &header)?;
+    let (recorder, stream) = bus(options.clock);
+    let board = Board::new(plan);
+    let log_probes = log_probes(plan)?;
+    let collector = Collector::start(
+        stream,
+        journal,
+        log_probes,
+        board.clone(),
+        halt.clone(),
+        watch,
+    );
+
+    let outcome = conduct(plan, options, &recorder, &board, &halt).await;
+    if let Some(Halted::Interrupted(signal)) = halt.reason() {
+        recorder.record(Fact::Interrupted {
+            signal: signal.to_owned(),
+        });
+    }
+    if let Err(error) = outcome {
+        recorder.record(Fact::Failed {
+            message: chain(&error),
+        });
+    }
+    let events = collector.finish().await?;
+    Ok(Recording { header, events })
+}
+
+/// Everything between the opened journal and its last line.
+async fn conduct(
+    plan: &Plan,
+    options: &Options,
+    recorder: &Recorder,
+    board: &Board,
+    halt: &Halt,
+) -> Result<(), RunError> {
+    recorder.record(phase(Phase::SetUp));
+    let machine = machine::watch(recorder.clone());
+    let mut stage = Stage::prepare(plan, options, recorder, board).await?;
+    let guard = stage.watch_guard(halt);
+    let performed = perform(plan, &mut stage, halt).await;
+    guard.abort();
+    // Healing comes first on every way out; it is idempotent.
+    let healed = stage.heal().await;
+    recorder.record(phase(Phase::TearDown));
+    let struck = stage.strike().await;
+    machine.abort();
+    match halt.reason() {
+        Some(Halted::Unguarded) => Err(RunError::Unguarded),
+        _ => performed.and(healed).and(struck),
+    }
+}
+
+/// Sets up, gates, breaks, settles. A halt is no error: it is recorded by whoever asked for it.
+async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), RunError> {
+    match halt.unless(stage.set_up(halt)).await {
+        Ok(set_up) => set_up?,
+        Err(_halted) => return Ok(()),
+    }
+    if !steady_state::reached(plan, stage, halt).await {
+        return Ok(());
+    }
+    let completed = schedule::walk(plan, stage, halt).await?;
+    stage.heal().await?;
+    if completed.is_ok() {
+        steady_state::judge(plan, stage, Gate::After);
+    }
+    stage.recorder().record(phase(Phase::Settle));
+    stage.settle(plan.settle, halt).await;
+    // Somebody who interrupts wants to leave; after an abort the evidence is still wanted.
+    if !matches!(halt.reason(), Some(Halted::Interrupted(_))) {
+        read_back::record(plan, stage).await;
+    }
+    Ok(())
+}
+
+fn log_probes(plan: &Plan) -> Result<Vec<LogProbe>, ProbeError> {
+    let mut found = Vec::new();
+    for spec in &plan.probes {
+        let probe = LogProbe::new(spec).map_err(|problem| ProbeError {
+            probe: spec.name.clone(),
+            problem,
+        })?;
+        found.extend(probe);
+    }
+    Ok(found)
+}
+
+const fn phase(phase: Phase) -> Fact {
+    Fact::Phase { phase }
+}
+
+const fn system(what: &'static str, source: std::io::Error) -> RunError {
+    RunError::System { what, source }
+}
+
+/// An error with all its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn header(plan: &Plan, clock: Clock) -> Header {
+    Header {
+        journal_format: JOURNAL_FORMAT,
+        chaosproxy: env!("CARGO_PKG_VERSION").to_owned(),
+        run: uuid::Uuid::new_v4(),
+        started_at: clock.started_at(),
+        scenario_path: plan.path.clone(),
+        scenario_text: plan.text.to_string(),
+        scenario_sha256: hex(&Sha256::digest(plan.text.as_bytes())),
+        seed: plan.seed,
+        plan: serde_json::to_value(&plan.experiment)
+            .expect("an experiment has string keys and finite numbers"),
+        environment: environment(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+/// What a figure depends on: machine, kernel, cores.
+fn environment() -> BTreeMap<String, String> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let kernel = std::fs::read_to_string(Path::new("/proc/sys/kernel/osrelease"));
+    BTreeMap::from([
+        ("os".to_owned(), std::env::consts::OS.to_owned()),
+        ("arch".to_owned(), std::env::consts::ARCH.to_owned()),
+        ("cores".to_owned(), cores.to_string()),
+        (
+            "kernel".to_owned(),
+            kernel.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned()),
+        ),
+    ])
+}

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::ProxySpec;
-use crate::check::{Experiment, SourceMap};
+use crate::check::{Assertion, Experiment, SourceMap};
 use crate::event::{Edge, Name};
 use crate::fault::Scope;
 use crate::lab::spec::{DatabaseSpec, ServiceSpec};
@@ -57,8 +57,8 @@ pub struct Plan {
 pub struct SteadyStateSpec {
     /// How long it must hold. Default 5 s.
     pub window: Duration,
-    /// Assertions, as written, with their place.
-    pub require: Vec<String>,
+    /// What must hold.
+    pub require: Vec<Assertion>,
 }
 
 /// A fault on the schedule.
@@ -128,8 +128,8 @@ pub struct BlastRadius {
 /// A condition that ends the run early.
 #[derive(Debug, Clone)]
 pub struct AbortSpec {
-    /// The assertion, as written (`workflow-reads.error_rate > 50% for 5s`).
-    pub when: String,
+    /// The condition, for example `workflow-reads.error_rate > 50% for 5s`.
+    pub when: Assertion,
     /// Where it stands.
     pub source: SourceMap,
 }

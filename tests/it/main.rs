@@ -5,8 +5,10 @@
 mod demo;
 mod lab;
 mod load;
+mod matrix;
 mod proxy;
 mod report;
+mod run;
 mod scenario;
 mod support;
 mod tidy;

@@ -49,7 +49,7 @@ pub(super) fn resolve(
     let aborts = each(blocks, "abort_condition", out, |block, out| {
         let shape = fit::shape::<shape::AbortCondition>(block, out)?;
         Some(AbortSpec {
-            when: shape.when.to_string(),
+            when: shape.when,
             source: block.source.clone(),
         })
     });
@@ -127,7 +127,7 @@ fn steady_state(blocks: &[Block], out: &mut Vec<Diagnostic>) -> SteadyStateSpec 
     let shape = one::<shape::SteadyState>(blocks, "steady_state", out);
     SteadyStateSpec {
         window: *shape.window,
-        require: shape.require.iter().map(ToString::to_string).collect(),
+        require: shape.require,
     }
 }
 

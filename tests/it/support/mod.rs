@@ -1,6 +1,7 @@
 //! What the tests of several areas share.
 
 pub(crate) mod processes;
+pub(crate) mod program;
 pub(crate) mod rig;
 
 use std::io::Write;
@@ -26,4 +27,12 @@ pub(crate) async fn postgres_is_there() -> bool {
             false
         }
     }
+}
+
+/// As [`postgres_is_there`], for tests without a runtime.
+pub(crate) fn postgres_is_missing() -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    !runtime.unwrap().block_on(postgres_is_there())
 }

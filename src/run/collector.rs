@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::board::Board;
+use super::halt::{Halt, Halted};
+use crate::event::{Event, Fact, JournalError, JournalWriter, Stream};
+use crate::probe::log::LogProbe;
+
+/// How long an event may wait before it is handed to the operating system.
+const FLUSH_EVERY: Duration = Duration::from_millis(200);
+
+/// The one reader of the stream: journals every event, shows it, keeps it.
+pub(super) struct Collector {
+    task: JoinHandle<Result<Vec<Event>, JournalError>>,
+    finish: CancellationToken,
+}
+
+impl Collector {
+    /// Starts to collect. A journal that cannot be written halts the run.
+    pub(super) fn start(
+        stream: Stream,
+        journal: JournalWriter,
+        log_probes: Vec<LogProbe>,
+        board: Board,
+        halt: Halt,
+        watch: impl FnMut(&Event) + Send + 'static,
+    ) -> Self {
+        let finish = CancellationToken::new();
+        let until = finish.clone();
+        let task = tokio::spawn(async move {
+            let collected = Sink {
+                journal,
+                log_probes,
+                board,
+                watch,
+                events: Vec::new(),
+            }
+            .collect(stream, until)
+            .await;
+            if collected.is_err() {
+                halt.now(Halted::Unrecorded);
+            }
+            collected
+        });
+        Self { task, finish }
+    }
+
+    /// Collects what has been recorded so far, and ends.
+    pub(super) async fn finish(self) -> Result<Vec<Event>, RunError> {
+        self.finish.cancel();
+        match self.task.await {
+            Ok(collected) => Ok(collected?),
+            Err(panic) => Err(RunError::Panicked(panic.to_string())),
+        }
+    }
+}
+
+/// Where every event goes.
+struct Sink<W> {
+    journal: JournalWriter,
+    log_probes: Vec<LogProbe>,
+    board: Board,
+    watch: W,
+    events: Vec<Event>,
+}
+
+impl<W: FnMut(&Event)> Sink<W> {
+    async fn collect(
+        mut self,
+        mut stream: Stream,
+        until: CancellationToken,
+    ) -> Result<Vec<Event>, JournalError> {
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                _ = flush.tick() => self.journal.flush()?,
+                event = stream.next() => match event {
+                    Some(event) => self.take(event)?,
+                    None => break,
+                },
+                () = until.cancelled() => break,
+            }
+        }
+        while let Some(event) = stream.try_next() {
+            self.take(event)?;
+        }
+        self.journal.flush()?;
+        Ok(self.events)
+    }
+
+    /// Takes an event, and what a log probe makes of it.
+    fn take(&mut self, event: Event) -> Result<(), JournalError> {
+        let seen: Vec<Event> = match &event.fact {
+            Fact::Log { service, line, .. } => self
+                .log_probes
+                .iter()
+                .filter_map(|probe| probe.see(service, event.at, line))
+                .map(|sample| Event {
+                    at: event.at,
+                    fact: Fact::Sample(sample),
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        self.keep(event)?;
+        seen.into_iter().try_for_each(|event| self.keep(event))
+    }
+
+    fn keep(&mut self, event: Event) -> Result<(), JournalError> {
+        self.journal.append(&event)?;
+        self.board.see(&event.fact);
+        (self.watch)(&event);
+        self.events.push(event);
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::provision::Stage;
+use crate::action::Protocol;
+use crate::event::{Fact, Name, Recorder};
+
+/// Time between two side probes.
+const PROBE_EVERY: Duration = Duration::from_millis(20);
+/// A path that does not answer for so long is reported as not open.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// `SSLRequest` of the PostgreSQL protocol: length 8, code 80877103. Any server answers it with one
+/// byte, before it asks who is there, so that no credentials are needed.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Probes the path through `proxy` in the background until an answer comes back, and records that
+/// moment: only from then on is a server's recovery its own affair.
+pub(super) fn watch_until_open(stage: &Stage<'_>, proxy: &Name, fault: &Name) {
+    let Some((address, protocol)) = stage.proxy(proxy) else {
+        return;
+    };
+    let recorder = stage.recorder().clone();
+    let (proxy, fault) = (proxy.clone(), fault.clone());
+    tokio::spawn(async move {
+        let open = async {
+            while probe(&recorder, &proxy, address, protocol).await.is_err() {
+                tokio::time::sleep(PROBE_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(GIVE_UP_AFTER, open).await.is_ok() {
+            recorder.record(Fact::PathOpen { proxy, fault });
+        }
+    });
+}
+
+/// One try: connects, asks, waits for the answer.
+async fn probe(
+    recorder: &Recorder,
+    proxy: &Name,
+    address: SocketAddr,
+    protocol: Protocol,
+) -> std::io::Result<()> {
+    let mut stream = tokio::time::timeout(GIVE_UP_AFTER, TcpStream::connect(address)).await??;
+    recorder.record(Fact::SideProbe {
+        proxy: proxy.clone(),
+        peer: stream.local_addr()?,
+    });
+    match protocol {
+        Protocol::Postgres => {
+            stream.write_all(&SSL_REQUEST).await?;
+            let mut answer = [0];
+            let read = stream.read_exact(&mut answer);
+            tokio::time::timeout(Duration::from_secs(1), read).await??;
+        }
+        // Nothing that every TCP server answers: an accepted connection that stays is all there is.
+        Protocol::Tcp => {
+            let mut byte = [0];
+            let ended = tokio::time::timeout(PROBE_EVERY, stream.read(&mut byte)).await;
+            if matches!(ended, Ok(Ok(0) | Err(_))) {
+                return Err(std::io::ErrorKind::ConnectionReset.into());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinHandle;
+
+use super::bindings::Bindings;
+use super::board::Board;
+use super::clients::Clients;
+use super::halt::{Halt, Halted};
+use super::{Options, RunError, system};
+use crate::action::{Action, Protocol, ProxySpec};
+use crate::engine::{EngineHandle, Reply, Settings};
+use crate::event::{Fact, Name, Recorder};
+use crate::lab::spec::ServiceSpec;
+use crate::lab::{Lab, port};
+use crate::load::spec::WorkloadKind;
+use crate::scenario::Plan;
+
+/// Everything that a scenario stands up, and what is needed to take it down again.
+pub(super) struct Stage<'a> {
+    plan: &'a Plan,
+    recorder: Recorder,
+    board: Board,
+    lab: Lab,
+    engine: EngineHandle,
+    proxies: BTreeMap<Name, (SocketAddr, Protocol)>,
+    bindings: Bindings,
+    clients: Clients,
+    healed: bool,
+}
+
+impl<'a> Stage<'a> {
+    /// Starts the guard, the engine and the clients' threads; nothing of the scenario yet.
+    pub(super) async fn prepare(
+        plan: &'a Plan,
+        options: &Options,
+        recorder: &Recorder,
+        board: &Board,
+    ) -> Result<Self, RunError> {
+        Ok(Self {
+            plan,
+            recorder: recorder.clone(),
+            board: board.clone(),
+            lab: Lab::start(&options.executable, recorder.clone(), &options.directory).await?,
+            engine: EngineHandle::start(Settings {
+                recorder: recorder.clone(),
+                seed: plan.seed,
+                workers: None,
+            })
+            .map_err(|source| system("start the worker threads", source))?,
+            proxies: BTreeMap::new(),
+            bindings: Bindings::default(),
+            clients: Clients::new()
+                .map_err(|source| system("start the clients' threads", source))?,
+            healed: false,
+        })
+    }
+
+    /// Databases, then proxies, then services in the order of their dependencies, then clients.
+    pub(super) async fn set_up(&mut self, halt: &Halt) -> Result<(), RunError> {
+        self.start_databases().await?;
+        self.start_proxies().await?;
+        self.bind_services()?;
+        self.start_services().await?;
+        self.start_clients(halt)
+    }
+
+    async fn start_databases(&mut self) -> Result<(), RunError> {
+        let lab = &self.lab;
+        let starts = self.plan.databases.iter().map(|spec| lab.database(spec));
+        for database in try_join_all(starts).await? {
+            let (name, address) = (&database.name, database.address.to_string());
+            self.bindings.bind("database", name, "url", database.url);
+            self.bindings.bind("database", name, "address", address);
+        }
+        Ok(())
+    }
+
+    async fn start_proxies(&mut self) -> Result<(), RunError> {
+        for (spec, upstream) in &self.plan.proxies {
+            let spec = ProxySpec {
+                upstream: self.bindings.render(upstream)?,
+                ..spec.clone()
+            };
+            let (name, protocol) = (spec.name.clone(), spec.protocol);
+            let reply = self.engine.apply(Action::AddProxy(spec)).await?;
+            if let Reply::Listening(address) = reply {
+                self.bindings
+                    .bind("proxy", &name, "address", address.to_string());
+                self.proxies.insert(name, (address, protocol));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every service its URL, so that services may name each other.
+    fn bind_services(&mut self) -> Result<(), RunError> {
+        for service in &self.plan.services {
+            let url = with_free_port(&service.url)
+                .map_err(|source| system("find a free port", source))?;
+            let url = url.trim_end_matches('/');
+            let address = url.split_once("://").map_or(url, |(_, address)| address);
+            self.bindings
+                .bind("service", &service.name, "address", address);
+            self.bindings.bind("service", &service.name, "url", url);
+        }
+        Ok(())
+    }
+
+    /// Starts services in waves: each wave needs only services of the waves before it.
+    async fn start_services(&mut self) -> Result<(), RunError> {
+        let services = &self.plan.services;
+        let names: BTreeSet<&Name> = services.iter().map(|service| &service.name).collect();
+        let mut ready: BTreeSet<&Name> = BTreeSet::new();
+        while ready.len() < services.len() {
+            let wave: Vec<&ServiceSpec> = services
+                .iter()
+                .filter(|service| !ready.contains(&service.name))
+                .filter(|service| {
+                    let needed = service
+                        .depends_on
+                        .iter()
+                        .filter(|name| names.contains(name));
+                    needed.into_iter().all(|name| ready.contains(name))
+                })
+                .collect();
+            assert!(!wave.is_empty(), "a plan has no circular dependencies");
+            try_join_all(wave.iter().map(|service| self.start_service(service))).await?;
+            ready.extend(wave.iter().map(|service| &service.name));
+        }
+        Ok(())
+    }
+
+    async fn start_service(&self, service: &ServiceSpec) -> Result<(), RunError> {
+        let url = self.service_url(&service.name);
+        let lookup = |name: &str| self.bindings.get(name);
+        self.lab.service(service, &url, lookup).await?;
+        Ok(self.lab.wait_ready(&service.name).await?)
+    }
+
+    fn start_clients(&mut self, halt: &Halt) -> Result<(), RunError> {
+        let plan = self.plan;
+        for probe in &plan.probes {
+            let url = self.service_url(probe.kind.service());
+            self.clients.probe(probe, &url, &self.recorder)?;
+        }
+        self.start_workloads(|kind| !kind.is_job())?;
+        self.clients.watch_aborts(&self.board, &self.recorder, halt);
+        Ok(())
+    }
+
+    /// Starts the jobs: time zero is theirs, so that the schedule meets them at the same point of
+    /// their work in every run.
+    pub(super) fn start_jobs(&mut self) -> Result<(), RunError> {
+        self.start_workloads(WorkloadKind::is_job)
+    }
+
+    fn start_workloads(&mut self, wanted: impl Fn(&WorkloadKind) -> bool) -> Result<(), RunError> {
+        let plan = self.plan;
+        for workload in plan.workloads.iter().filter(|one| wanted(&one.kind)) {
+            let url = self.service_url(&workload.service);
+            let ledger = workload
+                .kind
+                .ledger()
+                .and_then(|name| plan.ledgers.iter().find(|ledger| ledger.name == *name));
+            self.clients
+                .workload(workload, ledger, &url, plan.seed, &self.recorder)?;
+        }
+        Ok(())
+    }
+
+    /// Halts the run if the guard ends.
+    pub(super) fn watch_guard(&self, halt: &Halt) -> JoinHandle<()> {
+        let (ended, halt) = (self.lab.guard_ended(), halt.clone());
+        tokio::spawn(async move {
+            ended.await;
+            halt.now(Halted::Unguarded);
+        })
+    }
+
+    /// Lifts every fault. Nothing is injected afterwards.
+    pub(super) async fn heal(&mut self) -> Result<(), RunError> {
+        if std::mem::replace(&mut self.healed, true) {
+            return Ok(());
+        }
+        self.engine.apply(Action::HealAll).await?;
+        self.recorder.record(Fact::HealedAll);
+        Ok(())
+    }
+
+    /// Ends the traffic, and waits for jobs at most `patience`.
+    pub(super) async fn settle(&mut self, patience: Duration, halt: &Halt) {
+        self.clients.settle(patience, halt).await;
+    }
+
+    /// Takes everything down, in the reverse order of setting up.
+    pub(super) async fn strike(self) -> Result<(), RunError> {
+        self.clients.stop();
+        let gone = self.lab.shutdown().await;
+        self.engine.shutdown().await;
+        Ok(gone?)
+    }
+
+    pub(super) const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    pub(super) const fn board(&self) -> &Board {
+        &self.board
+    }
+
+    pub(super) const fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    pub(super) const fn engine(&self) -> &EngineHandle {
+        &self.engine
+    }
+
+    /// Where a proxy listens and what it speaks.
+    pub(super) fn proxy(&self, name: &str) -> Option<(SocketAddr, Protocol)> {
+        self.proxies.get(name).copied()
+    }
+
+    fn service_url(&self, name: &str) -> String {
+        self.bindings
+            .get(&format!("service.{name}.url"))
+            .expect("every service was bound")
+    }
+}
+
+/// `http://127.0.0.1:0/x` with a free port in place of 0; any other URL as it is.
+fn with_free_port(url: &str) -> io::Result<String> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Ok(url.to_owned());
+    };
+    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match address.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => {
+            Ok(format!("{scheme}://{}{path}", port::free(address)?))
+        }
+        _ => Ok(url.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_0_becomes_a_free_port_and_other_urls_stay() {
+        let filled = with_free_port("http://127.0.0.1:0/x").unwrap();
+        let port = filled.strip_prefix("http://127.0.0.1:").unwrap();
+        assert_ne!(port.strip_suffix("/x").unwrap().parse::<u16>().unwrap(), 0);
+        for url in ["http://127.0.0.1:8020", "http://db.example/x", "nonsense"] {
+            assert_eq!(with_free_port(url).unwrap(), url);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use crate::event::{Condition, Fact, Gate, Phase};
+use crate::scenario::Plan;
+
+use super::halt::Halt;
+use super::provision::Stage;
+
+/// Windows that are tried before the gate is closed: servers may need a moment to warm up.
+const TRIES: usize = 3;
+
+/// Waits for the steady state, one window at a time. `false`: not met, or halted.
+pub(super) async fn reached(plan: &Plan, stage: &Stage<'_>, halt: &Halt) -> bool {
+    for _ in 0..TRIES {
+        let recorder = stage.recorder();
+        recorder.record(Fact::Phase {
+            phase: Phase::SteadyState,
+        });
+        let window = tokio::time::sleep(plan.steady_state.window);
+        if halt.unless(window).await.is_err() {
+            return false;
+        }
+        if judge(plan, stage, Gate::Before) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Judges the last window and records it.
+pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
+    let now = stage.recorder().clock().now();
+    let from = now.before(plan.steady_state.window);
+    let conditions: Vec<Condition> = plan
+        .steady_state
+        .require
+        .iter()
+        .map(|assertion| {
+            let samples = stage.board().samples(&assertion.source, from, now);
+            let measured = assertion.measure(&samples, plan.steady_state.window, None);
+            Condition {
+                condition: assertion.to_string(),
+                met: measured.holds() == Some(true),
+                measured: measured.to_string(),
+            }
+        })
+        .collect();
+    let met = conditions.iter().all(|condition| condition.met);
+    stage.recorder().record(Fact::SteadyState {
+        gate,
+        met,
+        conditions,
+    });
+    met
+}

@@ -1,0 +1,147 @@
+//! `chaosproxy run` from outside: verdicts, interruptions, mistakes, and what is left behind.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chaosproxy::event::{Edge, Fact, Journal};
+use chaosproxy::units::Clock;
+use nix::sys::signal::Signal;
+
+use crate::support::postgres_is_missing;
+use crate::support::program::Bench;
+
+fn tenfold() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/db-partition-tenfold.toml")
+}
+
+/// Waits until nothing of the run is left; gives how long that took.
+fn wait_until_gone(bench: &Bench) -> Duration {
+    let clock = Clock::start();
+    loop {
+        let survivors = bench.survivors();
+        let waited = clock.now().since(chaosproxy::units::Moment::ZERO);
+        if survivors.is_empty() {
+            return waited;
+        }
+        assert!(
+            waited < Duration::from_secs(20),
+            "left behind: {survivors:#?}"
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_behind_within_5_s() {
+    if postgres_is_missing() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut run = bench.start(&tenfold());
+    run.wait_for("silent-loss");
+    assert!(bench.survivors().len() >= 5, "{:?}", bench.survivors());
+    run.signal(Signal::SIGKILL);
+    assert_eq!(run.wait(), None);
+    let took = wait_until_gone(&bench);
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+}
+
+#[test]
+fn an_interrupted_run_heals_says_130_and_leaves_nothing_behind() {
+    if postgres_is_missing() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut run = bench.start(&tenfold());
+    run.wait_for("silent-loss");
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait(), Some(130));
+    assert_eq!(bench.survivors(), Vec::<u32>::new());
+
+    let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
+    let injected = |fact: &Fact| {
+        matches!(
+            fact,
+            Fact::FaultEdge {
+                edge: Edge::Inject,
+                ..
+            }
+        )
+    };
+    let injection = journal
+        .events
+        .iter()
+        .position(|event| injected(&event.fact));
+    let healed = journal
+        .events
+        .iter()
+        .position(|event| event.fact == Fact::HealedAll);
+    assert!(injection.unwrap() < healed.unwrap());
+    let interrupted = Fact::Interrupted {
+        signal: "SIGINT".into(),
+    };
+    assert!(journal.events.iter().any(|event| event.fact == interrupted));
+}
+
+#[test]
+fn a_busy_port_of_a_proxy_is_named_with_the_remedy_and_nothing_is_injected() {
+    if postgres_is_missing() {
+        return;
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = fs::read_to_string(tenfold()).unwrap();
+    let text = text.replacen("127.0.0.1:0", &address, 1);
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(&text));
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    let expected = format!("{address} is already in use");
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+    assert!(finished.stderr.contains("listen"), "{}", finished.stderr);
+    assert_eq!(bench.survivors(), Vec::<u32>::new());
+}
+
+#[test]
+fn a_mistake_in_the_file_is_underlined_and_nothing_is_started() {
+    let text = fs::read_to_string(tenfold()).unwrap();
+    let text = text.replacen("target  = \"codebase-db\"", "target  = \"codebase-bd\"", 1);
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(&text));
+    assert_eq!(finished.code, Some(2));
+    assert!(
+        finished.stderr.contains("codebase-bd"),
+        "{}",
+        finished.stderr
+    );
+    assert!(
+        finished.stderr.contains("`codebase-db`"),
+        "{}",
+        finished.stderr
+    );
+    assert!(!bench.report_dir().exists());
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_named_and_nothing_is_injected() {
+    let text = r#"
+[scenario]
+title    = "a database that is not there"
+duration = "1s"
+
+[[database]]
+name  = "gone"
+url   = "postgres://nobody@127.0.0.1:1/gone"
+setup = ["SELECT 1"]
+"#;
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(text));
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`gone`"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("Connection refused"),
+        "{}",
+        finished.stderr
+    );
+}
