@@ -7,6 +7,7 @@ demo: postgres
 
 test: postgres lint
 	cargo test --locked
+	cargo test --locked --test it matrix:: -- --ignored --test-threads 1
 
 lint: rust
 	cargo fmt --check

@@ -97,8 +97,7 @@ impl Scene {
     }
 
     fn check(&self, finding: Finding, early: Option<&Early>) -> CheckRecord {
-        let nothing_injected =
-            early.is_some_and(|early| early.outcome == Outcome::SteadyStateNotMet);
+        let nothing_injected = early.is_some_and(|early| early.outcome == Outcome::NotBegun);
         let verdict = match finding.verdict {
             _ if nothing_injected => CheckVerdict::Aborted,
             Verdict::Inconclusive if early.is_some() => CheckVerdict::Aborted,

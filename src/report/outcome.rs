@@ -17,8 +17,9 @@ pub enum Outcome {
     Inconclusive,
     /// A check failed: a weakness was found. Exit code 1.
     Failed,
-    /// The steady state was not met and nothing was injected. Exit code 3.
-    SteadyStateNotMet,
+    /// The experiment never began: it could not be set up, or the steady state was not met. Nothing
+    /// was injected. Exit code 3.
+    NotBegun,
     /// An abort condition held; everything was healed. Exit code 5.
     Aborted,
     /// A signal asked the run to end; everything was healed. Exit code 130 or 143.
@@ -34,7 +35,7 @@ impl Outcome {
             Self::Passed => "passed",
             Self::Inconclusive => "inconclusive",
             Self::Failed => "failed",
-            Self::SteadyStateNotMet => "steady state not met",
+            Self::NotBegun => "not begun",
             Self::Aborted => "aborted",
             Self::Interrupted => "interrupted",
             Self::Error => "error",
@@ -63,21 +64,20 @@ impl Early {
 
 /// Why the run ended early: the gravest cause, and of equals the first. `None` if it did not.
 pub(super) fn early_end(events: &[Event]) -> Option<Early> {
-    let recorded = events.iter().rev().filter_map(|event| cause(&event.fact));
+    let reached = |least: fn(Phase) -> bool| {
+        let reached = |fact: &Fact| matches!(fact, Fact::Phase { phase } if least(*phase));
+        events.iter().any(|event| reached(&event.fact))
+    };
+    let began = reached(|phase| phase == Phase::Experiment);
+    let recorded = events.iter().rev();
+    let recorded = recorded.filter_map(|event| cause(&event.fact, began));
     // `max_by_key` keeps the last of equals, and the events are read backwards.
     recorded.max_by_key(|early| early.outcome).or_else(|| {
-        let phases = || {
-            events.iter().filter_map(|event| match event.fact {
-                Fact::Phase { phase } => Some(phase),
-                _ => None,
-            })
-        };
-        let began = phases().any(|phase| phase == Phase::Experiment);
-        if began && phases().any(|phase| phase >= Phase::Settle) {
+        if began && reached(|phase| phase >= Phase::Settle) {
             None
         } else if !began && gate_refused(events) {
             let reason = "the steady state was not met; nothing was injected".to_owned();
-            Some(Early::new(Outcome::SteadyStateNotMet, 3, reason))
+            Some(Early::new(Outcome::NotBegun, 3, reason))
         } else {
             let reason = "the journal ends in the middle of the run".to_owned();
             Some(Early::new(Outcome::Error, 70, reason))
@@ -85,8 +85,13 @@ pub(super) fn early_end(events: &[Event]) -> Option<Early> {
     })
 }
 
-fn cause(fact: &Fact) -> Option<Early> {
+fn cause(fact: &Fact, began: bool) -> Option<Early> {
     match fact {
+        Fact::Failed { message } if !began => Some(Early::new(
+            Outcome::NotBegun,
+            3,
+            format!("nothing was injected: {message}"),
+        )),
         Fact::Failed { message } => Some(Early::new(Outcome::Error, 70, message.clone())),
         Fact::Interrupted { signal } => Some(Early::new(
             Outcome::Interrupted,
@@ -202,13 +207,26 @@ mod tests {
     #[test]
     fn the_gravest_cause_decides_in_whatever_order_it_was_recorded() {
         let settle = || phase(Phase::Settle);
-        assert_eq!(code(vec![abort(), interrupted("SIGINT"), failed()]), 70);
-        assert_eq!(code(vec![failed(), interrupted("SIGINT"), abort()]), 70);
+        let began = || phase(Phase::Experiment);
+        assert_eq!(
+            code(vec![began(), abort(), interrupted("SIGINT"), failed()]),
+            70
+        );
+        assert_eq!(
+            code(vec![began(), failed(), interrupted("SIGINT"), abort()]),
+            70
+        );
         assert_eq!(code(vec![abort(), interrupted("SIGINT"), settle()]), 130);
         assert_eq!(code(vec![interrupted("SIGTERM"), abort()]), 143);
         assert_eq!(code(vec![gate(false), interrupted("SIGINT")]), 130);
         assert_eq!(code(vec![abort(), settle()]), 5);
         assert_eq!(code(vec![phase(Phase::Experiment), settle()]), 1);
+    }
+
+    #[test]
+    fn a_set_up_that_failed_is_told_from_an_experiment_that_failed() {
+        assert_eq!(code(vec![phase(Phase::SetUp), failed()]), 3);
+        assert_eq!(code(vec![phase(Phase::Experiment), failed()]), 70);
     }
 
     #[test]
