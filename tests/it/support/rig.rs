@@ -98,11 +98,15 @@ impl Rig {
         assert_eq!(self.engine.apply(action).await.unwrap(), Reply::Done);
     }
 
-    /// Waits for the next fact that `wanted` makes something of; others are passed over.
+    /// Waits for the next fact that `wanted` makes something of; others are passed over, but
+    /// trouble fails the test.
     pub(crate) async fn fact<T>(&mut self, mut wanted: impl FnMut(&Fact) -> Option<T>) -> T {
         let search = async {
             loop {
                 let event = self.facts.next().await.expect("the recorder is kept");
+                if let Fact::Trouble { message } = &event.fact {
+                    panic!("the proxy was in trouble: {message}");
+                }
                 if let Some(found) = wanted(&event.fact) {
                     return found;
                 }
