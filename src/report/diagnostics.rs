@@ -1,6 +1,6 @@
 use super::{CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use crate::check::{Severity, Verdict};
-use crate::diag::{Diagnostic, Label, Source, Span};
+use crate::diag::{Diagnostic, Label, Span};
 use crate::event::Gate;
 
 /// Each check that did not pass, and a steady state that was not met, as a message that points
@@ -88,10 +88,4 @@ fn gate(report: &Report) -> Option<Diagnostic> {
         diagnostic = diagnostic.related(at(condition.place), condition.measured.clone());
     }
     Some(diagnostic)
-}
-
-/// The message as a person reads it.
-pub(super) fn render(diagnostic: &Diagnostic, source: &Source) -> String {
-    let (line, column) = source.position(diagnostic.primary.as_ref().map_or(0, |at| at.span.start));
-    format!("{} ({}:{line}:{column})\n", diagnostic.message, source.name)
 }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::diagnostics::{diagnostic, render};
+use super::diagnostics::diagnostic;
 use super::{CheckRecord, CheckVerdict, Report};
 use crate::check::Severity;
-use crate::diag::Source;
+use crate::diag::{self, Source, Style};
 
 /// The test case that stands for a run that did not go to its end.
 const RUN: &str = "run";
@@ -58,7 +58,7 @@ fn unfinished(report: &Report) -> Option<TestCase> {
 }
 
 fn case(check: &CheckRecord, report: &Report, source: &Source) -> TestCase {
-    let rendered = diagnostic(check).map(|message| render(&message, source));
+    let rendered = diagnostic(check).map(|message| diag::render(&[message], source, Style::Plain));
     let warning = check.severity == Severity::Warning;
     let mut status = match check.verdict {
         CheckVerdict::Pass => TestCaseStatus::success(),
@@ -71,7 +71,7 @@ fn case(check: &CheckRecord, report: &Report, source: &Source) -> TestCase {
     status.set_message(check.summary.as_str());
     status.set_type(check.verdict.word());
     if let Some(text) = &rendered {
-        status.set_description(text.as_str());
+        status.set_description(text.trim_end());
     }
     let mut case = TestCase::new(&*check.name, status);
     case.set_classname(report.scenario.path.as_str());
@@ -81,7 +81,7 @@ fn case(check: &CheckRecord, report: &Report, source: &Source) -> TestCase {
         case.add_property((name.as_str(), figure.to_string().as_str()));
     }
     if let (true, Some(text)) = (warning, rendered) {
-        case.set_system_out(text.as_str());
+        case.set_system_out(text.trim_end());
     }
     case
 }

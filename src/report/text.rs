@@ -3,10 +3,10 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use super::diagnostics::{diagnostics, render};
+use super::diagnostics::diagnostics;
 use super::{CheckVerdict, EdgeRecord, Outcome, Report};
 use crate::check::Severity;
-use crate::diag::Source;
+use crate::diag::{self, Source};
 
 const HEADING: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -27,10 +27,11 @@ pub fn text(report: &Report, scenario_text: &str, folder: &Path) -> String {
     section(&mut out, "verdicts", &verdicts(report));
     let notes = report.notes.iter().map(|note| format!("  {note}\n"));
     section(&mut out, "notes", &notes.collect::<String>());
-    for diagnostic in diagnostics(report) {
-        out.push_str(&render(&diagnostic, &source));
-        out.push('\n');
-    }
+    out.push_str(&diag::render(
+        &diagnostics(report),
+        &source,
+        diag::Style::Coloured,
+    ));
     out.push_str(&summary(report, folder));
     out
 }

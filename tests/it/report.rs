@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use chaosproxy::check::{CheckSpec, Experiment, FaultBrief, Severity, SourceBrief, SourceMap};
+use chaosproxy::check::{
+    CheckSpec, Experiment, FaultBrief, Severity, SourceBrief, SourceMap, Verdict,
+};
 use chaosproxy::event::{
     Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter, Outcome,
     Phase, Sample,
 };
-use chaosproxy::report::{self, CheckRecord, CheckVerdict, Report};
+use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use chaosproxy::units::Moment;
 use quick_xml::events::Event as Xml;
 
@@ -152,13 +154,33 @@ fn check(name: &str, verdict: CheckVerdict, severity: Severity) -> CheckRecord {
     }
 }
 
-/// A report with a check of every verdict, and the recheck that passed.
+/// A report with a check of every verdict, and the recheck that passed. The first failure points
+/// into the scenario.
 fn mixed() -> Report {
     let mut report = report::build(&header(), &events(true)).unwrap();
     (report.outcome, report.exit_code) = (report::Outcome::Failed, 1);
+    let start = SCENARIO.find("\"reads").unwrap();
+    let place = Place {
+        line: 2,
+        column: 12,
+        start,
+        end: SCENARIO.len() - 2,
+    };
+    let bad = CheckRecord {
+        evidence: vec![EvidenceRecord {
+            verdict: Verdict::Fail,
+            expected: "within 2 s".into(),
+            measured: "after 3.7 s <b>".into(),
+            place: Some(place),
+            window_s: Some((2.0, 4.0)),
+            samples: 20,
+        }],
+        help: Some("let the pool reconnect".into()),
+        ..check("bad", CheckVerdict::Fail, Severity::Error)
+    };
     report.checks.extend([
         check("good", CheckVerdict::Pass, Severity::Error),
-        check("bad", CheckVerdict::Fail, Severity::Error),
+        bad,
         check("tolerated", CheckVerdict::Fail, Severity::Warning),
         check("unsure", CheckVerdict::Inconclusive, Severity::Error),
         check("cut", CheckVerdict::Aborted, Severity::Error),
@@ -269,6 +291,22 @@ fn junit_says_what_the_report_says() {
     .map(|(name, kind)| (name.to_owned(), kind.to_owned()));
     assert_eq!(cases, expected);
     assert_eq!(counts, [6, 1, 2]);
+}
+
+#[test]
+fn a_failure_underlines_the_demand_for_test_tools_too() {
+    let xml = report::junit(&mixed(), SCENARIO);
+    let text = quick_xml::escape::unescape(&xml).unwrap();
+    for line in [
+        "--> loss.toml:2:12",
+        "2 | require = [\"reads.error_rate == 0%\"]",
+        "  |            ^^^^^^^^^^^^^^^^^^^^^^^^ after 3.7 s <b>",
+        "  = note: looked at 20 observations from 2.0 s to 4.0 s",
+        "  = help: let the pool reconnect",
+    ] {
+        assert!(text.contains(line), "{line} is missing in {text}");
+    }
+    assert!(!xml.contains('\x1b'), "colours went into a file");
 }
 
 #[test]
