@@ -133,10 +133,10 @@ mod tests {
     fn at_one_moment_lifts_come_before_injections() {
         check(
             &[
-                fault("a", at(5), Some(5), 0, 1),
                 fault("b", at(10), Some(5), 0, 1),
+                fault("a", at(5), Some(5), 0, 1),
             ],
-            &["5 +0", "10 -0", "10 +1", "15 -1"],
+            &["5 +1", "10 -1", "10 +0", "15 -0"],
         );
     }
 
