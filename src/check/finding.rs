@@ -27,13 +27,17 @@ impl Finding {
         finding
     }
 
-    /// The worst of several parts: its summary first, everything else together.
+    /// The worst of several parts, with the summaries of all that share its verdict; everything else
+    /// together.
     pub(super) fn worst_of(parts: Vec<Self>) -> Option<Self> {
         let mut parts = parts;
         parts.sort_by_key(|part| std::cmp::Reverse(part.verdict));
         let mut parts = parts.into_iter();
         let mut worst = parts.next()?;
         for part in parts {
+            if part.verdict == worst.verdict {
+                worst.summary = format!("{}; {}", worst.summary, part.summary);
+            }
             worst.evidence.extend(part.evidence);
             worst.notes.extend(part.notes);
             for (name, value) in part.figures {

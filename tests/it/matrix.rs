@@ -20,71 +20,46 @@ const CHECKS: [&str; 8] = [
     "steady-state-after",
 ];
 
-/// `P` pass, `F` fail, `I` inconclusive; two letters where either is right.
-struct Row {
-    /// Which service has which defect; nothing for the healthy servers.
-    planted: Option<(&'static str, &'static str)>,
-    expected: [&'static str; 8],
+/// A row per defect: the service that has it, its name, the expected verdict of each check and the
+/// exit code. `P` pass, `F` fail, `I` inconclusive; two letters where either is right.
+///
+/// The columns: detects, health answers, backs off, recovers, job, isolated, integrity, steady
+/// state after, exit code.
+const MATRIX: &str = "
+    -         -                   P  P  P  P  P  P  P  P   0
+    codebase  no-deadline         F  P  P  P  P  P  P  P   1
+    codebase  health-waits        F  F  P  P  P  P  P  P   1
+    codebase  retry-storm         P  P  F  P  P  P  P  P   1
+    workflow  shared-fate         P  P  P  P  P  F  P  P   1
+    codebase  duplicate-on-retry  P  P  P  P  P  P  F  P   1
+    codebase  lost-items          P  P  P  P  F  P  P  P   1
+";
+
+/// One line of the matrix.
+struct Row<'a> {
+    service: &'a str,
+    defect: &'a str,
+    expected: Vec<&'a str>,
     exit: i32,
 }
 
-const fn row(
-    service: &'static str,
-    defect: &'static str,
-    expected: [&'static str; 8],
-    exit: i32,
-) -> Row {
-    Row {
-        planted: Some((service, defect)),
-        expected,
-        exit,
-    }
+fn rows() -> Vec<Row<'static>> {
+    let lines = MATRIX.lines().filter(|line| !line.trim().is_empty());
+    let rows = lines.map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [service, defect, expected @ .., exit] = words.as_slice() else {
+            panic!("not a row: {line}");
+        };
+        assert_eq!(expected.len(), CHECKS.len(), "{line}");
+        Row {
+            service,
+            defect,
+            expected: expected.to_vec(),
+            exit: exit.parse().unwrap(),
+        }
+    });
+    rows.collect()
 }
-
-//                     detects health backoff recovers job  isolated integrity steady
-const MATRIX: [Row; 7] = [
-    Row {
-        planted: None,
-        expected: ["P", "P", "P", "P", "P", "P", "P", "P"],
-        exit: 0,
-    },
-    row(
-        "codebase",
-        "no-deadline",
-        ["F", "P", "P", "P", "P", "P", "P", "P"],
-        1,
-    ),
-    row(
-        "codebase",
-        "health-waits",
-        ["F", "F", "P", "P", "P", "P", "P", "P"],
-        1,
-    ),
-    row(
-        "codebase",
-        "retry-storm",
-        ["P", "P", "F", "P", "P", "P", "P", "P"],
-        1,
-    ),
-    row(
-        "workflow",
-        "shared-fate",
-        ["P", "P", "P", "P", "P", "F", "P", "P"],
-        1,
-    ),
-    row(
-        "codebase",
-        "duplicate-on-retry",
-        ["P", "P", "P", "P", "P", "P", "F", "P"],
-        1,
-    ),
-    row(
-        "codebase",
-        "lost-items",
-        ["P", "P", "P", "P", "F", "P", "P", "P"],
-        1,
-    ),
-];
 
 fn letter(verdict: &str) -> &'static str {
     match verdict {
@@ -94,27 +69,28 @@ fn letter(verdict: &str) -> &'static str {
     }
 }
 
-/// The scenario's text with a defect planted in the command of one service.
-fn scenario(planted: Option<(&str, &str)>) -> String {
+/// The scenario's text with the row's defect planted in the command of its service.
+fn scenario(row: &Row<'_>) -> String {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/db-partition-tenfold.toml");
     let text = fs::read_to_string(path).unwrap();
-    let Some((service, defect)) = planted else {
+    if row.service == "-" {
         return text;
-    };
-    let command = format!("\"demo\", \"{service}\",");
+    }
+    let command = format!("\"demo\", \"{}\",", row.service);
     assert_eq!(text.matches(&command).count(), 1);
-    text.replace(&command, &format!("{command} \"--defect\", \"{defect}\","))
+    let planted = format!("{command} \"--defect\", \"{}\",", row.defect);
+    text.replace(&command, &planted)
 }
 
 /// Runs one row; says what differs from the table.
-fn differences(row: &Row) -> Option<String> {
+fn differences(row: &Row<'_>) -> Option<String> {
     let bench = Bench::new();
-    let finished = bench.run(&bench.scenario(&scenario(row.planted)));
+    let finished = bench.run(&bench.scenario(&scenario(row)));
     let verdicts = finished.verdicts();
     assert_eq!(verdicts.len(), CHECKS.len(), "{verdicts:?}");
     let mut wrong = String::new();
-    for (check, expected) in CHECKS.iter().zip(row.expected) {
+    for (check, expected) in CHECKS.iter().zip(&row.expected) {
         let found = letter(&verdicts[*check]);
         if !expected.contains(found) {
             writeln!(wrong, "  {check}: expected {expected}, found {found}").unwrap();
@@ -132,7 +108,12 @@ fn differences(row: &Row) -> Option<String> {
     if !survivors.is_empty() {
         writeln!(wrong, "  left behind: {survivors:?}").unwrap();
     }
-    (!wrong.is_empty()).then(|| format!("{:?}:\n{wrong}\n{}", row.planted, finished.stdout))
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{} {}:\n{wrong}\n{}",
+            row.service, row.defect, finished.stdout
+        )
+    })
 }
 
 #[test]
@@ -141,6 +122,8 @@ fn every_defect_is_caught_by_the_checks_that_must_catch_it_and_by_no_other() {
     if postgres_is_missing() {
         return;
     }
-    let wrong: Vec<String> = MATRIX.iter().filter_map(differences).collect();
+    let rows = rows();
+    assert_eq!(rows.len(), 7);
+    let wrong: Vec<String> = rows.iter().filter_map(differences).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
