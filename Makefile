@@ -1,5 +1,5 @@
 # Two commands: `make demo` runs the main job, `make test` runs every test.
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-long lint measure clean
 
 demo: postgres
 	cargo build --release --locked
@@ -8,6 +8,17 @@ demo: postgres
 test: postgres lint
 	cargo test --locked
 	cargo test --locked --test it matrix:: -- --ignored --test-threads 1
+
+# The matrix of defects three times over, on a machine with nothing else to do.
+test-long: postgres
+	for round in 1 2 3; do \
+		cargo test --locked --test it matrix:: -- --ignored --test-threads 1 || exit 1; \
+	done
+
+# Ten runs of the main job; rewrites docs/measurements.md. About a quarter of an hour.
+measure: postgres
+	cargo build --release --locked
+	scripts/measure-main-job 10
 
 lint: rust
 	cargo fmt --check

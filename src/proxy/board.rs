@@ -45,7 +45,7 @@ struct Inner {
 pub(super) struct Change(oneshot::Receiver<()>);
 
 impl Change {
-    /// Waits until every connection follows the change; `false` if some did not within a second.
+    /// Waits until every connection follows the change; `false` if some did not within [`limits::CHANGE`].
     pub(super) async fn settled(self) -> bool {
         // The sender is never used, only dropped.
         tokio::time::timeout(limits::CHANGE, self.0).await.is_ok()

@@ -1,27 +1,35 @@
 use std::cell::{RefCell, RefMut};
+use std::io;
+use std::rc::Rc;
 
 use super::limits;
-use super::timer::Timer;
+use super::timer::{Alarm, Timer};
 use crate::units::Clock;
 
 /// What all connections of a worker thread share.
 #[derive(Debug)]
 pub(super) struct Desk {
-    clock: Clock,
+    alarm: Rc<Alarm>,
     buffer: RefCell<Box<[u8]>>,
 }
 
 impl Desk {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
+    /// Must be called within the worker's runtime.
+    pub(super) fn new(clock: Clock) -> io::Result<Self> {
+        Ok(Self {
+            alarm: Rc::new(Alarm::new(clock)?),
             buffer: RefCell::new(vec![0; limits::BUFFER_BYTES].into()),
-        }
+        })
+    }
+
+    /// Rings the timers of the connections, for ever.
+    pub(super) async fn ring(&self) -> io::Error {
+        self.alarm.ring().await
     }
 
     /// A timer for one connection.
-    pub(super) const fn timer(&self) -> Timer {
-        Timer::new(self.clock)
+    pub(super) fn timer(&self) -> Timer {
+        Timer::new(Rc::clone(&self.alarm))
     }
 
     /// The buffer to read into; it must be given back before the task yields.

@@ -17,7 +17,7 @@ pub(super) const WRITE_PIECES: usize = 64;
 pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a change may take to reach every connection before it is reported as trouble.
-pub(super) const CHANGE: Duration = Duration::from_secs(1);
+pub(super) const CHANGE: Duration = Duration::from_secs(5);
 
 /// How long the connections of a worker may take to end when it is stopped.
 pub(super) const SHUTDOWN: Duration = Duration::from_secs(2);

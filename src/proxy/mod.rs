@@ -199,7 +199,7 @@ impl Proxy {
     async fn settle(&self, change: Change) {
         if !change.settled().await {
             self.route
-                .trouble("some connections did not follow a change within a second");
+                .trouble("some connections did not follow a change within 5 s");
         }
     }
 

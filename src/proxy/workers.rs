@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -58,18 +59,12 @@ impl Workers {
             let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || {
-                    let runtime = Builder::new_current_thread()
-                        .enable_all()
-                        .build_local(LocalOptions::default());
-                    let (runtime, result) = match runtime {
-                        Ok(runtime) => (Some(runtime), Ok(())),
-                        Err(error) => (None, Err(error)),
-                    };
-                    drop(ready.send(result));
-                    if let Some(runtime) = runtime {
-                        work(&runtime, arrivals, &stop, clock);
+                .spawn(move || match station(clock) {
+                    Ok((runtime, desk)) => {
+                        drop(ready.send(Ok(())));
+                        work(&runtime, &desk, arrivals, &stop);
                     }
+                    Err(error) => drop(ready.send(Err(error))),
                 })?;
             started.recv().map_err(io::Error::other)??;
             threads.push(thread);
@@ -119,14 +114,28 @@ impl Pool {
     }
 }
 
+/// A worker's runtime and what its connections share.
+fn station(clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    let entered = runtime.enter();
+    let desk = Desk::new(clock)?;
+    drop(entered);
+    Ok((runtime, Rc::new(desk)))
+}
+
 fn work(
     runtime: &LocalRuntime,
+    desk: &Rc<Desk>,
     mut arrivals: mpsc::UnboundedReceiver<(Arrival, Load)>,
     stop: &CancellationToken,
-    clock: Clock,
 ) {
     runtime.block_on(async {
-        let desk = Rc::new(Desk::new(clock));
+        let mut ringing = spawn_local({
+            let desk = Rc::clone(desk);
+            async move { desk.ring().await }
+        });
         let links = TaskTracker::new();
         loop {
             let (arrival, load) = tokio::select! {
@@ -135,8 +144,10 @@ fn work(
                     None => break,
                 },
                 () = stop.cancelled() => break,
+                // Without its timer no fault keeps its word: rather no connections.
+                _error = &mut ringing => break,
             };
-            let desk = Rc::clone(&desk);
+            let desk = Rc::clone(desk);
             links.spawn_local(async move {
                 link::serve(arrival, &desk).await;
                 drop(load);

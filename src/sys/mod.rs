@@ -3,3 +3,4 @@
 pub mod fifo;
 pub mod net;
 pub mod process;
+pub mod timer;
