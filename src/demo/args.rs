@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Defect, PoolSettings};
+use crate::units::Share;
 
 /// Where a server listens.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,19 +36,16 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// Whether the server was started with `defect`.
-    pub(super) fn has(&self, defect: Defect) -> bool {
-        self.defect == Some(defect)
-    }
-
     /// The pool's settings, with the mistakes that concern them.
     pub(super) fn pool_settings(&self) -> PoolSettings {
         let mut settings = self.pool.clone();
-        if self.has(Defect::NoDeadline) {
-            settings.drop_deadlines();
-        }
-        if self.has(Defect::RetryStorm) {
-            settings.backoff = super::BackoffPolicy::NONE;
+        settings.defect = self.defect;
+        match self.defect {
+            Some(Defect::NoDeadline) => settings.drop_deadlines(),
+            Some(Defect::RetryStorm) => settings.backoff = super::BackoffPolicy::NONE,
+            Some(Defect::FixedInterval) => settings.backoff.factor = 1.0,
+            Some(Defect::SynchronisedHerd) => settings.backoff.jitter = Share::NONE,
+            _ => {}
         }
         settings
     }

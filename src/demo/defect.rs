@@ -8,12 +8,40 @@ pub enum Defect {
     NoDeadline,
     /// `/health` asks the database during the request: it hangs when the database does.
     HealthWaits,
+    /// `/health` believes its established connections: that no new one can be made does not count.
+    HealthLies,
     /// No backoff: the next attempt follows a millisecond after the failed one.
     RetryStorm,
+    /// The waits between attempts never grow.
+    FixedInterval,
+    /// Every slot of the pool dials by itself, all at the same moments: no jitter.
+    SynchronisedHerd,
+    /// After three failed attempts in a row no further one is made.
+    GivesUp,
+    /// The loop that reconnects is there, and nothing starts it after a loss.
+    NeverReconnects,
+    /// A database that is back is left in peace for three times the longest wait.
+    SlowRecovery,
+    /// Connections are kept in a list that nothing is taken from: broken ones stay open.
+    ConnectionLeak,
+    /// After a loss the pool gets one connection and stays with it.
+    SmallPool,
     /// workflow waits for codebase on every read, so it is as slow as codebase's database.
     SharedFate,
     /// Writes of unknown fate are sent again although no unique index makes that harmless.
     DuplicateOnRetry,
+    /// codebase answers 201 for a chunk that is in memory only, and dropped if the database is lost.
+    LostAcknowledgedWrite,
+    /// codebase answers that a chunk was not stored, and stores it when the database is back.
+    ResurrectedWrite,
     /// The index job counts a batch as done although storing it failed.
     LostItems,
+    /// The index job begins anew after an interruption, and deletes what it had stored.
+    PartialProgressLost,
+    /// The index job ends when storing fails, and says `running` for ever.
+    StuckRunning,
+    /// A server that cannot have its port says so in words for programmers, and exits with 0.
+    WrongExit,
+    /// Every failed attempt of every request is logged.
+    LogStorm,
 }

@@ -3,6 +3,7 @@
 //! `chaosproxy demo embeddings` offers it over HTTP, so that codebase has a dependency that can
 //! fail.
 
+use std::future::pending;
 use std::net::SocketAddr;
 
 use hyper::{Method, StatusCode};
@@ -31,8 +32,8 @@ pub struct Args {
 /// Serves until the process is told to stop.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address: SocketAddr = args.listen.or_port(args.port);
-    let host = Host::bind("embeddings", address, "EMBEDDINGS_PORT").await?;
-    host.serve(Embeddings).await
+    let host = Host::bind("embeddings", address, "EMBEDDINGS_PORT", None).await?;
+    host.serve(Embeddings, pending()).await
 }
 
 /// The vector of `text`, of length 1 unless the text holds no word.

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::Defect;
 use super::http::{App, Service};
-use super::log::{Log, timestamp};
+use super::log::{Log, Repeats, timestamp};
 use super::metrics::Metrics;
 use crate::units::{Clock, Moment};
 
@@ -43,6 +44,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The database has tables of another version.
+    #[error("{0}: migrate the database, or start the version of the server that fits it")]
+    SchemaVersion(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -58,14 +62,20 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Takes the port. If it is taken, `remedy` names what to set.
+    /// Takes the port. If it is taken, `remedy` names what to set. `defect` is the mistake that the
+    /// server was started with.
     pub(super) async fn bind(
         service: &'static str,
         address: SocketAddr,
         remedy: &'static str,
+        defect: Option<Defect>,
     ) -> Result<Self, Error> {
         let clock = Clock::start();
-        let log = Log::new(service, clock);
+        let repeats = match defect {
+            Some(Defect::LogStorm) => Repeats::Unlimited,
+            _ => Repeats::Limited,
+        };
+        let log = Log::new(service, clock, repeats);
         let bound = TcpListener::bind(address).await.map_err(|source| {
             if source.kind() == io::ErrorKind::AddrInUse {
                 let port = address.port();
@@ -82,7 +92,11 @@ impl Host {
                 listener,
             }),
             Err(error) => {
-                log.error(&error.to_string(), json!({}));
+                let message = match defect {
+                    Some(Defect::WrongExit) => format!("{error:?}"),
+                    _ => error.to_string(),
+                };
+                log.error(&message, json!({}));
                 Err(error)
             }
         }
@@ -99,9 +113,13 @@ impl Host {
         (timestamp(clock), clock.now().since(Moment::ZERO))
     }
 
-    /// Serves until SIGTERM or SIGINT; then takes nothing new and lets the requests in progress
-    /// end.
-    pub(super) async fn serve(self, app: impl App) -> Result<(), Error> {
+    /// Serves until SIGTERM or SIGINT, or until `unfit` says why the database cannot be used; then
+    /// takes nothing new and lets the requests in progress end.
+    pub(super) async fn serve(
+        self,
+        app: impl App,
+        unfit: impl Future<Output = String>,
+    ) -> Result<(), Error> {
         let address = self.listener.local_addr().map_err(Error::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
@@ -117,9 +135,13 @@ impl Host {
             clock: self.clock,
         });
         let serving = tokio::spawn(service.serve(self.listener, stop.clone(), tasks.clone()));
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let outcome = tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            message = unfit => Err(Error::SchemaVersion(message)),
+        };
+        if let Err(error) = &outcome {
+            self.log.error(&error.to_string(), json!({}));
         }
         stop.cancel();
         // A panic in the accept loop leaves nothing to wait for.
@@ -127,6 +149,6 @@ impl Host {
         let finished = timeout(LAST_REQUESTS, tasks.wait()).await.is_ok();
         self.log
             .info("stopped", json!({ "requests_finished": finished }));
-        Ok(())
+        outcome
     }
 }

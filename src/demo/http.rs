@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -49,7 +50,7 @@ pub(super) trait App: Send + Sync + 'static {
     fn answer(&self, request: &Request) -> impl Future<Output = Reply> + Send;
 }
 
-/// A request that was read to its end.
+/// A request.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
@@ -99,28 +100,30 @@ impl Request {
         })
     }
 
-    async fn read(request: hyper::Request<Incoming>) -> Result<Self, Reply> {
-        let (head, body) = request.into_parts();
-        let body = Limited::new(body, MAX_BODY_BYTES)
-            .collect()
-            .await
-            .map_err(|error| {
-                Reply::error(
-                    StatusCode::BAD_REQUEST,
-                    format!("the body cannot be read: {error}"),
-                )
-            })?
-            .to_bytes();
+    /// A request whose body is still to be read.
+    fn begin(head: Parts) -> Self {
         let id = head.headers.get("x-request-id");
-        Ok(Self {
+        Self {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
-            body,
+            body: Bytes::new(),
             id: id
                 .and_then(|id| id.to_str().ok())
                 .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
-        })
+        }
+    }
+
+    async fn read(&mut self, body: Incoming) -> Result<(), Reply> {
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+        let body = body.map_err(|error| {
+            Reply::error(
+                StatusCode::BAD_REQUEST,
+                format!("the body cannot be read: {error}"),
+            )
+        })?;
+        self.body = body.to_bytes();
+        Ok(())
     }
 }
 
@@ -288,12 +291,13 @@ impl<A: App> Service<A> {
 
     async fn respond(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let begun = self.clock.now();
-        let request = match Request::read(request).await {
-            Ok(request) => request,
-            Err(reply) => return reply.into_response(),
-        };
+        let (head, body) = request.into_parts();
+        let mut request = Request::begin(head);
         let route = route::<A>(&request);
-        let reply = self.app.answer(&request).await;
+        let reply = match request.read(body).await {
+            Ok(()) => self.app.answer(&request).await,
+            Err(reply) => reply,
+        };
         let latency = self.clock.now().since(begun);
         self.metrics.answered(route, reply.status.as_u16(), latency);
         self.log_request(&request, route, &reply, latency);

@@ -26,6 +26,15 @@ pub(super) enum Level {
     Error,
 }
 
+/// How often a warning or an error may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// Ten times per second.
+    Limited,
+    /// As often as it happens.
+    Unlimited,
+}
+
 /// Writes the log of one server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
@@ -36,6 +45,7 @@ pub(super) struct Log {
 struct Inner {
     clock: Clock,
     service: &'static str,
+    repeats: Repeats,
     limiter: Mutex<Limiter>,
 }
 
@@ -57,11 +67,12 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl Log {
-    pub(super) fn new(service: &'static str, clock: Clock) -> Self {
+    pub(super) fn new(service: &'static str, clock: Clock, repeats: Repeats) -> Self {
         Self {
             inner: Arc::new(Inner {
                 clock,
                 service,
+                repeats,
                 limiter: Mutex::default(),
             }),
         }
@@ -95,6 +106,9 @@ impl Log {
     /// Writes a line unless one with the same `key` was written too often within the second; the
     /// next one that is written says how many were not.
     pub(super) fn limited(&self, level: Level, key: &str, message: &str, fields: Value) {
+        if self.inner.repeats == Repeats::Unlimited {
+            return self.write(level, message, fields, 0);
+        }
         let now = self.inner.clock.now();
         let admitted = self
             .inner

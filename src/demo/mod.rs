@@ -20,6 +20,7 @@ mod http;
 mod log;
 mod metrics;
 mod pool;
+mod schema;
 pub mod workflow;
 
 pub use args::{DatabaseArgs, ListenArgs};

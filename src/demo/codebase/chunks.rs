@@ -8,8 +8,9 @@ use serde_json::json;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use crate::demo::Defect;
 use crate::demo::http::{Reply, Request};
-use crate::demo::pool::{Operation, Pool};
+use crate::demo::pool::{Failure, Operation, Pool};
 
 /// Stores a chunk; storing it again changes nothing.
 pub(super) const INSERT: Operation = Operation::new(
@@ -42,12 +43,32 @@ struct Chunk {
 /// know whether it is there, and may send it again under the same id.
 pub(super) async fn create(
     pool: &Pool,
-    insert: &Operation<'_>,
+    insert: Operation<'static>,
+    defect: Option<Defect>,
     request: &Request,
 ) -> Result<Reply, Reply> {
     let Chunk { id, text } = request.json()?;
-    pool.run(insert, &[&id, &text]).await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "id": id })))
+    let created = Reply::json(StatusCode::CREATED, &json!({ "id": id }));
+    if defect == Some(Defect::LostAcknowledgedWrite) {
+        let pool = pool.clone();
+        tokio::spawn(async move { pool.run(&insert, &[&id, &text]).await });
+        return Ok(created);
+    }
+    match pool.run(&insert, &[&id, &text]).await {
+        Err(Failure::Unavailable { .. }) if defect == Some(Defect::ResurrectedWrite) => {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                pool.available().await;
+                pool.run(&insert, &[&id, &text]).await
+            });
+            let message = "the chunk was not stored";
+            Err(Reply::error(StatusCode::REQUEST_TIMEOUT, message))
+        }
+        outcome => {
+            outcome?;
+            Ok(created)
+        }
+    }
 }
 
 /// `GET /chunks/{id}`.

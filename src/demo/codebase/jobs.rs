@@ -18,9 +18,11 @@ use uuid::Uuid;
 
 use super::embedder::Embedder;
 use super::job::{self, Job, State, Status, StoreError};
+use crate::demo::Defect;
 use crate::demo::http::{Reply, Request};
-use crate::demo::log::Log;
+use crate::demo::log::{Level, Log};
 use crate::demo::pool::{Failure, Operation, Pool};
+use crate::units::Clock;
 
 const CREATE: Operation = Operation::new(
     "create index job",
@@ -37,6 +39,14 @@ const UNFINISHED: Operation = Operation::new(
 const FIND: Operation = Operation::new(
     "find index job",
     "SELECT id, files_done, files_total FROM index_jobs WHERE id = $1",
+    &[Type::UUID],
+);
+
+/// What a job that begins anew after an interruption does to its files.
+const START_OVER: Operation = Operation::new(
+    "start over",
+    "WITH gone AS (DELETE FROM indexed_files WHERE job = $1)
+     UPDATE index_jobs SET files_done = 0 WHERE id = $1",
     &[Type::UUID],
 );
 
@@ -57,8 +67,11 @@ pub(super) struct Setup {
     pub(super) pace: Duration,
     /// How a batch is stored.
     pub(super) store: Operation<'static>,
-    /// Whether a batch that cannot be stored is counted as done.
-    pub(super) loses_items: bool,
+    /// A job that takes longer is warned of.
+    pub(super) target: Duration,
+    pub(super) clock: Clock,
+    /// The mistake that the server was started with.
+    pub(super) defect: Option<Defect>,
 }
 
 /// The jobs of this server. Cheap to clone.
@@ -178,6 +191,7 @@ impl Jobs {
 
 impl Setup {
     async fn work(&self, job: &Job) {
+        let begun = self.clock.now();
         let mut pace = interval(self.pace.max(Duration::from_millis(1)));
         // Lost time is not made up for: a database that has just come back is not flooded.
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -190,6 +204,21 @@ impl Setup {
         let status = job.status();
         let fields = json!({ "job": status.id, "files": status.files_total });
         self.log.info("index completed", fields);
+        self.warn_if_late(status.id, self.clock.now().since(begun));
+    }
+
+    fn warn_if_late(&self, job: Uuid, took: Duration) {
+        if took > self.target {
+            let (actual, target) = (took.as_secs_f64(), self.target.as_secs_f64());
+            let message = format!("index took {actual:.2} s, over its target of {target} s");
+            let fields = json!({
+                "job": job,
+                "took_ms": took.as_millis(),
+                "target_ms": self.target.as_millis(),
+            });
+            self.log
+                .limited(Level::Warn, "index over target", &message, fields);
+        }
     }
 
     /// Stores a batch, however long it takes; whether the job can go on.
@@ -201,7 +230,8 @@ impl Setup {
                 job::store(&self.pool, &self.embedder, &self.store, id, batch.clone()).await;
             let error = match stored {
                 Ok(()) => break,
-                Err(_) if self.loses_items => break,
+                Err(_) if self.has(Defect::LostItems) => break,
+                Err(_) if self.has(Defect::StuckRunning) => return false,
                 Err(error) => error,
             };
             let fields =
@@ -222,6 +252,12 @@ impl Setup {
                     sleep(PAUSE).await;
                 }
             }
+            if self.has(Defect::PartialProgressLost)
+                && self.pool.run(&START_OVER, &[&id]).await.is_ok()
+            {
+                job.advance(0);
+                return true;
+            }
         }
         job.advance(batch.end);
         if paused {
@@ -229,6 +265,10 @@ impl Setup {
             self.log.info("index resumed from its checkpoint", fields);
         }
         true
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
     }
 }
 

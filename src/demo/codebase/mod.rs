@@ -44,6 +44,9 @@ pub struct Args {
     /// Files that are stored together, and redone together after an interruption.
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     index_batch: u32,
+    /// A job that takes longer is finished all the same, with a warning.
+    #[arg(long, value_name = "PERIOD", default_value = "60s")]
+    index_target: Period,
     /// Base URL of an embeddings server; without it vectors are computed here.
     #[arg(long, env, value_name = "URL")]
     embeddings_url: Option<String>,
@@ -55,8 +58,12 @@ pub struct Args {
 /// Serves until the process is told to stop.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address = args.listen.or_port(args.port);
-    let host = Host::bind("codebase", address, "CODEBASE_MCP_PORT").await?;
-    let unsafe_writes = args.database.has(Defect::DuplicateOnRetry);
+    let defect = args.database.defect;
+    let host = match Host::bind("codebase", address, "CODEBASE_MCP_PORT", defect).await {
+        Err(_) if defect == Some(Defect::WrongExit) => return Ok(()),
+        bound => bound?,
+    };
+    let unsafe_writes = defect == Some(Defect::DuplicateOnRetry);
     let pool = Pool::start(Setup {
         config: args.database.database_url.clone(),
         settings: args.database.pool_settings(),
@@ -88,7 +95,9 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         } else {
             job::STORE
         },
-        loses_items: args.database.has(Defect::LostItems),
+        target: args.index_target.get(),
+        clock: host.clock,
+        defect,
     });
     jobs.resume_unfinished();
     let app = Codebase {
@@ -102,9 +111,9 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         } else {
             chunks::INSERT
         },
-        health_waits: args.database.has(Defect::HealthWaits),
+        defect,
     };
-    let outcome = host.serve(app).await;
+    let outcome = host.serve(app, pool.unfit()).await;
     jobs.stop().await;
     pool.close().await;
     outcome
@@ -117,7 +126,7 @@ struct Codebase {
     embedder: Embedder,
     jobs: Jobs,
     insert_chunk: Operation<'static>,
-    health_waits: bool,
+    defect: Option<Defect>,
 }
 
 impl App for Codebase {
@@ -141,7 +150,7 @@ impl App for Codebase {
                 Err(_) => Err(Reply::not_found()),
             },
             (&Method::POST, ["chunks"]) => {
-                chunks::create(&self.pool, &self.insert_chunk, request).await
+                chunks::create(&self.pool, self.insert_chunk, self.defect, request).await
             }
             (&Method::GET, ["chunks", id]) => chunks::get(&self.pool, id).await,
             (&Method::GET, ["search"]) => search::answer(&self.pool, &self.embedder, request).await,
@@ -153,7 +162,7 @@ impl App for Codebase {
 
 impl Codebase {
     async fn health(&self) -> Reply {
-        if self.health_waits
+        if self.defect == Some(Defect::HealthWaits)
             && let Err(failure) = self.pool.run(&PING, &[]).await
         {
             let body = json!({ "status": "unhealthy", "error": failure.to_string() });

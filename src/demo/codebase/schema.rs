@@ -1,5 +1,7 @@
 //! The tables, as a script that is one transaction and may be run again.
 
+use crate::demo::schema;
+
 /// Whether an item can be there twice.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Keys {
@@ -15,12 +17,10 @@ pub(super) fn script(keys: Keys) -> String {
         Keys::Unique => UNIQUE,
         Keys::Repeated => REPEATED,
     };
-    format!("BEGIN; {TABLES} {indexes} COMMIT;")
+    schema::script(8020, &format!("{TABLES} {indexes}"))
 }
 
 const TABLES: &str = "
--- Several instances may start at once, and IF NOT EXISTS does not see uncommitted tables.
-SELECT pg_advisory_xact_lock(8020);
 CREATE TABLE IF NOT EXISTS index_jobs (
     id uuid PRIMARY KEY,
     files_total integer NOT NULL,

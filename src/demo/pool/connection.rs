@@ -1,12 +1,13 @@
 //! One connection: what is sent over it, and how it is closed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
+use super::shared::Shared;
 use crate::units::Moment;
 
 /// Why a connection could not be made.
@@ -18,12 +19,15 @@ pub(super) enum DialError {
     /// No answer in time.
     #[error("timed out after {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// The database has tables of another version.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// An open connection. Dropping it closes the socket at once, whatever the other side does.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     /// Since when nobody has used it.
     pub(super) idle_since: Moment,
     token: CancellationToken,
@@ -31,20 +35,27 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects and has one query answered, all within `deadline`: a server may accept and then
+    /// Connects and has one query answered, all within one deadline: a server may accept and then
     /// hang. The socket is closed when `epoch` is cancelled.
     pub(super) async fn open(
         config: &Config,
         epoch: &CancellationToken,
-        tasks: &TaskTracker,
-        deadline: Duration,
+        shared: &Shared,
     ) -> Result<Self, DialError> {
+        let deadline = shared.settings.connect_timeout.get();
         let attempt = async {
             let (client, driver) = config.connect(NoTls).await?;
+            let client = Arc::new(client);
             let token = epoch.child_token();
             let guard = token.clone().drop_guard();
             // Whoever waits for an answer learns of the driver's error; it is not needed here.
-            tasks.spawn(token.clone().run_until_cancelled_owned(driver));
+            if shared.keep_for_ever(&client) {
+                shared.tasks.spawn(driver);
+            } else {
+                shared
+                    .tasks
+                    .spawn(token.clone().run_until_cancelled_owned(driver));
+            }
             let connection = Self {
                 client,
                 idle_since: Moment::ZERO,

@@ -50,11 +50,13 @@ impl Lease {
         let deadline = operation
             .deadline
             .unwrap_or_else(|| settings.query_timeout.get());
+        let sent = self.shared.clock.now();
         let answer = timeout(
             deadline,
             connection.client.query_typed(operation.sql, &typed),
         )
         .await;
+        self.shared.warn_if_slow(operation.name, sent);
         let error = match answer {
             Ok(Ok(rows)) => return Ok(rows),
             Ok(Err(error)) => Some(error),

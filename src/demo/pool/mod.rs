@@ -23,11 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 use tokio_util::sync::CancellationToken;
 
+use super::Defect;
 use super::backoff::Backoff;
 use super::log::Log;
 use crate::units::{Clock, Moment};
@@ -150,13 +152,17 @@ impl Pool {
             .patience
             .unwrap_or_else(|| self.shared.settings.operation_timeout.get());
         let mut give_up = None;
-        for _ in 0..=self.shared.settings.retries {
+        for attempt in 0..=self.shared.settings.retries {
             let mut lease = self.lease(patience, &mut give_up).await?;
             let sent = self.shared.clock.now();
             match lease.query(operation, params).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) if may_be_repeated(error.as_ref()) => {
                     give_up.get_or_insert(sent + patience);
+                    if self.shared.settings.has(Defect::LogStorm) {
+                        let fields = json!({ "operation": operation.name, "attempt": attempt });
+                        self.shared.log.warn("attempt failed", fields);
+                    }
                 }
                 Err(error) => {
                     return Err(error.map_or_else(
@@ -175,6 +181,11 @@ impl Pool {
     /// Waits for the database however long it takes; for work that nobody waits for.
     pub(super) async fn available(&self) {
         self.shared.available().await;
+    }
+
+    /// Waits until the database is found to have tables of another version: what is the matter.
+    pub(super) async fn unfit(&self) -> String {
+        self.shared.unfit().await
     }
 
     /// The pool's state, without waiting for anything.

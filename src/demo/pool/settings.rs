@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::demo::BackoffPolicy;
+use crate::demo::{BackoffPolicy, Defect};
 use crate::units::Period;
 
 /// How connections are kept, and what happens when they are lost.
@@ -36,9 +36,17 @@ pub struct Settings {
     /// Waits between attempts to connect.
     #[command(flatten)]
     pub backoff: BackoffPolicy,
+    /// The mistake that the server was started with.
+    #[arg(skip)]
+    pub(in crate::demo) defect: Option<Defect>,
 }
 
 impl Settings {
+    /// Whether the server was started with `defect`.
+    pub(in crate::demo) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
     /// Leaves it to the database to report that it hangs, which it cannot.
     pub(in crate::demo) const fn drop_deadlines(&mut self) {
         self.query_timeout = Period(Duration::MAX);

@@ -7,17 +7,21 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::lease::Lease;
 use super::{Failure, Settings, Size};
-use crate::demo::log::Log;
-use crate::units::Clock;
+use crate::demo::Defect;
+use crate::demo::log::{Level, Log};
+use crate::units::{Clock, Moment};
 
 /// From this share of the pool in use on, a warning is logged.
 const BUSY_PERCENT: f64 = 80.0;
+/// So is one for a query that takes at least this long.
+const SLOW_QUERY: Duration = Duration::from_secs(1);
 
 /// What is known of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,7 @@ pub(super) struct Shared {
     pub(super) tasks: TaskTracker,
     size: Size,
     state: watch::Sender<State>,
+    unfit: watch::Sender<Option<String>>,
     inner: Mutex<Inner>,
 }
 
@@ -97,6 +102,8 @@ struct Inner {
     ping: Option<Duration>,
     dial_failing: bool,
     counters: Counters,
+    /// Empty unless connections are leaked.
+    all_clients: Vec<Arc<Client>>,
 }
 
 impl Shared {
@@ -120,6 +127,7 @@ impl Shared {
                 max: size.max.max(1),
             },
             state: watch::Sender::new(State::Unavailable),
+            unfit: watch::Sender::new(None),
             inner: Mutex::default(),
         }
     }
@@ -263,7 +271,8 @@ impl Shared {
     pub(super) fn wants_connection(&self) -> bool {
         let inner = self.lock();
         let waiting = inner.idle.is_empty() && inner.queue.iter().any(|turn| !turn.is_closed());
-        inner.open < self.size.min || (waiting && inner.open < self.size.max)
+        let Size { min, max } = self.wanted_size(&inner);
+        inner.open < min || (waiting && inner.open < max)
     }
 
     /// Whether no connection is open.
@@ -273,7 +282,8 @@ impl Shared {
 
     /// Whether the minimum is reached.
     pub(super) fn is_filled(&self) -> bool {
-        self.lock().open >= self.size.min
+        let inner = self.lock();
+        inner.open >= self.wanted_size(&inner).min
     }
 
     /// Closes what is above the minimum and has been idle for too long.
@@ -298,9 +308,18 @@ impl Shared {
         inner.epoch.clone()
     }
 
+    /// Whether `client` is kept in a list of all, which keeps its session open for ever.
+    pub(super) fn keep_for_ever(&self, client: &Arc<Client>) -> bool {
+        let keep = self.settings.has(Defect::ConnectionLeak);
+        if keep {
+            self.lock().all_clients.push(Arc::clone(client));
+        }
+        keep
+    }
+
     /// Notes that an attempt to connect failed.
     pub(super) fn dial_failed(&self) {
-        self.lock().dial_failing = true;
+        self.lock().dial_failing = !self.settings.has(Defect::HealthLies);
     }
 
     /// Parts with every idle connection and takes in nothing more.
@@ -337,6 +356,22 @@ impl Shared {
         self.lock().counters.clone()
     }
 
+    /// The database has tables of another version, as `message` says.
+    pub(super) fn declare_unfit(&self, message: &str) {
+        self.unfit.send_replace(Some(message.to_owned()));
+    }
+
+    /// Waits until the database is found to have tables of another version: what is the matter.
+    pub(super) async fn unfit(&self) -> String {
+        let mut unfit = self.unfit.subscribe();
+        let found = unfit.wait_for(Option::is_some).await;
+        // The sender lives as long as `self`.
+        found
+            .ok()
+            .and_then(|found| found.clone())
+            .unwrap_or_default()
+    }
+
     pub(super) fn state(&self) -> State {
         *self.state.borrow()
     }
@@ -350,6 +385,28 @@ impl Shared {
     fn saturated(&self) -> Failure {
         Failure::Saturated {
             connections: self.size.max,
+        }
+    }
+
+    /// The bounds that the pool keeps to.
+    fn wanted_size(&self, inner: &Inner) -> Size {
+        if inner.counters.losses > 0 && self.settings.has(Defect::SmallPool) {
+            return Size { min: 1, max: 1 };
+        }
+        self.size
+    }
+
+    /// Warns of a query that was sent at `sent`, if it took long, whatever came of it.
+    pub(super) fn warn_if_slow(&self, operation: &'static str, sent: Moment) {
+        let took = self.clock.now().since(sent);
+        if took >= SLOW_QUERY {
+            let message = format!("slow query: {operation} took {:.1} s", took.as_secs_f64());
+            let fields = json!({
+                "database": self.database,
+                "operation": operation,
+                "latency_ms": took.as_millis(),
+            });
+            self.log.limited(Level::Warn, operation, &message, fields);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The one task that dials: it keeps the pool filled, notices a loss, and finds the database again.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, DialError};
 use super::shared::{Shared, State};
 use crate::demo::backoff::Backoff;
+use crate::demo::{Defect, schema};
 use crate::units::Moment;
 
 /// How long connections are given to part with the server when the pool is closed.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// A heartbeat of zero would be a busy loop.
 const SHORTEST_BEAT: Duration = Duration::from_millis(1);
+/// Attempts after which a server that gives up does so.
+const ATTEMPTS: i32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -55,6 +59,9 @@ impl Supervisor {
             loop {
                 self.find().await;
                 self.keep().await;
+                if self.has(Defect::NeverReconnects) {
+                    pending::<()>().await;
+                }
             }
         };
         stop.run_until_cancelled(work).await;
@@ -67,8 +74,17 @@ impl Supervisor {
     async fn find(&mut self) {
         loop {
             self.until_next_dial().await;
+            if self.has(Defect::SynchronisedHerd) {
+                self.stampede();
+            }
             if self.dial().await {
                 break;
+            }
+            if self.has(Defect::GivesUp) && self.backoff.failures() >= ATTEMPTS {
+                self.shared
+                    .log
+                    .error("giving up on the database", json!({}));
+                pending::<()>().await;
             }
         }
         let database = &self.shared.database;
@@ -161,6 +177,9 @@ impl Supervisor {
         match self.open().await {
             Ok(connection) => {
                 let took = self.shared.clock.now().since(begun);
+                if self.has(Defect::SlowRecovery) && self.lost_at.is_some() {
+                    sleep(self.shared.settings.backoff.max.get() * 3).await;
+                }
                 self.shared.add(connection);
                 if self.shared.state() != State::Available {
                     self.shared.assure(took);
@@ -171,6 +190,9 @@ impl Supervisor {
                 let wait = self.backoff.after_failure();
                 self.next_dial = self.shared.clock.now() + wait;
                 self.shared.dial_failed();
+                if let DialError::Unfit(message) = &error {
+                    self.shared.declare_unfit(message);
+                }
                 let fields = json!({
                     "database": self.shared.database,
                     "error": error.to_string(),
@@ -189,16 +211,36 @@ impl Supervisor {
         let settings = &self.shared.settings;
         let epoch = self.shared.begin_dial();
         let deadline = settings.connect_timeout.get();
-        let connection =
-            Connection::open(&self.config, &epoch, &self.shared.tasks, deadline).await?;
+        let connection = Connection::open(&self.config, &epoch, &self.shared).await?;
         if !self.schema.is_empty() {
             let work = connection.client.batch_execute(&self.schema);
             timeout(deadline, work)
                 .await
-                .map_err(|_| DialError::TimedOut(deadline))??;
+                .map_err(|_| DialError::TimedOut(deadline))?
+                .map_err(|error| match schema::mismatch(&error) {
+                    Some(message) => DialError::Unfit(message.to_owned()),
+                    None => DialError::Refused(error),
+                })?;
             self.schema.clear();
         }
         Ok(connection)
+    }
+
+    /// The pool's other slots dial at the same moment, each for itself.
+    fn stampede(&self) {
+        for _ in 1..self.shared.snapshot().min {
+            let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
+            tokio::spawn(async move {
+                let epoch = shared.begin_dial();
+                if let Ok(connection) = Connection::open(&config, &epoch, &shared).await {
+                    shared.add(connection);
+                }
+            });
+        }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.shared.settings.has(defect)
     }
 
     fn may_dial(&self) -> bool {

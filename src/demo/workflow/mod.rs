@@ -14,7 +14,7 @@ use super::host::{Error, Host};
 use super::http::{App, Reply, Request};
 use super::metrics::{self, Metrics};
 use super::pool::{Operation, Pool, Setup, Size};
-use super::{DatabaseArgs, Defect, ListenArgs};
+use super::{DatabaseArgs, Defect, ListenArgs, schema};
 use crate::units::{Clock, Period};
 use projects::Projects;
 use references::References;
@@ -46,7 +46,11 @@ pub struct Args {
 /// Serves until the process is told to stop.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address = args.listen.or_port(args.port);
-    let host = Host::bind("workflow", address, "WORKFLOW_MCP_PORT").await?;
+    let defect = args.database.defect;
+    let host = match Host::bind("workflow", address, "WORKFLOW_MCP_PORT", defect).await {
+        Err(_) if defect == Some(Defect::WrongExit) => return Ok(()),
+        bound => bound?,
+    };
     let settings = args.database.pool_settings();
     let registry = Pool::start(Setup {
         config: args.database.database_url.clone(),
@@ -55,7 +59,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             min: args.pool_min,
             max: args.pool_max,
         },
-        schema: projects::REGISTRY_SCHEMA.to_owned(),
+        schema: schema::script(projects::LOCK, projects::REGISTRY_TABLES),
         clock: host.clock,
         log: host.log.clone(),
         rng: Host::dice(),
@@ -73,10 +77,9 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         registry: registry.clone(),
         projects: projects.clone(),
         references: References::new(&args.codebase_url, args.codebase_timeout.get()),
-        asks_on_every_read: args.database.has(Defect::SharedFate),
-        health_waits: args.database.has(Defect::HealthWaits),
+        defect,
     };
-    let outcome = host.serve(app).await;
+    let outcome = host.serve(app, registry.unfit()).await;
     projects.close().await;
     registry.close().await;
     outcome
@@ -88,8 +91,7 @@ struct Workflow {
     registry: Pool,
     projects: Projects,
     references: References,
-    asks_on_every_read: bool,
-    health_waits: bool,
+    defect: Option<Defect>,
 }
 
 impl App for Workflow {
@@ -108,7 +110,7 @@ impl App for Workflow {
             (&Method::GET, ["projects"]) => self.projects.list().await,
             (&Method::POST, ["projects"]) => self.projects.create(request).await,
             (&Method::GET, ["work-items"]) => {
-                if self.asks_on_every_read {
+                if self.defect == Some(Defect::SharedFate) {
                     self.references.look_around().await;
                 }
                 items::list(&self.projects, request).await
@@ -127,7 +129,7 @@ impl App for Workflow {
 
 impl Workflow {
     async fn health(&self) -> Reply {
-        if self.health_waits
+        if self.defect == Some(Defect::HealthWaits)
             && let Err(failure) = self.registry.run(&PING, &[]).await
         {
             let body = json!({ "status": "unhealthy", "error": failure.to_string() });

@@ -16,12 +16,14 @@ use crate::demo::host::Host;
 use crate::demo::http::{Reply, Request};
 use crate::demo::log::Log;
 use crate::demo::pool::{self, Failure, Operation, Pool, Settings, Size};
+use crate::demo::schema;
 use crate::units::Clock;
 
+/// By this instances that make tables at the same time take turns.
+pub(super) const LOCK: u32 = 8010;
+
 /// The registry's tables; it holds the work items that belong to no project.
-pub(super) const REGISTRY_SCHEMA: &str = "
-BEGIN;
-SELECT pg_advisory_xact_lock(8010);
+pub(super) const REGISTRY_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS projects (
     name text PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -33,13 +35,10 @@ CREATE TABLE IF NOT EXISTS work_items (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
-COMMIT;
 ";
 
 /// A project's tables.
-const PROJECT_SCHEMA: &str = "
-BEGIN;
-SELECT pg_advisory_xact_lock(8010);
+const PROJECT_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS work_items (
     id uuid PRIMARY KEY,
     title text NOT NULL,
@@ -47,7 +46,6 @@ CREATE TABLE IF NOT EXISTS work_items (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
-COMMIT;
 ";
 
 const REGISTER: Operation = Operation::new(
@@ -155,7 +153,7 @@ impl Projects {
             config,
             settings: self.setup.settings.clone(),
             size: SIZE,
-            schema: PROJECT_SCHEMA.to_owned(),
+            schema: schema::script(LOCK, PROJECT_TABLES),
             clock: self.setup.clock,
             log: self.setup.log.clone(),
             rng: Host::dice(),

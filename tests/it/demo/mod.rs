@@ -1,6 +1,8 @@
 //! The reference servers as processes, on a real PostgreSQL.
 
 mod cluster;
+mod defects;
+mod edge_cases;
 mod server;
 mod wire;
 

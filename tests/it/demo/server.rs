@@ -51,30 +51,40 @@ pub(super) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// A server with a database, on a free port, with all times scaled down.
+pub(super) fn scaled(kind: &str, database_url: &str, flags: &[&str]) -> Command {
+    const SCALED: [&str; 12] = [
+        "--query-timeout=200ms",
+        "--connect-timeout=200ms",
+        "--heartbeat=50ms",
+        "--heartbeat-timeout=200ms",
+        "--operation-timeout=400ms",
+        "--backoff-base=20ms",
+        "--backoff-factor=2",
+        "--backoff-max=100ms",
+        "--backoff-jitter=20%",
+        "--retries=3",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut args = vec![kind, "--database-url", database_url];
+    args.extend(SCALED.iter().filter(|scaled| {
+        let name = scaled.split('=').next().unwrap();
+        !flags.iter().any(|flag| flag.starts_with(name))
+    }));
+    args.extend(flags);
+    command(&args)
+}
+
 impl Server {
-    /// Starts a server on a free port, with all times scaled down, and waits until it listens.
+    /// Starts a server with a database and waits until it listens.
     pub(super) async fn start(kind: &str, database_url: &str, flags: &[&str]) -> Self {
-        const SCALED: [&str; 12] = [
-            "--query-timeout=200ms",
-            "--connect-timeout=200ms",
-            "--heartbeat=50ms",
-            "--heartbeat-timeout=200ms",
-            "--operation-timeout=400ms",
-            "--backoff-base=20ms",
-            "--backoff-factor=2",
-            "--backoff-max=100ms",
-            "--backoff-jitter=20%",
-            "--retries=3",
-            "--listen",
-            "127.0.0.1:0",
-        ];
-        let mut args = vec![kind, "--database-url", database_url];
-        args.extend(SCALED.iter().filter(|scaled| {
-            let name = scaled.split('=').next().unwrap();
-            !flags.iter().any(|flag| flag.starts_with(name))
-        }));
-        args.extend(flags);
-        let mut child = command(&args).spawn().unwrap();
+        Self::run(scaled(kind, database_url, flags)).await
+    }
+
+    /// Starts what `command` says and waits until it listens.
+    pub(super) async fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);
@@ -97,15 +107,29 @@ impl Server {
 
     /// Waits for a line of the log whose message begins with `message`.
     pub(super) async fn logged(&self, message: &str) -> Value {
-        eventually(message, async || {
-            let log = self.log.lock().unwrap();
-            let is_it = |line: &&Value| {
-                let found = line["message"].as_str();
-                found.is_some_and(|found| found.starts_with(message))
-            };
-            log.iter().find(is_it).cloned()
-        })
-        .await
+        let log = eventually(message, async || {
+            let log = self.log_of(message);
+            (!log.is_empty()).then_some(log)
+        });
+        log.await.remove(0)
+    }
+
+    /// The lines so far whose message begins with `message`.
+    pub(super) fn log_of(&self, message: &str) -> Vec<Value> {
+        let log = self.log.lock().unwrap();
+        let is_it = |line: &&Value| {
+            let found = line["message"].as_str();
+            found.is_some_and(|found| found.starts_with(message))
+        };
+        log.iter().filter(is_it).cloned().collect()
+    }
+
+    /// The value of a metric without labels that counts.
+    pub(super) async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("/metrics").await.text;
+        let mut lines = metrics.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.find(|(found, _)| *found == name);
+        found.unwrap().1.parse().unwrap()
     }
 
     /// Waits until `/health` says `status`.

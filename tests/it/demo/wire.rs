@@ -32,6 +32,13 @@ impl Wire {
         Self { flow, task }
     }
 
+    /// From now on nobody listens; connections that are there stay.
+    pub(super) async fn refuse(&mut self) {
+        self.task.abort();
+        let ended = (&mut self.task).await;
+        assert!(ended.unwrap_err().is_cancelled());
+    }
+
     pub(super) fn hold(&self) {
         self.flow.send_replace(Flow::Held);
     }
