@@ -39,12 +39,13 @@ impl Finding {
                 worst.summary = format!("{}; {}", worst.summary, part.summary);
             }
             worst.evidence.extend(part.evidence);
-            worst.notes.extend(part.notes);
+            for note in part.notes {
+                worst.note(note);
+            }
             for (name, value) in part.figures {
                 worst.figures.entry(name).or_insert(value);
             }
         }
-        worst.notes.dedup();
         Some(worst)
     }
 
@@ -68,7 +69,10 @@ impl Finding {
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 }
 

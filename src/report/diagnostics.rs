@@ -33,7 +33,7 @@ pub(super) fn diagnostic(check: &CheckRecord) -> Option<Diagnostic> {
         help: check.help.clone(),
     };
     for evidence in check.evidence.iter().filter(|one| one.verdict == wanted) {
-        match evidence.place.map(|place| label(place, evidence)) {
+        match evidence.place.map(|place| label(place, check, evidence)) {
             Some(label) if diagnostic.primary.is_none() => diagnostic.primary = Some(label),
             Some(label) => diagnostic.related.push(label),
             None => diagnostic.notes.push(format!(
@@ -44,14 +44,32 @@ pub(super) fn diagnostic(check: &CheckRecord) -> Option<Diagnostic> {
         diagnostic.notes.extend(window(evidence));
     }
     diagnostic.notes.extend(check.notes.iter().cloned());
+    diagnostic.notes = unique(diagnostic.notes);
     Some(diagnostic)
 }
 
-fn label(place: Place, evidence: &EvidenceRecord) -> Label {
+/// What was measured beside the demand; or the demand, where the message already says the former.
+fn label(place: Place, check: &CheckRecord, evidence: &EvidenceRecord) -> Label {
+    let text = if check.summary.contains(&evidence.measured) {
+        format!("expected: {}", evidence.expected)
+    } else {
+        evidence.measured.clone()
+    };
     Label {
         span: span(place),
-        text: evidence.measured.clone(),
+        text,
     }
+}
+
+/// Each text once, at its first place.
+fn unique(texts: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for text in texts {
+        if !kept.contains(&text) {
+            kept.push(text);
+        }
+    }
+    kept
 }
 
 fn window(evidence: &EvidenceRecord) -> Option<String> {

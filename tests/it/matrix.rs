@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::postgres_is_missing;
-use crate::support::program::Bench;
+use crate::support::program::{Bench, Finished};
 
 /// The checks of the scenario, in the order of the table's columns.
 const CHECKS: [&str; 8] = [
@@ -20,19 +20,20 @@ const CHECKS: [&str; 8] = [
     "steady-state-after",
 ];
 
-/// A row per defect: the service that has it, its name, the expected verdict of each check and the
-/// exit code. `P` pass, `F` fail, `I` inconclusive; two letters where either is right.
+/// A row per defect: the service that has it, its name, the expected verdict of each check. `P`
+/// pass, `F` fail, `I` inconclusive; two letters where either is right: whether a
+/// neighbour kept its pace cannot be told on a machine that had no time to spare.
 ///
 /// The columns: detects, health answers, backs off, recovers, job, isolated, integrity, steady
-/// state after, exit code.
+/// state after.
 const MATRIX: &str = "
-    -         -                   P  P  P  P  P  P  P  P   0
-    codebase  no-deadline         F  P  P  P  P  P  P  P   1
-    codebase  health-waits        F  F  P  P  P  P  P  P   1
-    codebase  retry-storm         P  P  F  P  P  P  P  P   1
-    workflow  shared-fate         P  P  P  P  P  F  P  P   1
-    codebase  duplicate-on-retry  P  P  P  P  P  P  F  P   1
-    codebase  lost-items          P  P  P  P  F  P  P  P   1
+    -         -                   P  P  P  P  P  PI P  P
+    codebase  no-deadline         F  P  P  P  P  PI P  P
+    codebase  health-waits        F  F  P  P  P  PI P  P
+    codebase  retry-storm         P  P  F  P  P  PI P  P
+    workflow  shared-fate         P  P  P  P  P  F  P  P
+    codebase  duplicate-on-retry  P  P  P  P  P  PI F  P
+    codebase  lost-items          P  P  P  P  F  PI P  P
 ";
 
 /// One line of the matrix.
@@ -40,14 +41,13 @@ struct Row<'a> {
     service: &'a str,
     defect: &'a str,
     expected: Vec<&'a str>,
-    exit: i32,
 }
 
 fn rows() -> Vec<Row<'static>> {
     let lines = MATRIX.lines().filter(|line| !line.trim().is_empty());
     let rows = lines.map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [service, defect, expected @ .., exit] = words.as_slice() else {
+        let [service, defect, expected @ ..] = words.as_slice() else {
             panic!("not a row: {line}");
         };
         assert_eq!(expected.len(), CHECKS.len(), "{line}");
@@ -55,7 +55,6 @@ fn rows() -> Vec<Row<'static>> {
             service,
             defect,
             expected: expected.to_vec(),
-            exit: exit.parse().unwrap(),
         }
     });
     rows.collect()
@@ -83,24 +82,40 @@ fn scenario(row: &Row<'_>) -> String {
     text.replace(&command, &planted)
 }
 
+/// A run of the row that began. On a machine that is too busy for the steady state it may not.
+fn begun(row: &Row<'_>) -> (Bench, Finished) {
+    const NEVER_BEGAN: Option<i32> = Some(3);
+    let mut tries = (0..3).map(|_| {
+        let bench = Bench::new();
+        let finished = bench.run(&bench.scenario(&scenario(row)));
+        (bench, finished)
+    });
+    let begun = tries.find(|(_, finished)| finished.code != NEVER_BEGAN);
+    begun.unwrap_or_else(|| panic!("{} {}: never began", row.service, row.defect))
+}
+
 /// Runs one row; says what differs from the table.
 fn differences(row: &Row<'_>) -> Option<String> {
-    let bench = Bench::new();
-    let finished = bench.run(&bench.scenario(&scenario(row)));
+    let (bench, finished) = begun(row);
     let verdicts = finished.verdicts();
-    assert_eq!(verdicts.len(), CHECKS.len(), "{verdicts:?}");
+    assert_eq!(verdicts.len(), CHECKS.len(), "{}", finished.stdout);
     let mut wrong = String::new();
-    for (check, expected) in CHECKS.iter().zip(&row.expected) {
-        let found = letter(&verdicts[*check]);
+    let found = CHECKS.map(|check| letter(&verdicts[check]));
+    for ((check, expected), found) in CHECKS.iter().zip(&row.expected).zip(found) {
         if !expected.contains(found) {
             writeln!(wrong, "  {check}: expected {expected}, found {found}").unwrap();
         }
     }
-    if finished.code != Some(row.exit) {
+    let exit = match () {
+        () if found.contains(&"F") => 1,
+        () if found.contains(&"I") => 4,
+        () => 0,
+    };
+    if finished.code != Some(exit) {
         writeln!(
             wrong,
-            "  exit code: expected {}, found {:?}",
-            row.exit, finished.code
+            "  exit code: expected {exit}, found {:?}",
+            finished.code
         )
         .unwrap();
     }
