@@ -12,7 +12,7 @@ use crate::fault::Scope;
 /// A change that the engine can make.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Puts a fault in force on a proxy.
+    /// Puts a fault in force.
     Inject(Injection),
     /// Ends a fault by name. What it held moves on at once.
     Lift {
@@ -56,9 +56,10 @@ pub struct Injection {
     pub kind: String,
     /// The kind's parameters, validated against its `Params`.
     pub params: serde_json::Value,
-    /// The proxy that it acts on.
-    pub proxy: Name,
-    /// Whom it touches.
+    /// What it acts on: proxies, services or databases, as the kind wants it. None for a kind that
+    /// acts on nothing that has a name here.
+    pub targets: Vec<Name>,
+    /// Whom it touches. Only for faults on connections.
     pub scope: Scope,
 }
 

@@ -4,8 +4,9 @@
 //! The modules, from the ground up; each imports only from those before it (a test holds them to
 //! that):
 //!
-//! 1. [`units`], [`diag`], [`template`], [`jsonpath`], [`sys`]: quantities, messages that point
-//!    into files, placeholders, paths into JSON, the few operating-system calls.
+//! 1. [`units`], [`diag`], [`template`], [`jsonpath`], [`sql`], [`sys`]: quantities, messages that
+//!    point into files, placeholders, paths into JSON, questions to databases, the few
+//!    operating-system calls.
 //! 2. [`event`], [`wire`]: the one stream of facts; framing of PostgreSQL.
 //! 3. [`fault`], [`action`], [`check`]: what can go wrong, the vocabulary of change, and what must
 //!    hold. All pure.
@@ -34,6 +35,7 @@ pub mod proxy;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod sql;
 pub mod sys;
 pub mod template;
 pub mod units;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{History, show};
+use super::{CheckSpec, Finding, History, Window, show};
 use crate::event::Name;
-use crate::units::{Moment, Share};
+use crate::units::{Moment, Period, Share};
 
 /// Why a fault proves nothing: it never happened, or it touched too few connections. Each time
 /// that it was in force must have touched enough.
@@ -32,6 +32,23 @@ pub(super) fn any_missing<'a>(
     faults.into_iter().find_map(|fault| missing(history, fault))
 }
 
+/// From when to when a check looks; or the finding that there is nothing to look at, because a
+/// fault that `during` names proved nothing or because the run never came so far.
+pub(super) fn window(
+    during: &Window,
+    spec: &CheckSpec,
+    history: &History,
+) -> Result<(Moment, Moment), Box<Finding>> {
+    if let Some(why) = any_missing(history, during.faults()) {
+        return Err(Box::new(Finding::inconclusive(spec, why, NO_VICTIMS)));
+    }
+    during.resolve(history).ok_or_else(|| {
+        let why = format!("the window `{during}` never was");
+        let help = "choose a window that the run reaches";
+        Box::new(Finding::inconclusive(spec, why, help))
+    })
+}
+
 /// `fault exercised: 23 victims of ...`, for the notes of a finding.
 pub(super) fn victims(history: &History, fault: &str) -> String {
     let hits = history.fault(fault).iter().map(|one| one.hits.len() as u64);
@@ -50,6 +67,16 @@ pub(super) const NO_VICTIMS: &str = "let the service use the connection while th
 pub(super) struct Patience {
     pub(super) max_busy: Share,
     pub(super) max_lateness: Duration,
+}
+
+/// How busy the machine may be by default.
+pub(super) fn max_busy() -> Share {
+    Share::from_fraction(0.95).unwrap_or(Share::ALL)
+}
+
+/// How late observations may be sent by default, at the 99th percentile.
+pub(super) const fn max_lateness() -> Period {
+    Period::from_millis(5)
 }
 
 impl Patience {

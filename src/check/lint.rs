@@ -80,6 +80,19 @@ pub(super) fn window(window: &Window, outlook: &Outlook) -> Vec<Lint> {
         .collect()
 }
 
+/// A text that is no regular expression.
+pub(super) fn regex(key: &str, text: &str) -> Option<Lint> {
+    let error = regex::Regex::new(text).err()?;
+    let why = error.to_string();
+    let why = why.lines().last().unwrap_or_default();
+    Some(Lint::error(
+        key,
+        "not a regular expression",
+        why.trim_start_matches("error: "),
+        "escape signs that stand for themselves with `\\`",
+    ))
+}
+
 /// The assertions of `that`: known sources, and none that checks cannot honour.
 pub(super) fn assertions(that: &[Assertion], outlook: &Outlook) -> Vec<Lint> {
     let mut found = Vec::new();

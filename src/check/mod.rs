@@ -4,6 +4,7 @@
 //! one file and one line in the registry.
 
 pub mod assertion;
+mod bounds;
 mod exercise;
 mod finding;
 mod history;
@@ -106,6 +107,20 @@ pub struct Experiment {
     pub sources: BTreeMap<Name, SourceBrief>,
     /// The checks, in the order of the file.
     pub checks: Vec<CheckSpec>,
+    /// Whether it is judged.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What an experiment is carried out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A verdict.
+    #[default]
+    Judge,
+    /// The journal alone; a verdict may be asked for later.
+    Record,
 }
 
 /// What judging needs to know of a fault.
@@ -117,7 +132,7 @@ pub struct FaultBrief {
     pub kind: String,
     /// Its parameters.
     pub params: serde_json::Value,
-    /// The proxy that it acts on.
+    /// What it acts on, mostly a proxy; several names are joined by `, `.
     pub proxy: Name,
     /// How many connections it must touch to count as exercised. Default 1.
     pub min_hits: u64,
@@ -126,7 +141,7 @@ pub struct FaultBrief {
 /// What judging needs to know of a workload or probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceBrief {
-    /// The service that it talks to.
+    /// The service that it talks to; empty if it talks to none.
     pub service: Name,
     /// Deadline of one observation.
     pub timeout: std::time::Duration,

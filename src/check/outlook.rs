@@ -25,7 +25,7 @@ pub struct FaultOutlook {
     pub kind: String,
     /// Its parameters.
     pub params: serde_json::Value,
-    /// The proxy that it acts on.
+    /// What it acts on, mostly a proxy; several names are joined by `, `.
     pub proxy: Name,
     /// Each occurrence: from, to, after time zero.
     pub windows: Vec<(Duration, Duration)>,

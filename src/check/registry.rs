@@ -71,6 +71,12 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::integrity::Integrity>(),
         entry::<all::job::Job>(),
         entry::<all::health::Health>(),
+        entry::<all::slo::Slo>(),
+        entry::<all::availability::Availability>(),
+        entry::<all::pool::Pool>(),
+        entry::<all::answer::Answer>(),
+        entry::<all::log::Log>(),
+        entry::<all::exit::Exit>(),
     ];
     KINDS
 }
@@ -123,6 +129,15 @@ mod tests {
             .collect()
     }
 
+    /// Whether the lints of a check under `mode = "refuse"` name this key and say this.
+    fn finds(kind: &str, params: &Value, key: &str, message: &str) {
+        let found = lints(kind, params, "refuse");
+        let hit = found
+            .iter()
+            .any(|(at, text)| at == key && text.contains(message));
+        assert!(hit, "{kind} {params}: {found:?}");
+    }
+
     fn detection(within: &str) -> Value {
         json!({ "service": "codebase", "fault": "cut", "within": within,
             "all_of": [{ "probe": "health", "answers": "not_ok" }, { "log": "lost" }] })
@@ -134,8 +149,8 @@ mod tests {
     }
 
     #[test]
-    fn seven_types_have_a_schema_with_described_parameters() {
-        assert_eq!(kinds().len(), 7);
+    fn thirteen_types_have_a_schema_with_described_parameters() {
+        assert_eq!(kinds().len(), 13);
         for kind in kinds() {
             let schema = (kind.schema)().to_value();
             let properties = schema["properties"].as_object().unwrap();
@@ -212,11 +227,64 @@ mod tests {
                 "is believed",
             ),
         ] {
-            let found = lints(kind, &params, "refuse");
-            let hit = found
-                .iter()
-                .any(|(at, text)| at == key && text.contains(message));
-            assert!(hit, "{kind} {params}: {found:?}");
+            finds(kind, &params, key, message);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_judged_as_written_is_found_before_the_run() {
+        for (kind, params, key, message) in [
+            (
+                "log",
+                json!({ "service": "codebase", "contains": ["lost ("] }),
+                "contains[0]",
+                "not a regular expression",
+            ),
+            (
+                "log",
+                json!({ "service": "codebase", "during": "fault:cut" }),
+                "service",
+                "nothing is demanded",
+            ),
+            (
+                "log",
+                json!({ "service": "codebase", "max_rate": "5000/s" }),
+                "max_rate",
+                "the check cannot fail",
+            ),
+            (
+                "exit",
+                json!({ "service": "codebase", "fault": "cat" }),
+                "fault",
+                "unknown fault `cat`",
+            ),
+            (
+                "availability",
+                json!({ "source": "writes" }),
+                "source",
+                "nothing is demanded",
+            ),
+            (
+                "pool",
+                json!({ "proxy": "db", "max": 5, "min": 6, "fault": "cut" }),
+                "min",
+                "more sessions than its maximum",
+            ),
+            (
+                "pool",
+                json!({ "proxy": "db", "max": 5, "leak": "20s" }),
+                "leak",
+                "no fault to recover from",
+            ),
+            (
+                "answer",
+                json!({ "source": "write" }),
+                "source",
+                "unknown workload or probe `write`",
+            ),
+            ("slo", json!({ "that": [] }), "that", "nothing is demanded"),
+        ] {
+            finds(kind, &params, key, message);
         }
     }
 

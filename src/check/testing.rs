@@ -139,10 +139,25 @@ impl Story {
                 sent: at(when),
                 done: at(when + latency),
                 outcome,
+                digest: None,
             };
             self = self.fact(when + latency, Fact::Sample(sample));
             round += 1;
         }
+    }
+
+    /// Gives each observation of a source a digest by the moment at which it should have been sent.
+    pub(super) fn digests(mut self, source: &str, digest: impl Fn(f64) -> &'static str) -> Self {
+        for event in &mut self.events {
+            if let Fact::Sample(sample) = &mut event.fact
+                && &*sample.source == source
+                && sample.outcome.is_ok()
+            {
+                let when = sample.intended.seconds_from(Moment::ZERO);
+                sample.digest = Some(digest(when).to_owned());
+            }
+        }
+        self
     }
 
     /// A client's connection at `db` that asks for a session and gets none.
@@ -175,13 +190,14 @@ impl Story {
             database: "d".into(),
             application_name: "app".into(),
         };
-        let ready = Fact::SessionReady {
-            proxy: "db".into(),
-            conn,
-        };
         self.opened(conn, opened)
             .packet(conn, opened, packet)
-            .fact(opened + 0.001, ready)
+            .ready(conn, opened + 0.001)
+    }
+
+    pub(super) fn ready(self, conn: u64, when: f64) -> Self {
+        let proxy = "db".into();
+        self.fact(when, Fact::SessionReady { proxy, conn })
     }
 
     pub(super) fn opened(self, conn: u64, when: f64) -> Self {

@@ -27,6 +27,14 @@ enum Stretch {
 }
 
 impl Window {
+    /// The whole schedule.
+    pub const fn all() -> Self {
+        Self {
+            from: Stretch::All,
+            to: None,
+        }
+    }
+
     /// From when to when; `None` if its faults never happened or it ends before it begins.
     pub fn resolve(&self, history: &History) -> Option<(Moment, Moment)> {
         let first = self.from.resolve(history)?;

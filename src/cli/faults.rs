@@ -8,7 +8,7 @@ use super::input;
 use super::output::Printer;
 use crate::diag::did_you_mean;
 use crate::fault::catalogue::{Catalogue, Entry};
-use crate::fault::{self, Kind};
+use crate::fault::{self, Kind, Subject};
 use crate::scenario::{self, Param};
 
 /// Arguments of `chaosproxy faults`.
@@ -143,7 +143,7 @@ fn example(kind: &Kind, params: &[Param]) -> String {
     let common = [
         ("name", "\"what-happens\""),
         ("type", &*format!("\"{}\"", kind.name)),
-        ("target", "\"PROXY\""),
+        ("target", target(kind.subject)),
         ("at", "\"15s\""),
         ("for", "\"8s\""),
     ]
@@ -153,7 +153,7 @@ fn example(kind: &Kind, params: &[Param]) -> String {
         .map(|param| (&*param.name, param.example.to_string()));
     let lines: Vec<_> = common
         .into_iter()
-        .filter(|(key, _)| kind.lasts || *key != "for")
+        .filter(|(key, value)| !value.is_empty() && (kind.lasts || *key != "for"))
         .chain(own)
         .collect();
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
@@ -162,6 +162,16 @@ fn example(kind: &Kind, params: &[Param]) -> String {
         line(&mut out, format_args!("{key:width$} = {value}"));
     }
     out
+}
+
+/// What the example is aimed at; nothing for a kind without a target.
+const fn target(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Connections => "\"PROXY\"",
+        Subject::Ports | Subject::Processes => "\"SERVICE\"",
+        Subject::Servers => "\"DATABASE\"",
+        Subject::Elsewhere => "",
+    }
 }
 
 fn unknown(name: &str, catalogue: &Catalogue) -> String {
@@ -220,7 +230,9 @@ mod tests {
             let example = example(kind, &scenario::params((kind.schema)()));
             let text = format!(
                 "[scenario]\ntitle = 'x'\nduration = '60s'\n\
-                 [[proxy]]\nname = 'PROXY'\nupstream = '127.0.0.1:5432'\n{example}"
+                 [[proxy]]\nname = 'PROXY'\nupstream = '127.0.0.1:5432'\n\
+                 [[service]]\nname = 'SERVICE'\nurl = 'http://127.0.0.1:0'\ncommand = ['server']\n\
+                 [[database]]\nname = 'DATABASE'\nmanaged = true\n{example}"
             );
             let source = Source {
                 name: kind.name.to_owned(),

@@ -1,12 +1,14 @@
 //! Reads scenarios and the catalogue for every command that takes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::output::Printer;
+use crate::check::CheckSpec;
 use crate::diag::{self, Diagnostic, Source, Style};
 use crate::fault::catalogue::Catalogue;
+use crate::report;
 use crate::scenario::{self, Plan};
 
 /// Exit code for a file or an argument that cannot be used.
@@ -15,22 +17,18 @@ pub const BAD_INPUT: u8 = 2;
 /// Reads the scenario at `path` and shows every diagnostic; `None` if it cannot be used.
 /// `refusal` says what that means for the command (`nothing was run`).
 pub fn plan(path: &Path, refusal: &str, printer: Printer) -> Option<(Source, Plan)> {
-    match read(path) {
-        Ok((source, plan, diagnostics)) => {
-            if !diagnostics.is_empty() {
-                let shown = diag::render(&diagnostics, &source, Style::Coloured);
-                let summary = diag::summary(
-                    &diagnostics,
-                    &source,
-                    if plan.is_some() {
-                        "usable as it is"
-                    } else {
-                        refusal
-                    },
-                );
-                printer.error(&format!("{shown}{summary}"));
-            }
-            plan.map(|plan| (source, plan))
+    let source = source(path, refusal, printer)?;
+    let plan = resolve(&source, refusal, printer)?;
+    Some((source, plan))
+}
+
+/// Makes a plan of a scenario's text; the rest as [`plan`].
+pub fn resolve(source: &Source, refusal: &str, printer: Printer) -> Option<Plan> {
+    match catalogue() {
+        Ok(catalogue) => {
+            let (plan, found) = scenario::load(source, &environment, &catalogue);
+            show(&found, source, plan.is_some(), refusal, printer);
+            plan
         }
         Err(error) => {
             printer.error(&format!("error: {error:#}; {refusal}"));
@@ -39,20 +37,56 @@ pub fn plan(path: &Path, refusal: &str, printer: Printer) -> Option<(Source, Pla
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<(Source, Option<Plan>, Vec<Diagnostic>)> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let source = Source {
-        name: path.display().to_string(),
-        text: text.into(),
-    };
-    let catalogue = catalogue()?;
-    let (plan, diagnostics) = scenario::load(&source, &environment, &catalogue);
-    Ok((source, plan, diagnostics))
+/// Reads the checks of the file at `path`, to judge by them a run of the scenario `recorded`, which
+/// became `plan`; the rest as [`plan`].
+pub fn checks(
+    path: &Path,
+    recorded: &Source,
+    plan: &Plan,
+    printer: Printer,
+) -> Option<(Source, Vec<CheckSpec>)> {
+    let refusal = "nothing was judged";
+    let source = source(path, refusal, printer)?;
+    let (checks, found) = scenario::load_checks(&source, recorded, plan, &environment);
+    show(&found, &source, checks.is_some(), refusal, printer);
+    Some((source, checks?))
+}
+
+fn source(path: &Path, refusal: &str, printer: Printer) -> Option<Source> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(Source {
+            name: path.display().to_string(),
+            text: text.into(),
+        }),
+        Err(error) => {
+            let path = path.display();
+            printer.error(&format!("error: cannot read {path}: {error}; {refusal}"));
+            None
+        }
+    }
+}
+
+/// Shows what was found, if anything, and what that means.
+fn show(found: &[Diagnostic], source: &Source, usable: bool, refusal: &str, printer: Printer) {
+    if !found.is_empty() {
+        let shown = diag::render(found, source, Style::Coloured);
+        let meaning = if usable { "usable as it is" } else { refusal };
+        let summary = diag::summary(found, source, meaning);
+        printer.error(&format!("{shown}{summary}"));
+    }
 }
 
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The journal of a run that is named by its folder or by the journal itself.
+pub fn journal(run: &Path) -> PathBuf {
+    if run.is_dir() {
+        run.join(report::JOURNAL_FILE)
+    } else {
+        run.to_owned()
+    }
 }
 
 /// The embedded catalogue, with the files in `faults/` of the working directory over it.

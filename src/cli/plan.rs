@@ -81,6 +81,11 @@ fn targets(out: &mut String, plan: &Plan) {
         let what = match &probe.kind {
             ProbeKind::Http { service, path, .. } => format!("GET {path} of {service}"),
             ProbeKind::Log { service, pattern } => format!("lines of {service} like {pattern}"),
+            ProbeKind::Tcp { address, .. } => format!("connection to {address}"),
+            ProbeKind::Sql { query, .. } => query.clone(),
+            ProbeKind::Prometheus {
+                service, metric, ..
+            } => format!("{metric} of {service}"),
         };
         vec![
             probe.name.to_string(),
@@ -136,7 +141,10 @@ fn edges(plan: &Plan) -> Vec<Vec<String>> {
 
 /// `partition on codebase-db, mode = "stall"`.
 fn effect(fault: &FaultPlan) -> String {
-    let mut text = format!("{} on {}", fault.kind, fault.target);
+    let mut text = fault.kind.clone();
+    if !fault.targets.is_empty() {
+        write!(text, " on {}", fault.aim()).expect("a String takes everything");
+    }
     for (key, value) in fault.params.as_object().into_iter().flatten() {
         write!(text, ", {key} = {value}").expect("a String takes everything");
     }

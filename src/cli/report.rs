@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::input;
 use super::output::Printer;
-use crate::event::Journal;
-use crate::report;
+use crate::check::{Experiment, Purpose};
+use crate::diag::Source;
+use crate::event::{Header, Journal};
+use crate::{report, run};
 
 /// Arguments of `chaosproxy report`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,9 @@ pub struct Args {
     /// Write the report's files into the run's folder again.
     #[arg(long)]
     write: bool,
+    /// Judge by the checks of this scenario file instead of the run's own.
+    #[arg(long, value_name = "FILE")]
+    checks: Option<PathBuf>,
 }
 
 /// The forms of a report.
@@ -32,6 +38,8 @@ enum Format {
     Json,
     /// As in `junit.xml`.
     Junit,
+    /// As in `report.html`.
+    Html,
 }
 
 /// The exit code for a run that cannot be read.
@@ -48,25 +56,61 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
     }
 }
 
-fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
-    let path = if args.run.is_dir() {
-        args.run.join(report::JOURNAL_FILE)
-    } else {
-        args.run.clone()
+/// Puts the checks of `file` in the place of the run's own. `false`: they cannot be used, which has
+/// been told.
+fn judge_by(file: &Path, header: &mut Header, printer: Printer) -> anyhow::Result<bool> {
+    let recorded = Source {
+        name: header.scenario_path.clone(),
+        text: header.scenario_text.as_str().into(),
     };
+    let refusal = "the recorded scenario cannot be read again";
+    let Some(plan) = input::resolve(&recorded, refusal, printer) else {
+        return Ok(false);
+    };
+    let Some((source, checks)) = input::checks(file, &recorded, &plan, printer) else {
+        return Ok(false);
+    };
+    let mut experiment: Experiment =
+        serde_json::from_value(header.plan.take()).context("the journal's plan cannot be read")?;
+    experiment.checks = checks;
+    experiment.purpose = Purpose::Judge;
+    header.plan = serde_json::to_value(experiment).context("the checks cannot be kept")?;
+    // Places in a report are places in the text that demands.
+    header.scenario_sha256 = run::sha256(&source.text);
+    header.scenario_text = source.text.to_string();
+    header.scenario_path = source.name;
+    Ok(true)
+}
+
+fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
+    let path = input::journal(&args.run);
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let journal = Journal::read(&path)?;
+    let mut journal = Journal::read(&path)?;
     if journal.truncated {
         printer.error(&format!(
             "warning: {}: the last line is cut off and left out; judged by what stands before it",
             path.display()
         ));
     }
+    let recorded = journal.header.scenario_path.clone();
+    if let Some(file) = &args.checks
+        && !judge_by(file, &mut journal.header, printer)?
+    {
+        return Ok(USAGE);
+    }
     let scenario = journal.header.scenario_text.clone();
-    let report = report::rebuild(journal).with_context(|| path.display().to_string())?;
+    let mut report = report::rebuild(journal).with_context(|| path.display().to_string())?;
+    if let Some(file) = &args.checks {
+        let file = std::path::absolute(file).context("cannot name the file of the checks")?;
+        report.judge_again = format!("chaosproxy report . --checks {}", file.display());
+        report.notes.push(format!(
+            "recorded with {recorded}; judged by the checks of {}",
+            file.display()
+        ));
+    }
     if args.write {
         report::write(&report, &scenario, folder)?;
     }
@@ -74,6 +118,7 @@ fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
         Format::Text => report::text(&report, &scenario, folder),
         Format::Json => report::json(&report),
         Format::Junit => report::junit(&report, &scenario),
+        Format::Html => report::html(&report, &scenario),
     });
     Ok(report.exit_code)
 }

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{EngineError, Reply};
+use super::world::{Undo, World};
+use super::{EngineError, Reply, Settings};
 use crate::action::{Action, Injection, ProxySpec};
 use crate::event::{Name, Recorder};
-use crate::fault::{self, Armed, ListenerPolicy};
+use crate::fault::{self, Armed, ListenerPolicy, WorldOp};
 use crate::proxy::{Proxy, Stats, Workers};
 use crate::units::Share;
 
@@ -25,15 +26,28 @@ pub(super) struct Actor {
     seed: u64,
     workers: Workers,
     proxies: BTreeMap<Name, Proxy>,
-    /// Faults in force, each with its proxy.
-    faults: BTreeMap<Name, Name>,
+    world: Option<World>,
+    faults: BTreeMap<Name, InForce>,
+}
+
+/// A fault in force.
+#[derive(Debug)]
+struct InForce {
+    /// Proxies on whose connections it acts.
+    armed: Vec<Name>,
+    /// Proxies whose ports it took.
+    seized: Vec<Name>,
+    /// How the rest is taken back.
+    undo: Undo,
 }
 
 impl Actor {
-    pub(super) const fn new(recorder: Recorder, seed: u64, workers: Workers) -> Self {
+    pub(super) fn new(settings: Settings, workers: Workers) -> Self {
+        let recorder = settings.recorder;
         Self {
+            world: settings.lab.map(|lab| World::new(lab, recorder.clone())),
             recorder,
-            seed,
+            seed: settings.seed,
             workers,
             proxies: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -84,7 +98,10 @@ impl Actor {
     async fn remove(&mut self, name: &Name) -> Result<(), EngineError> {
         self.proxy(name)?.disable().await;
         self.proxies.remove(name);
-        self.faults.retain(|_, proxy| proxy != name);
+        for fault in self.faults.values_mut() {
+            fault.armed.retain(|proxy| proxy != name);
+            fault.seized.retain(|proxy| proxy != name);
+        }
         Ok(())
     }
 
@@ -92,43 +109,119 @@ impl Actor {
         if self.faults.contains_key(&injection.fault) {
             return Err(EngineError::FaultExists(injection.fault));
         }
-        let name = injection.proxy.clone();
-        self.proxy(&name)?;
-        let armed = build(injection)?;
-        self.faults.insert(armed.fault.clone(), name.clone());
-        self.proxy(&name)?
-            .arm(armed)
-            .await
-            .map_err(|source| EngineError::Port {
+        let targets = injection.targets.clone();
+        let mut armed = build(injection)?;
+        match armed.effects.world.take() {
+            Some(op) => self.operate(armed.fault, targets, op).await,
+            None => self.arm(armed, targets).await,
+        }
+    }
+
+    /// Puts a fault in force on the connections of proxies.
+    async fn arm(&mut self, armed: Armed, proxies: Vec<Name>) -> Result<(), EngineError> {
+        for name in &proxies {
+            self.proxy(name)?;
+        }
+        let in_force = InForce {
+            armed: proxies.clone(),
+            seized: Vec::new(),
+            undo: Undo::Nothing,
+        };
+        self.faults.insert(armed.fault.clone(), in_force);
+        for name in proxies {
+            let armed = self.proxy(&name)?.arm(armed.clone()).await;
+            armed.map_err(|source| EngineError::Port {
                 proxy: name,
                 source,
-            })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts a fault in force outside the byte stream.
+    async fn operate(
+        &mut self,
+        fault: Name,
+        targets: Vec<Name>,
+        op: WorldOp,
+    ) -> Result<(), EngineError> {
+        let Some(world) = self.world.clone() else {
+            let message = "there is no lab that it could act on".to_owned();
+            return Err(EngineError::BadFault { fault, message });
+        };
+        let failed = |source| EngineError::Lab {
+            fault: fault.clone(),
+            source,
+        };
+        let mut seized = Vec::new();
+        let (undo, result) = match op {
+            WorldOp::Seize(grip) => {
+                let mut ports = Vec::new();
+                for target in targets {
+                    let address = match self.proxies.get(&target) {
+                        Some(proxy) => {
+                            seized.push(target.clone());
+                            proxy.addr()
+                        }
+                        None => world.address(&target).await.map_err(failed)?,
+                    };
+                    ports.push((target, address));
+                }
+                for name in &seized {
+                    self.proxy(name)?.disable().await;
+                }
+                (world.seize(&fault, ports, grip), Ok(()))
+            }
+            WorldOp::Halt(halt) => world.halt(&fault, &targets, halt).await,
+            WorldOp::Run(line) => world.run(&fault, line).await,
+        };
+        let in_force = InForce {
+            armed: Vec::new(),
+            seized,
+            undo,
+        };
+        self.faults.insert(fault.clone(), in_force);
+        result.map_err(failed)
     }
 
     async fn lift(&mut self, fault: Name) -> Result<(), EngineError> {
-        let Some(name) = self.faults.remove(&fault) else {
+        let Some(in_force) = self.faults.remove(&fault) else {
             return Err(EngineError::UnknownFault(fault));
         };
-        self.proxy(&name)?
-            .lift(&fault)
-            .await
-            .map_err(|source| EngineError::Port {
-                proxy: name,
-                source,
-            })
+        self.take_back(&fault, in_force).await
     }
 
-    /// Tries every proxy before it reports the first that failed.
-    async fn heal_all(&mut self) -> Result<(), EngineError> {
-        self.faults.clear();
-        let healed = self.proxies.iter_mut().map(|(name, proxy)| async move {
-            proxy.heal().await.map_err(|source| EngineError::Port {
-                proxy: name.clone(),
+    /// Tries everything before it reports the first that failed.
+    async fn take_back(&mut self, fault: &Name, in_force: InForce) -> Result<(), EngineError> {
+        let mut result = Ok(());
+        if let Some(world) = &self.world {
+            let undone = world.undo(fault, in_force.undo).await;
+            result = undone.map_err(|source| EngineError::Lab {
+                fault: fault.clone(),
                 source,
-            })
-        });
-        let results = join_all(healed).await;
-        results.into_iter().collect()
+            });
+        }
+        for name in in_force.seized {
+            let enabled = self.proxy(&name)?.enable().await;
+            result = result.and(enabled.map_err(Into::into));
+        }
+        for name in in_force.armed {
+            let lifted = self.proxy(&name)?.lift(fault).await;
+            result = result.and(lifted.map_err(|source| EngineError::Port {
+                proxy: name,
+                source,
+            }));
+        }
+        result
+    }
+
+    /// Tries every fault before it reports the first that failed.
+    async fn heal_all(&mut self) -> Result<(), EngineError> {
+        let mut result = Ok(());
+        for (fault, in_force) in std::mem::take(&mut self.faults) {
+            result = result.and(self.take_back(&fault, in_force).await);
+        }
+        result
     }
 
     fn proxy(&mut self, name: &Name) -> Result<&mut Proxy, EngineError> {
@@ -152,7 +245,7 @@ fn build(injection: Injection) -> Result<Armed, EngineError> {
         occurrence,
         kind,
         params,
-        proxy: _,
+        targets: _,
         scope,
     } = injection;
     let Some(found) = fault::kind(&kind) else {

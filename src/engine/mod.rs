@@ -1,10 +1,12 @@
-//! Owns every proxy: the single writer that carries out actions.
+//! Owns every proxy and every fault in force: the single writer that carries out actions.
 //!
 //! Whoever wants a change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
-//! out one after the other, each to its end. Faults live in this process and in nothing else, so
-//! they are gone when it is.
+//! out one after the other, each to its end. Faults on connections live in this process and in
+//! nothing else, so they are gone when it is; whatever else a fault does is done through the lab,
+//! whose guard undoes it when this process is gone.
 
 mod actor;
+mod world;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::action::Action;
 use crate::event::{Name, Recorder};
+use crate::lab::{Lab, LabError};
 use crate::proxy::{ListenError, Stats, Workers};
 use actor::{Actor, Request};
 
@@ -31,6 +34,8 @@ pub struct Settings {
     pub seed: u64,
     /// Threads that carry bytes; `None` takes one per core.
     pub workers: Option<NonZero<usize>>,
+    /// What faults on ports, processes, servers and by commands act on; without it they are refused.
+    pub lab: Option<Arc<Lab>>,
 }
 
 /// What an action came to.
@@ -84,6 +89,14 @@ pub enum EngineError {
         /// Why.
         source: io::Error,
     },
+    /// The lab could not do it, or not all of it.
+    #[error("fault `{fault}`: {source}")]
+    Lab {
+        /// The fault.
+        fault: Name,
+        /// Why.
+        source: LabError,
+    },
     /// The engine was shut down.
     #[error("the engine was shut down")]
     Stopped,
@@ -110,7 +123,7 @@ impl EngineHandle {
     pub fn start(settings: Settings) -> io::Result<Self> {
         let workers = Workers::start(settings.workers, settings.recorder.clock())?;
         let (requests, queue) = mpsc::channel(QUEUE_LIMIT);
-        let actor = Actor::new(settings.recorder, settings.seed, workers);
+        let actor = Actor::new(settings, workers);
         let task = tokio::spawn(actor.run(queue));
         Ok(Self {
             requests,

@@ -62,11 +62,12 @@ pub enum Fact {
         /// it, so that no hit precedes its fault, or when it had been lifted.
         planned: Moment,
     },
-    /// A fault touched a connection for the first time in this occurrence.
+    /// A fault touched a connection for the first time in this occurrence, or a client, a process or a
+    /// server outside every proxy.
     FaultHit {
         /// The fault's name.
         fault: Name,
-        /// Where.
+        /// Where: the proxy, or the target of the fault.
         proxy: Name,
         /// The victim; `None` when it never became a connection (a refused one).
         conn: Option<u64>,
@@ -75,7 +76,7 @@ pub enum Fact {
     },
     /// A fault removed and a side probe straight through the path succeeded.
     PathOpen {
-        /// The proxy whose path carries traffic again.
+        /// The proxy whose path carries traffic again, or the service or database that answers.
         proxy: Name,
         /// The fault that was lifted.
         fault: Name,
@@ -283,7 +284,7 @@ pub enum Impact {
     Withheld,
     /// Its bytes were delayed.
     Delayed,
-    /// Its bytes were changed.
+    /// It, or its bytes, were changed.
     Altered,
     /// It was ended.
     Closed,
@@ -349,6 +350,9 @@ pub struct Sample {
     pub done: Moment,
     /// The outcome.
     pub outcome: Outcome,
+    /// A digest of what was answered, where the scenario asks to compare it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl Sample {

@@ -56,8 +56,8 @@ mod tests {
             },
             first_new: 5,
             effects: Effects {
-                stream: None,
                 listener: Some(ListenerPolicy::Refuse),
+                ..Effects::default()
             },
         }
     }

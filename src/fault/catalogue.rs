@@ -83,7 +83,7 @@ pub enum CatalogueError {
 }
 
 /// Every named fault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue(BTreeMap<String, Entry>);
 
 impl Catalogue {

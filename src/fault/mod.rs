@@ -1,4 +1,5 @@
-//! Faults: what can go wrong on a connection, as pure data transformers.
+//! Faults: what can go wrong on a connection, as pure data transformers, and around it, as pure
+//! data.
 //!
 //! A stream fault takes a segment and a clock reading and says what comes out and when. It never
 //! sleeps, reads or writes: the drivers in `proxy` do. So a fault is tested in
@@ -10,10 +11,12 @@ pub mod catalogue;
 mod dice;
 pub mod kinds;
 mod registry;
+pub mod world;
 
 pub use armed::Armed;
 pub use dice::{ConnKey, generator};
-pub use registry::{BuildError, FaultKind, Kind, kind, kinds};
+pub use registry::{BuildError, FaultKind, Kind, Subject, kind, kinds};
+pub use world::WorldOp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,13 +215,15 @@ pub trait Fault: Send {
 /// Makes one fault instance per connection.
 pub type StreamFactory = Arc<dyn Fn() -> Box<dyn Fault> + Send + Sync>;
 
-/// What a fault does to a proxy, once built. A kind may act in more than one place.
+/// What a fault does, once built. A kind may act in more than one place of a proxy.
 #[derive(Clone, Default)]
 pub struct Effects {
     /// On the bytes of each connection in scope.
     pub stream: Option<StreamFactory>,
     /// On the acceptance of new connections.
     pub listener: Option<ListenerPolicy>,
+    /// Outside the byte stream.
+    pub world: Option<WorldOp>,
 }
 
 impl std::fmt::Debug for Effects {
@@ -226,6 +231,7 @@ impl std::fmt::Debug for Effects {
         f.debug_struct("Effects")
             .field("stream", &self.stream.is_some())
             .field("listener", &self.listener)
+            .field("world", &self.world)
             .finish()
     }
 }

@@ -14,6 +14,8 @@ pub trait FaultKind {
     const SUMMARY: &'static str;
     /// A paragraph: the effect on the wire, what an application sees, what it stands for.
     const STORY: &'static str;
+    /// What it acts on.
+    const SUBJECT: Subject = Subject::Connections;
     /// Whether a length must be given; `false` for a kind that can act once.
     const LASTS: bool = true;
     /// The parameters, all with a unit and a default where one makes sense.
@@ -28,6 +30,34 @@ pub trait FaultKind {
     fn build(params: Self::Params) -> Effects;
 }
 
+/// What a kind of fault acts on; it decides what the `target` of a fault may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The connections through a proxy.
+    Connections,
+    /// The port of a service or of a proxy.
+    Ports,
+    /// The process of a service that chaosproxy starts.
+    Processes,
+    /// The server of a database that chaosproxy manages.
+    Servers,
+    /// Something that no block of a scenario describes.
+    Elsewhere,
+}
+
+impl Subject {
+    /// The blocks whose names are possible targets; none if there is no target.
+    pub const fn blocks(self) -> &'static [&'static str] {
+        match self {
+            Self::Connections => &["proxy"],
+            Self::Ports => &["service", "proxy"],
+            Self::Processes => &["service"],
+            Self::Servers => &["database"],
+            Self::Elsewhere => &[],
+        }
+    }
+}
+
 /// A kind without its type: what the rest of the program sees.
 pub struct Kind {
     /// The name in scenario files.
@@ -36,6 +66,8 @@ pub struct Kind {
     pub summary: &'static str,
     /// A paragraph.
     pub story: &'static str,
+    /// What it acts on.
+    pub subject: Subject,
     /// Whether a length must be given; `false` for a kind that can act once.
     pub lasts: bool,
     /// The JSON Schema of its parameters.
@@ -65,6 +97,7 @@ const fn entry<K: FaultKind>() -> Kind {
         name: K::NAME,
         summary: K::SUMMARY,
         story: K::STORY,
+        subject: K::SUBJECT,
         lasts: K::LASTS,
         schema: || schemars::schema_for!(K::Params),
         build: |params| {
@@ -81,6 +114,10 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::partition::Partition>(),
         entry::<all::disconnect::Disconnect>(),
         entry::<all::latency::Latency>(),
+        entry::<all::port_seizure::PortSeizure>(),
+        entry::<all::process::Process>(),
+        entry::<all::postgres_server::PostgresServer>(),
+        entry::<all::command::Command>(),
     ];
     KINDS
 }

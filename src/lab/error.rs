@@ -143,6 +143,16 @@ pub enum LabError {
         /// Why.
         why: String,
     },
+    /// A command of a fault failed.
+    #[error("run `{command}`: {why}{log}")]
+    Command {
+        /// The program and its arguments.
+        command: String,
+        /// How it ended, or that it did not.
+        why: String,
+        /// The end of its log.
+        log: LogTail,
+    },
     /// A service ended before it was ready.
     #[error("start service `{service}`: it ended with {exit} before it was ready{log}")]
     ServiceExited {

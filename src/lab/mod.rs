@@ -7,6 +7,7 @@
 mod error;
 pub mod guard;
 mod log;
+mod operations;
 pub mod port;
 pub mod postgres;
 mod ready;
@@ -24,7 +25,7 @@ use futures_util::future::join_all;
 
 use crate::event::{Fact, Name, Recorder};
 use guard::Guard;
-use postgres::{Clusters, Places};
+use postgres::{Clusters, Places, Server};
 use service::{Service, Surroundings};
 use spec::{DatabaseSpec, Origin, ServiceSpec};
 
@@ -38,6 +39,7 @@ pub struct Lab {
     logs: PathBuf,
     clusters: Clusters,
     databases: Mutex<BTreeMap<Name, Database>>,
+    servers: Mutex<BTreeMap<Name, Arc<Server>>>,
     services: Mutex<BTreeMap<Name, Arc<Service>>>,
 }
 
@@ -58,6 +60,7 @@ impl Lab {
             logs,
             clusters: Clusters::new(Places::of_this_machine()),
             databases: Mutex::default(),
+            servers: Mutex::default(),
             services: Mutex::default(),
         })
     }
@@ -74,7 +77,11 @@ impl Lab {
         let clock = self.recorder.clock();
         let begun = clock.now();
         let database = match &spec.origin {
-            Origin::Managed => self.clusters.start(&self.guard, &spec.name).await?,
+            Origin::Managed => {
+                let (database, server) = self.clusters.start(&self.guard, &spec.name).await?;
+                lock(&self.servers).insert(Name::clone(&spec.name), Arc::new(server));
+                database
+            }
             Origin::Url(url) => Database::at(&spec.name, url).await?,
         };
         database.set_up(&spec.setup).await?;
@@ -97,25 +104,35 @@ impl Lab {
         url: &str,
         lookup: impl FnMut(&str) -> Option<String>,
     ) -> Result<(), LabError> {
+        self.declare(spec, url, lookup)?;
+        self.start_service(&spec.name).await
+    }
+
+    /// As [`Lab::service`], but its command is started only by [`Lab::start_service`].
+    pub fn declare(
+        &self,
+        spec: &ServiceSpec,
+        url: &str,
+        lookup: impl FnMut(&str) -> Option<String>,
+    ) -> Result<(), LabError> {
         let around = Surroundings {
-            guard: &self.guard,
             recorder: &self.recorder,
             exe: &self.exe,
             logs: &self.logs,
         };
-        let service = Service::start(around, spec, url, lookup).await?;
+        let service = Service::declare(around, spec, url, lookup)?;
         lock(&self.services).insert(Name::clone(&spec.name), Arc::new(service));
         Ok(())
     }
 
+    /// Starts a service that was declared; does not wait until it is ready.
+    pub async fn start_service(&self, service: &str) -> Result<(), LabError> {
+        self.find_service(service)?.start(&self.guard).await
+    }
+
     /// Waits until a service answers. One that ends before that is an error that quotes its log.
     pub async fn wait_ready(&self, service: &str) -> Result<(), LabError> {
-        let found = lock(&self.services).get(service).map(Arc::clone);
-        let found = found.ok_or_else(|| LabError::Unknown {
-            what: "service",
-            name: service.to_owned(),
-        })?;
-        found.ready().await
+        self.find_service(service)?.ready().await
     }
 
     /// The rows that a statement yields; see [`Database::query`].
@@ -161,9 +178,18 @@ impl Lab {
     /// is left.
     pub async fn shutdown(&self) -> Result<(), LabError> {
         let services = std::mem::take(&mut *lock(&self.services));
+        lock(&self.servers).clear();
         let stopped = join_all(services.values().map(|service| service.stop())).await;
         self.guard.finish().await?;
         stopped.into_iter().collect()
+    }
+
+    fn find_service(&self, name: &str) -> Result<Arc<Service>, LabError> {
+        let found = lock(&self.services).get(name).map(Arc::clone);
+        found.ok_or_else(|| LabError::Unknown {
+            what: "service",
+            name: name.to_owned(),
+        })
     }
 }
 

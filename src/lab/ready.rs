@@ -48,6 +48,11 @@ impl Readiness {
         })
     }
 
+    /// Host and port that it is asked at.
+    pub(super) fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// Asks again and again; `last` holds why the last attempt failed. Cancel safe.
     pub(super) async fn wait(&self, last: &mut String) {
         loop {

@@ -1,8 +1,8 @@
-//! Servers under test: started or attached to, listened to, and stopped.
+//! Servers under test: started or attached to, listened to, stopped, started again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -26,13 +26,23 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(super) struct Service {
     name: Name,
     readiness: Readiness,
-    ready_timeout: std::time::Duration,
+    ready_timeout: Duration,
+    log: LogSource,
     recorder: Recorder,
     book: Arc<LogBook>,
-    /// `None` if it was running already.
-    child: Option<Child>,
+    /// What is started, each time anew; `None` if it was running already.
+    command: Option<Command>,
+    process: Mutex<Process>,
     /// Read what it says; they end with this.
     readers: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+/// The process of a service. A service may have several, one after the other.
+#[derive(Debug, Default)]
+struct Process {
+    starts: u32,
+    /// The latest.
+    child: Option<Child>,
 }
 
 /// A command with every placeholder filled in.
@@ -41,12 +51,12 @@ struct Command {
     program: PathBuf,
     args: Vec<String>,
     env: BTreeMap<String, String>,
+    directory: Option<PathBuf>,
 }
 
 /// What a service needs of its run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Surroundings<'a> {
-    pub(super) guard: &'a Guard,
     pub(super) recorder: &'a Recorder,
     /// The running executable.
     pub(super) exe: &'a Path,
@@ -55,8 +65,8 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Service {
-    /// Starts or attaches to the service at `url`, and begins to read its log.
-    pub(super) async fn start(
+    /// The service at `url`. What has a command is not started yet.
+    pub(super) fn declare(
         around: Surroundings<'_>,
         spec: &ServiceSpec,
         url: &str,
@@ -78,27 +88,94 @@ impl Service {
             let (book, path) = (Arc::clone(&book), path.clone());
             readers.spawn(async move { book.follow(path).await });
         }
-        let child = match command {
-            Some(command) => Some(launch(around, spec, command, &book, &mut readers).await?),
-            None => None,
-        };
         Ok(Self {
             name: Name::clone(&spec.name),
             readiness,
             ready_timeout: spec.ready_timeout,
+            log: spec.log.clone(),
             recorder: around.recorder.clone(),
             book,
-            child,
+            command,
+            process: Mutex::default(),
             readers: tokio::sync::Mutex::new(readers),
         })
     }
 
-    /// Waits until it answers.
+    /// Starts its process, if it has a command; the one before must have ended. Its log goes on
+    /// where it was.
+    pub(super) async fn start(&self, guard: &Guard) -> Result<(), LabError> {
+        let Some(command) = &self.command else {
+            return Ok(());
+        };
+        let number = self.process().starts;
+        self.process().starts += 1;
+        let pipe = |stream| (guard.directory()).join(format!("{}.{number}.{stream}", self.name));
+        let launch = command.launch(pipe("stdout"), pipe("stderr"));
+        let child = self.launch(guard, launch).await?;
+        tokio::spawn(report_exit(
+            child.clone(),
+            Name::clone(&self.name),
+            self.recorder.clone(),
+        ));
+        self.process().child = Some(child);
+        Ok(())
+    }
+
+    /// Starts the command with both outputs in our hands, whatever the scenario wants of them: an
+    /// output that nobody reads would make the service wait.
+    async fn launch(&self, guard: &Guard, launch: Launch) -> Result<Child, LabError> {
+        let piping = || LabError::io(format!("make a pipe for the log of `{}`", self.name));
+        let output = sys::fifo::create(&launch.stdout).map_err(piping())?;
+        let errors = sys::fifo::create(&launch.stderr).map_err(piping())?;
+        let child = guard.launch(launch).await?;
+        self.recorder.record(Fact::Service {
+            service: Name::clone(&self.name),
+            change: ServiceChange::Started(child.pid()),
+        });
+        let (stdout_use, stderr_use) = match self.log {
+            LogSource::Stdout => (Use::Record, Use::Keep),
+            LogSource::Stderr => (Use::Keep, Use::Record),
+            LogSource::Both => (Use::Record, Use::Record),
+            LogSource::File(_) | LogSource::None => (Use::Keep, Use::Keep),
+        };
+        let (first, second) = (Arc::clone(&self.book), Arc::clone(&self.book));
+        let mut readers = self.readers.lock().await;
+        readers.spawn(async move { first.read(output, LogStream::Stdout, stdout_use).await });
+        readers.spawn(async move { second.read(errors, LogStream::Stderr, stderr_use).await });
+        Ok(child)
+    }
+
+    /// Its present process, if one was started here and has not ended.
+    pub(super) fn running(&self) -> Option<Child> {
+        let child = self.process().child.clone();
+        child.filter(|child| child.exit().is_none())
+    }
+
+    /// Makes sure that its process has ended, by force if it must be, and starts it again.
+    pub(super) async fn start_again(&self, guard: &Guard) -> Result<(), LabError> {
+        if let Some(child) = self.running() {
+            child.stop(STOP_GRACE).await?;
+        }
+        self.start(guard).await
+    }
+
+    /// Host and port that it is to listen at.
+    pub(super) fn address(&self) -> (&str, u16) {
+        self.readiness.address()
+    }
+
+    /// Waits until it answers, for as long as it takes. Cancel safe.
+    pub(super) async fn answers(&self) {
+        self.readiness.wait(&mut String::new()).await;
+    }
+
+    /// Waits until it answers, and records that. One that ends before is an error.
     pub(super) async fn ready(&self) -> Result<(), LabError> {
         let mut why = "it was never asked".to_owned();
+        let child = self.process().child.clone();
         tokio::select! {
             () = self.readiness.wait(&mut why) => {}
-            exit = ended(self.child.as_ref()) => {
+            exit = ended(child.as_ref()) => {
                 self.last_words().await;
                 return Err(LabError::ServiceExited {
                     service: Name::clone(&self.name),
@@ -124,12 +201,17 @@ impl Service {
 
     /// Stops it if it was started here, and waits until its log is read.
     pub(super) async fn stop(&self) -> Result<(), LabError> {
-        if let Some(child) = &self.child {
+        let child = self.process().child.clone();
+        if let Some(child) = child {
             child.stop(STOP_GRACE).await?;
             self.last_words().await;
         }
         self.readers.lock().await.shutdown().await;
         Ok(())
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn last_words(&self) {
@@ -167,56 +249,26 @@ impl Command {
         for (name, value) in &spec.env {
             env.insert(name.clone(), render(value)?);
         }
-        Ok(Some(Self { program, args, env }))
+        Ok(Some(Self {
+            program,
+            args,
+            env,
+            directory: spec.working_directory.clone(),
+        }))
     }
-}
 
-/// Starts the command with both outputs in our hands, whatever the scenario wants of them: an
-/// output that nobody reads would make the service wait.
-async fn launch(
-    around: Surroundings<'_>,
-    spec: &ServiceSpec,
-    command: Command,
-    book: &Arc<LogBook>,
-    readers: &mut JoinSet<()>,
-) -> Result<Child, LabError> {
-    let directory = around.guard.directory();
-    let [stdout, stderr] =
-        ["stdout", "stderr"].map(|stream| directory.join(format!("{}.{stream}", spec.name)));
-    let piping = || LabError::io(format!("make a pipe for the log of `{}`", spec.name));
-    let output = sys::fifo::create(&stdout).map_err(piping())?;
-    let errors = sys::fifo::create(&stderr).map_err(piping())?;
-    let launch = Launch {
-        program: command.program,
-        args: command.args,
-        env: command.env,
-        directory: spec.working_directory.clone(),
-        stdout,
-        stderr,
-        account: None,
-        kind: Kind::Program,
-    };
-    let child = around.guard.launch(launch).await?;
-    let told = |change| Fact::Service {
-        service: Name::clone(&spec.name),
-        change,
-    };
-    (around.recorder).record(told(ServiceChange::Started(child.pid())));
-    let (stdout_use, stderr_use) = match spec.log {
-        LogSource::Stdout => (Use::Record, Use::Keep),
-        LogSource::Stderr => (Use::Keep, Use::Record),
-        LogSource::Both => (Use::Record, Use::Record),
-        LogSource::File(_) | LogSource::None => (Use::Keep, Use::Keep),
-    };
-    let (first, second) = (Arc::clone(book), Arc::clone(book));
-    readers.spawn(async move { first.read(output, LogStream::Stdout, stdout_use).await });
-    readers.spawn(async move { second.read(errors, LogStream::Stderr, stderr_use).await });
-    tokio::spawn(report_exit(
-        child.clone(),
-        Name::clone(&spec.name),
-        around.recorder.clone(),
-    ));
-    Ok(child)
+    fn launch(&self, stdout: PathBuf, stderr: PathBuf) -> Launch {
+        Launch {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            env: self.env.clone(),
+            directory: self.directory.clone(),
+            stdout,
+            stderr,
+            account: None,
+            kind: Kind::Program,
+        }
+    }
 }
 
 async fn report_exit(child: Child, service: Name, recorder: Recorder) {

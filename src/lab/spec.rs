@@ -50,10 +50,25 @@ pub struct ServiceSpec {
     pub ready: Option<String>,
     /// How long it may take to become ready. Default 30 s.
     pub ready_timeout: Duration,
+    /// What is to come of its start. Default ready.
+    pub expect: Expectation,
     /// Where its log is read.
     pub log: LogSource,
     /// Services, proxies and databases that must be there first.
     pub depends_on: Vec<Name>,
+}
+
+/// What is to come of the start of a service.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// It becomes ready; the set-up waits for it.
+    #[default]
+    Ready,
+    /// It ends by itself; the set-up does not wait for anything.
+    Exit,
 }
 
 /// Where a service's log is read.

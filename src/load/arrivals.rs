@@ -59,6 +59,7 @@ fn not_begun(source: &Name, intended: Moment, now: Moment) -> Fact {
         outcome: Outcome::Broken {
             why: format!("not sent: {IN_FLIGHT_LIMIT} requests were under way (generator limit)"),
         },
+        digest: None,
     })
 }
 

@@ -115,6 +115,7 @@ impl Job {
             sent,
             done,
             outcome,
+            digest: None,
         };
         self.recorder.record_at(done, Fact::Sample(sample));
         document.map_or(State::Running, |document| self.record(id, done, &document))

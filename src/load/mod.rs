@@ -4,6 +4,7 @@
 //! received is never sent again.
 
 mod arrivals;
+mod compare;
 pub mod http;
 mod job;
 mod keys;
@@ -13,6 +14,7 @@ mod request;
 pub mod spec;
 
 pub(crate) use arrivals::arrivals;
+pub use compare::Compare;
 pub use request::{JOB_NAMES, REQUEST_NAMES, RequestError};
 
 use tokio::task::JoinHandle;
@@ -136,6 +138,7 @@ fn begin(
             timeout,
             request,
             ledger: _,
+            compare,
         } => {
             let workload = open::Workload {
                 name,
@@ -144,6 +147,7 @@ fn begin(
                 timeout: *timeout,
                 keys,
                 ledger: ledger.cloned(),
+                compare: compare.clone(),
                 recorder,
             };
             let every = rate.interval();

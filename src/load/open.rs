@@ -7,12 +7,14 @@ use super::http::{Answer, Client};
 use super::keys::Keys;
 use super::request::{Filled, Request, Values};
 use super::spec::LedgerSpec;
-use super::{RequestError, arrivals, describe};
+use super::{Compare, RequestError, arrivals, describe};
 use crate::event::{Fact, Name, Outcome, Recorder, Sample};
 use crate::units::Moment;
 
 /// Bytes of an answer that are kept to say what was wrong with it.
 const KEEP: usize = 1 << 10;
+/// Bytes of an answer that are kept to compare it.
+const COMPARED: usize = 1 << 20;
 
 /// Requests at fixed arrivals that never wait for replies.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Workload {
     pub(super) timeout: Duration,
     pub(super) keys: Keys,
     pub(super) ledger: Option<LedgerSpec>,
+    pub(super) compare: Option<Compare>,
     pub(super) recorder: Recorder,
 }
 
@@ -40,21 +43,19 @@ impl Workload {
     async fn request(self: Arc<Self>, ordinal: u64, intended: Moment) {
         let clock = self.recorder.clock();
         let sent = clock.now();
-        let (key, outcome) = match self.fill(ordinal) {
+        let (key, (outcome, digest)) = match self.fill(ordinal) {
             Ok(filled) => {
                 let key = self
                     .ledger
                     .as_ref()
                     .and_then(|ledger| ledger.key_in(&filled));
                 let answer = self.client.call(filled.call, self.timeout).await;
-                (
-                    key,
-                    answer.map_or_else(Outcome::from, |answer| judge(&answer)),
-                )
+                let judged = answer.map(|answer| self.judge(&answer));
+                (key, judged.unwrap_or_else(|failure| (failure.into(), None)))
             }
             Err(error) => {
                 let why = format!("not sent: {error}");
-                (None, Outcome::ConnectError { why })
+                (None, (Outcome::ConnectError { why }, None))
             }
         };
         let done = clock.now();
@@ -73,23 +74,30 @@ impl Workload {
             sent,
             done,
             outcome,
+            digest,
         };
         self.recorder.record_at(done, Fact::Sample(sample));
     }
 
     fn fill(&self, ordinal: u64) -> Result<Filled, RequestError> {
         let values = Values::new(&self.keys, ordinal, None);
-        self.request.fill(&values, KEEP)
+        let keep = if self.compare.is_some() {
+            COMPARED
+        } else {
+            KEEP
+        };
+        self.request.fill(&values, keep)
     }
-}
 
-fn judge(answer: &Answer) -> Outcome {
-    let status = Some(answer.status);
-    match answer.status {
-        200..300 => Outcome::Ok { status },
-        _ => Outcome::NotOk {
-            status,
-            why: describe(answer),
-        },
+    /// The outcome, and the digest of an answer that is compared.
+    fn judge(&self, answer: &Answer) -> (Outcome, Option<String>) {
+        let status = Some(answer.status);
+        if !(200..300).contains(&answer.status) {
+            let why = describe(answer);
+            return (Outcome::NotOk { status, why }, None);
+        }
+        let compare = self.compare.as_ref();
+        let digest = compare.map(|compare| compare.digest(&answer.body));
+        (Outcome::Ok { status }, digest)
     }
 }

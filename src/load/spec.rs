@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Compare;
 use crate::event::Name;
 use crate::template::Template;
 use crate::units::Rate;
@@ -33,6 +34,8 @@ pub enum WorkloadKind {
         request: RequestSpec,
         /// The ledger that learns the fate of each request.
         ledger: Option<Name>,
+        /// What of the answers is compared with other answers.
+        compare: Option<Compare>,
     },
     /// One long-running job: started once, then polled.
     Job {

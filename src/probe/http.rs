@@ -1,30 +1,23 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Uri};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use super::ProbeProblem;
 use super::spec::HttpOk;
-use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use super::{Look, ProbeProblem};
+use crate::event::Outcome;
 use crate::jsonpath::{Path, equal};
-use crate::load::arrivals;
 use crate::load::http::{Answer, Call, Client};
-use crate::units::Moment;
 
 /// Bytes of an answer that are kept; what a health endpoint says is far shorter.
 const KEEP: usize = 1 << 20;
 
-/// GETs at fixed times that never wait for each other.
+/// GETs of one path.
 #[derive(Debug)]
-pub(super) struct HttpProbe {
-    pub(super) name: Name,
+pub(super) struct Http {
     pub(super) client: Client,
     pub(super) round: Round,
-    pub(super) timeout: Duration,
-    pub(super) recorder: Recorder,
 }
 
 /// What one round asks and what it wants to hear.
@@ -35,44 +28,25 @@ pub(super) struct Round {
     json: Vec<(Path, Value)>,
 }
 
-impl HttpProbe {
-    pub(super) async fn run(self, every: Duration, stop: CancellationToken) {
-        let name = self.name.clone();
-        let recorder = self.recorder.clone();
-        let probe = Arc::new(self);
-        arrivals(&name, every, &recorder, &stop, |_, intended| {
-            Arc::clone(&probe).look(intended)
-        })
-        .await;
+impl Look for Http {
+    async fn look(&self, deadline: Duration) -> Outcome {
+        let answer = self.client.call(self.round.call.clone(), deadline).await;
+        answer.map_or_else(Outcome::from, |answer| self.round.judge(&answer))
     }
+}
 
-    async fn look(self: Arc<Self>, intended: Moment) {
-        let clock = self.recorder.clock();
-        let sent = clock.now();
-        let answer = self
-            .client
-            .call(self.round.call.clone(), self.timeout)
-            .await;
-        let done = clock.now();
-        let outcome = answer.map_or_else(Outcome::from, |answer| self.round.judge(&answer));
-        let sample = Sample {
-            source: self.name.clone(),
-            intended,
-            sent,
-            done,
-            outcome,
-        };
-        self.recorder.record_at(done, Fact::Sample(sample));
+/// Whether `path` can be asked for.
+pub(super) fn check_path(path: &str) -> Result<(), ProbeProblem> {
+    if path.starts_with('/') && path.parse::<Uri>().is_ok() {
+        return Ok(());
     }
+    let path = path.to_owned();
+    Err(ProbeProblem::Path { path })
 }
 
 impl Round {
     pub(super) fn new(path: &str, ok: &HttpOk) -> Result<Self, ProbeProblem> {
-        if !path.starts_with('/') || path.parse::<Uri>().is_err() {
-            return Err(ProbeProblem::Path {
-                path: path.to_owned(),
-            });
-        }
+        check_path(path)?;
         let json = ok
             .json
             .iter()

@@ -37,6 +37,7 @@ impl LogProbe {
             sent: at,
             done: at,
             outcome: Outcome::Ok { status: None },
+            digest: None,
         })
     }
 }

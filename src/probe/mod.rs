@@ -4,16 +4,24 @@
 
 mod http;
 pub mod log;
+mod prometheus;
 pub mod spec;
+mod sql;
+mod tcp;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::log::LogProbe;
 use self::spec::{ProbeKind, ProbeSpec};
-use crate::event::{Name, Recorder};
+use crate::event::{Fact, Name, Outcome, Recorder, Sample};
 use crate::jsonpath::PathError;
+use crate::load::arrivals;
 use crate::load::http::{Client, Target, TargetError};
+use crate::template::UnknownName;
 
 /// Why a probe cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,15 @@ pub enum ProbeProblem {
     /// Its service's URL.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The URL of its database.
+    #[error("this is no URL of a database: {why}")]
+    DatabaseUrl {
+        /// Why, without the URL: it may hold a password.
+        why: String,
+    },
+    /// A placeholder that nobody fills in.
+    #[error(transparent)]
+    Unknown(#[from] UnknownName),
     /// The time between two rounds.
     #[error("`every` is zero; write the time between two rounds, for example `100ms`")]
     Every,
@@ -50,30 +67,32 @@ pub enum ProbeProblem {
 }
 
 impl ProbeSpec {
-    /// Whether the probe could start.
+    /// Whether the probe could start, as far as that can be told without its placeholders.
     pub fn check(&self) -> Result<(), ProbeProblem> {
         if self.every.is_zero() {
             return Err(ProbeProblem::Every);
         }
         match &self.kind {
             ProbeKind::Http { path, ok, .. } => http::Round::new(path, ok).map(drop),
+            ProbeKind::Prometheus { path, .. } => http::check_path(path),
             ProbeKind::Log { .. } => LogProbe::new(self).map(drop),
+            ProbeKind::Tcp { .. } | ProbeKind::Sql { .. } => Ok(()),
         }
     }
 }
 
-/// Starts a probe of the server at `base_url` on the current runtime; `None` for a probe that
-/// needs no task of its own ([`LogProbe`]).
+/// Starts a probe on the current runtime; `None` for a probe that needs no task of its own
+/// ([`LogProbe`]). `lookup` says what `service.NAME.url` and other placeholders stand for.
 ///
 /// Once `stop` is cancelled no round begins; those under way end or reach their deadline, then
 /// the handle ends. Dropping the handle stops nothing.
 pub fn start(
     spec: &ProbeSpec,
-    base_url: &str,
+    lookup: impl Fn(&str) -> Option<String>,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeError> {
-    begin(spec, base_url, recorder, stop).map_err(|problem| ProbeError {
+    begin(spec, lookup, recorder, stop).map_err(|problem| ProbeError {
         probe: spec.name.clone(),
         problem,
     })
@@ -81,20 +100,97 @@ pub fn start(
 
 fn begin(
     spec: &ProbeSpec,
-    base_url: &str,
+    lookup: impl Fn(&str) -> Option<String>,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeProblem> {
     spec.check()?;
-    let ProbeKind::Http { path, ok, .. } = &spec.kind else {
-        return Ok(None);
+    let clock = recorder.clock();
+    let client = |service: &Name| {
+        let name = format!("service.{service}.url");
+        let url = lookup(&name).ok_or(UnknownName { name })?;
+        Ok::<_, ProbeProblem>(Client::new(Target::parse(&url)?, clock))
     };
-    let probe = http::HttpProbe {
+    let rounds = Rounds {
         name: spec.name.clone(),
-        client: Client::new(Target::parse(base_url)?, recorder.clock()),
-        round: http::Round::new(path, ok)?,
+        every: spec.every,
         timeout: spec.timeout,
         recorder,
+        stop,
     };
-    Ok(Some(tokio::spawn(probe.run(spec.every, stop))))
+    Ok(Some(match &spec.kind {
+        ProbeKind::Log { .. } => return Ok(None),
+        ProbeKind::Http { service, path, ok } => rounds.spawn(http::Http {
+            client: client(service)?,
+            round: http::Round::new(path, ok)?,
+        }),
+        ProbeKind::Tcp { address, .. } => rounds.spawn(tcp::Tcp {
+            address: address.render(&lookup)?,
+        }),
+        ProbeKind::Sql {
+            url, query, equals, ..
+        } => {
+            let url = url.render(&lookup)?;
+            rounds.spawn(sql::Sql::new(&url, query, equals.as_deref())?)
+        }
+        ProbeKind::Prometheus {
+            service,
+            path,
+            metric,
+            labels,
+            ok,
+        } => rounds.spawn(prometheus::Prometheus {
+            client: client(service)?,
+            page: prometheus::Page::new(path, metric, labels, *ok)?,
+        }),
+    }))
+}
+
+/// One round of a probe.
+trait Look: Send + Sync + 'static {
+    /// Looks once, at most until the deadline.
+    fn look(&self, deadline: Duration) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Rounds at fixed times that never wait for each other.
+struct Rounds {
+    name: Name,
+    every: Duration,
+    timeout: Duration,
+    recorder: Recorder,
+    stop: CancellationToken,
+}
+
+impl Rounds {
+    fn spawn(self, look: impl Look) -> JoinHandle<()> {
+        let look = Arc::new(look);
+        tokio::spawn(async move {
+            let Self {
+                name,
+                every,
+                timeout,
+                recorder,
+                stop,
+            } = self;
+            arrivals(&name, every, &recorder, &stop, |_, intended| {
+                let (look, name, recorder) = (Arc::clone(&look), name.clone(), recorder.clone());
+                async move {
+                    let clock = recorder.clock();
+                    let sent = clock.now();
+                    let outcome = look.look(timeout).await;
+                    let done = clock.now();
+                    let sample = Sample {
+                        source: name,
+                        intended,
+                        sent,
+                        done,
+                        outcome,
+                        digest: None,
+                    };
+                    recorder.record_at(done, Fact::Sample(sample));
+                }
+            })
+            .await;
+        })
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Name;
+use crate::template::Template;
 
 /// An observation, repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,45 @@ pub enum ProbeKind {
         /// A regular expression.
         pattern: String,
     },
+    /// A TCP connection, opened and closed: ok if somebody listens.
+    Tcp {
+        /// The service, if it looks at one.
+        service: Option<Name>,
+        /// `host:port`.
+        address: Template,
+    },
+    /// A query over a new connection.
+    Sql {
+        /// Connection URL. Kept out of journals: it may hold a password.
+        #[serde(skip)]
+        url: Template,
+        /// The query.
+        query: String,
+        /// The values of its first row; `None` accepts any.
+        equals: Option<Vec<serde_json::Value>>,
+    },
+    /// A metric of a page in the exposition format of Prometheus.
+    Prometheus {
+        /// The service.
+        service: Name,
+        /// The path of the page.
+        path: String,
+        /// The name of the metric.
+        metric: String,
+        /// Labels that a series must have to count.
+        labels: BTreeMap<String, String>,
+        /// What counts as ok.
+        ok: MetricOk,
+    },
+}
+
+/// What values of a metric count as ok. A metric that is not there never does.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricOk {
+    /// Each must be below this.
+    pub below: Option<f64>,
+    /// Each must be above this.
+    pub above: Option<f64>,
 }
 
 /// What counts as ok. Everything named must hold.
@@ -53,9 +93,13 @@ pub struct HttpOk {
 
 impl ProbeKind {
     /// The service that it looks at.
-    pub const fn service(&self) -> &Name {
+    pub const fn service(&self) -> Option<&Name> {
         match self {
-            Self::Http { service, .. } | Self::Log { service, .. } => service,
+            Self::Http { service, .. }
+            | Self::Log { service, .. }
+            | Self::Prometheus { service, .. } => Some(service),
+            Self::Tcp { service, .. } => service.as_ref(),
+            Self::Sql { .. } => None,
         }
     }
 }

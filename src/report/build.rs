@@ -1,9 +1,9 @@
 use super::outcome::{Early, early_end, outcome};
 use super::{
     CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, Outcome, Place, REPORT_FORMAT,
-    Report, ReportError, ScenarioRecord, SteadyStateRecord, faults, traffic,
+    Report, ReportError, ScenarioRecord, SteadyStateRecord, course, faults, traffic,
 };
-use crate::check::{self, Evidence, Experiment, Finding, History, Severity, Verdict};
+use crate::check::{self, Evidence, Experiment, Finding, History, Purpose, Severity, Verdict};
 use crate::diag::{Source, Span};
 use crate::event::{Condition, Event, Fact, Gate, Header, Journal, Phase};
 use crate::units::Moment;
@@ -45,8 +45,10 @@ fn told(header: &Header, history: &History) -> Report {
     let mut checks: Vec<_> = judged
         .map(|finding| scene.check(finding, early.as_ref()))
         .collect();
-    checks.extend(recheck(&steady_state));
-    let (outcome, exit_code) = outcome(early.as_ref(), &checks);
+    if experiment.purpose == Purpose::Judge {
+        checks.extend(recheck(&steady_state));
+    }
+    let (outcome, exit_code) = outcome(early.as_ref(), experiment.purpose, &checks);
     let windows = traffic::windows(history);
     let end = events.iter().map(|event| event.at).max();
 
@@ -75,6 +77,7 @@ fn told(header: &Header, history: &History) -> Report {
         proxies: traffic::proxies(history, &windows),
         notes: notes(history),
         judge_again: "chaosproxy report .".to_owned(),
+        course: course::course(history, scene.origin),
     }
 }
 
@@ -101,9 +104,7 @@ impl Scene {
         let verdict = match finding.verdict {
             _ if nothing_injected => CheckVerdict::Aborted,
             Verdict::Inconclusive if early.is_some() => CheckVerdict::Aborted,
-            Verdict::Pass => CheckVerdict::Pass,
-            Verdict::Inconclusive => CheckVerdict::Inconclusive,
-            Verdict::Fail => CheckVerdict::Fail,
+            decided => decided.into(),
         };
         let summary = if nothing_injected {
             "nothing was injected".to_owned()

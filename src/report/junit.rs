@@ -8,19 +8,23 @@ use crate::check::Severity;
 use crate::diag::{self, Source, Style};
 
 /// The test case that stands for a run that did not go to its end.
-const RUN: &str = "run";
+pub(super) const RUN: &str = "run";
 
 /// The report as JUnit's XML: one test case per check. A failure is a `<failure>`; inconclusive
 /// and aborted checks are `<error>`, and so is the run itself if it did not go to its end. A
 /// failure of severity warning passes and is told in `<system-out>`.
 pub fn junit(report: &Report, scenario_text: &str) -> String {
+    document(vec![test_suite(report, scenario_text)])
+}
+
+/// The test suite of one run.
+pub(super) fn test_suite(report: &Report, scenario_text: &str) -> TestSuite {
     let source = Source {
         name: report.scenario.path.clone(),
         text: scenario_text.into(),
     };
-    let time = seconds(report.duration_s);
     let mut suite = TestSuite::new(report.scenario.title.as_str());
-    suite.set_time(time);
+    suite.set_time(seconds(report.duration_s));
     for (name, value) in [
         ("run", report.run.to_string()),
         ("seed", report.seed.to_string()),
@@ -37,10 +41,14 @@ pub fn junit(report: &Report, scenario_text: &str) -> String {
             .iter()
             .map(|check| case(check, report, &source)),
     );
+    suite
+}
 
+/// A document of these suites.
+pub(super) fn document(suites: Vec<TestSuite>) -> String {
     let mut document = quick_junit::Report::new("chaosproxy");
-    document.set_time(time);
-    document.add_test_suite(suite);
+    document.set_time(suites.iter().filter_map(|suite| suite.time).sum());
+    document.add_test_suites(suites);
     document
         .to_string()
         .expect("writing XML into memory does not fail")

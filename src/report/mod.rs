@@ -1,21 +1,27 @@
 //! Reports: a finished run as people and machines read it.
 //!
-//! [`build`] is a pure function of the journal, and every rendering is a pure function of the
+//! [`build()`] is a pure function of the journal, and every rendering is a pure function of the
 //! [`Report`] and the scenario's text. So a report can be made again from the journal alone, and
 //! all forms of it agree. Nothing here judges: verdicts come from [`crate::check`].
 
 mod build;
+mod course;
 mod diagnostics;
 mod faults;
+mod html;
 mod junit;
 mod model;
 mod outcome;
+pub mod suite;
+mod svg;
 mod text;
 mod traffic;
 mod write;
 
 pub use build::{build, rebuild};
+pub use course::{Attempts, Bin, Course, Entry, EventLog, Job, Series, Wait};
 pub use diagnostics::diagnostics;
+pub use html::html;
 pub use junit::junit;
 pub use model::{
     CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
@@ -24,7 +30,7 @@ pub use model::{
 };
 pub use outcome::Outcome;
 pub use text::text;
-pub use write::{JOURNAL_FILE, JSON_FILE, JUNIT_FILE, ReportError, write};
+pub use write::{HTML_FILE, JOURNAL_FILE, JSON_FILE, JUNIT_FILE, ReportError, write};
 
 /// The report as `report.json` holds it, ending with a line feed.
 pub fn json(report: &Report) -> String {

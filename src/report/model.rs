@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{Course, Outcome};
 use crate::check::{Severity, Verdict};
 use crate::event::{Gate, Impact, Name};
 
@@ -56,6 +56,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The command that judges the run again from its journal, to be run in the report's folder.
     pub judge_again: String,
+    /// How it went over time, for the plots; the journal holds it for everybody else.
+    #[serde(skip)]
+    pub course: Course,
 }
 
 /// What was run.
@@ -93,6 +96,26 @@ impl CheckVerdict {
             Self::Fail => "fail",
             Self::Inconclusive => "inconclusive",
             Self::Aborted => "aborted",
+        }
+    }
+
+    /// The symbol for it, one character wide.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Pass => "✔",
+            Self::Fail => "✘",
+            Self::Inconclusive => "?",
+            Self::Aborted => "-",
+        }
+    }
+}
+
+impl From<Verdict> for CheckVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Inconclusive => Self::Inconclusive,
+            Verdict::Fail => Self::Fail,
         }
     }
 }

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckRecord, CheckVerdict};
-use crate::check::Severity;
+use crate::check::{Purpose, Severity};
 use crate::event::{Event, Fact, Gate, Phase};
 
 /// What a run came to. Ordered by precedence: of several, the greatest counts.
@@ -11,15 +11,17 @@ use crate::event::{Event, Fact, Gate, Phase};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
+    /// It was recorded and not judged. Exit code 0.
+    Recorded,
     /// Every check passed. Exit code 0.
     Passed,
     /// The evidence did not suffice for a check. Exit code 4.
     Inconclusive,
-    /// A check failed: a weakness was found. Exit code 1.
-    Failed,
     /// The experiment never began: it could not be set up, or the steady state was not met. Nothing
     /// was injected. Exit code 3.
     NotBegun,
+    /// A check failed: a weakness was found. Exit code 1.
+    Failed,
     /// An abort condition held; everything was healed. Exit code 5.
     Aborted,
     /// A signal asked the run to end; everything was healed. Exit code 130 or 143.
@@ -32,6 +34,7 @@ impl Outcome {
     /// The words for it.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Recorded => "recorded",
             Self::Passed => "passed",
             Self::Inconclusive => "inconclusive",
             Self::Failed => "failed",
@@ -120,10 +123,17 @@ fn gate_refused(events: &[Event]) -> bool {
     last == Some(false)
 }
 
-/// The outcome and the exit code of a run with these checks.
-pub(super) fn outcome(early: Option<&Early>, checks: &[CheckRecord]) -> (Outcome, u8) {
+/// The outcome and the exit code of a run for this purpose with these checks.
+pub(super) fn outcome(
+    early: Option<&Early>,
+    purpose: Purpose,
+    checks: &[CheckRecord],
+) -> (Outcome, u8) {
     if let Some(early) = early {
         return (early.outcome, early.exit_code);
+    }
+    if purpose == Purpose::Record {
+        return (Outcome::Recorded, 0);
     }
     let worst = checks
         .iter()
@@ -201,7 +211,7 @@ mod tests {
             check(CheckVerdict::Inconclusive, Severity::Error),
             check(CheckVerdict::Fail, Severity::Error),
         ];
-        outcome(early_end(&events(facts)).as_ref(), &checks).1
+        outcome(early_end(&events(facts)).as_ref(), Purpose::Judge, &checks).1
     }
 
     #[test]
@@ -259,7 +269,7 @@ mod tests {
         use CheckVerdict::{Fail, Inconclusive, Pass};
         let of = |checks: &[(CheckVerdict, Severity)]| {
             let checks: Vec<_> = checks.iter().map(|(v, s)| check(*v, *s)).collect();
-            outcome(None, &checks)
+            outcome(None, Purpose::Judge, &checks)
         };
         let (error, warning) = (Severity::Error, Severity::Warning);
         assert_eq!(of(&[]), (Outcome::Passed, 0));

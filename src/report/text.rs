@@ -8,14 +8,14 @@ use super::{CheckVerdict, EdgeRecord, Outcome, Report};
 use crate::check::Severity;
 use crate::diag::{self, Source};
 
-const HEADING: Style = Style::new().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const UNSURE: Style = AnsiColor::Yellow.on_default();
+pub(super) const HEADING: Style = Style::new().bold();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const UNSURE: Style = AnsiColor::Yellow.on_default();
 
 /// The report for a terminal, with colours: what was done, what was seen, the verdicts, a message
-/// for each check that did not pass, and one summary line last. `folder` is where it is kept.
-pub fn text(report: &Report, scenario_text: &str, folder: &Path) -> String {
+/// for each check that did not pass, and one summary line last. `kept` is where it can be read.
+pub fn text(report: &Report, scenario_text: &str, kept: &Path) -> String {
     let source = Source {
         name: report.scenario.path.clone(),
         text: scenario_text.into(),
@@ -32,7 +32,7 @@ pub fn text(report: &Report, scenario_text: &str, folder: &Path) -> String {
         &source,
         diag::Style::Coloured,
     ));
-    out.push_str(&summary(report, folder));
+    out.push_str(&summary(report, kept));
     out
 }
 
@@ -132,13 +132,12 @@ fn verdicts(report: &Report) -> String {
     let width = names.max().unwrap_or(0);
     let mut out = String::new();
     for check in &report.checks {
-        let (symbol, style) = match check.verdict {
-            CheckVerdict::Pass => ("✔", GOOD),
-            CheckVerdict::Fail => ("✘", BAD),
-            CheckVerdict::Inconclusive => ("?", UNSURE),
-            CheckVerdict::Aborted => ("-", UNSURE),
+        let style = match check.verdict {
+            CheckVerdict::Pass => GOOD,
+            CheckVerdict::Fail => BAD,
+            CheckVerdict::Inconclusive | CheckVerdict::Aborted => UNSURE,
         };
-        let verdict = check.verdict.word();
+        let (symbol, verdict) = (check.verdict.symbol(), check.verdict.word());
         let weight = match check.severity {
             Severity::Error => "",
             Severity::Warning => " (warning only)",
@@ -155,7 +154,7 @@ fn verdicts(report: &Report) -> String {
 }
 
 /// How many checks came to what, and where the report is. The outcome comes last.
-fn summary(report: &Report, folder: &Path) -> String {
+fn summary(report: &Report, kept: &Path) -> String {
     let count = |verdict| {
         let found = report
             .checks
@@ -187,7 +186,7 @@ fn summary(report: &Report, folder: &Path) -> String {
     };
     format!(
         "report: {}\n{style}{outcome}{style:#}{told}: checks: {}; {:.1} s, seed {}, exit code {}\n",
-        folder.display(),
+        kept.display(),
         if tallies.is_empty() {
             "none".to_owned()
         } else {
@@ -201,7 +200,7 @@ fn summary(report: &Report, folder: &Path) -> String {
 
 /// Columns as wide as their widest cell; those from `right` on are aligned to the right. A first
 /// cell that repeats the one above is left blank.
-fn table<const N: usize>(rows: &[[String; N]], right: usize) -> String {
+pub(super) fn table<const N: usize>(rows: &[[String; N]], right: usize) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)

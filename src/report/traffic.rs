@@ -61,10 +61,15 @@ fn source_window(window: &str, samples: &[Sample]) -> Option<SourceWindow> {
     })
 }
 
-/// Nearest rank, so that it is always a latency that was measured; `None` of too few.
+/// `None` of too few.
 fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
+    (sorted.len() >= ENOUGH).then(|| nearest_rank_ms(sorted, percent))
+}
+
+/// Nearest rank, so that it is always a latency that was measured. `sorted` must not be empty.
+pub(super) fn nearest_rank_ms(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    (sorted.len() >= ENOUGH).then(|| sorted[rank - 1].as_secs_f64() * 1e3)
+    sorted[rank - 1].as_secs_f64() * 1e3
 }
 
 /// What went through each proxy in each window.

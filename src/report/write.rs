@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Report, json, junit};
+use super::{Report, html, json, junit};
 
 /// The journal's name in a report's folder.
 pub const JOURNAL_FILE: &str = "journal.jsonl";
@@ -10,6 +10,9 @@ pub const JOURNAL_FILE: &str = "journal.jsonl";
 pub const JSON_FILE: &str = "report.json";
 /// The name of the report for test tools.
 pub const JUNIT_FILE: &str = "junit.xml";
+
+/// The name of the report for people.
+pub const HTML_FILE: &str = "report.html";
 
 /// Why a report could not be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +35,8 @@ pub enum ReportError {
 pub fn write(report: &Report, scenario_text: &str, dir: &Path) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
     replace(&dir.join(JSON_FILE), &json(report))?;
-    replace(&dir.join(JUNIT_FILE), &junit(report, scenario_text))
+    replace(&dir.join(JUNIT_FILE), &junit(report, scenario_text))?;
+    replace(&dir.join(HTML_FILE), &html(report, scenario_text))
 }
 
 /// Writes beside the file, then renames.

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::template::{Template, UnknownName};
 
 /// What the placeholders of a scenario stand for, as far as it is known yet:
@@ -21,6 +23,27 @@ impl Bindings {
         self.values.get(name).cloned()
     }
 
+    /// Fills in every text of a JSON value that is a template.
+    pub(super) fn fill_in(&self, value: &Value) -> Result<Value, UnknownName> {
+        Ok(match value {
+            Value::String(text) => match Template::parse(text) {
+                Ok(template) => Value::String(self.render(&template)?),
+                Err(_) => value.clone(),
+            },
+            Value::Array(items) => {
+                let items = items.iter().map(|item| self.fill_in(item));
+                Value::Array(items.collect::<Result<_, _>>()?)
+            }
+            Value::Object(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(key, inner)| Ok((key.clone(), self.fill_in(inner)?)));
+                Value::Object(pairs.collect::<Result<_, _>>()?)
+            }
+            plain => plain.clone(),
+        })
+    }
+
     /// Fills in a template.
     pub(super) fn render(&self, template: &Template) -> Result<String, UnknownName> {
         template.render(|name| self.get(name))
@@ -40,6 +63,11 @@ mod tests {
         assert_eq!(
             bindings.render(&template).unwrap(),
             "postgres://chaos@127.0.0.1:6020/x"
+        );
+        let command = serde_json::json!({ "run": ["ping", "{{proxy.db.address}}"], "times": 3 });
+        assert_eq!(
+            bindings.fill_in(&command).unwrap(),
+            serde_json::json!({ "run": ["ping", "127.0.0.1:6020"], "times": 3 })
         );
     }
 }

@@ -4,6 +4,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::bindings::Bindings;
 use super::board::Board;
 use super::halt::Halt;
 use super::{RunError, abort};
@@ -47,11 +48,12 @@ impl Clients {
     pub(super) fn probe(
         &mut self,
         spec: &ProbeSpec,
-        url: &str,
+        bindings: &Bindings,
         recorder: &Recorder,
     ) -> Result<(), RunError> {
         let _entered = self.runtime().enter();
-        let started = probe::start(spec, url, recorder.clone(), self.stop.clone())?;
+        let lookup = |name: &str| bindings.get(name);
+        let started = probe::start(spec, lookup, recorder.clone(), self.stop.clone())?;
         self.requests.extend(started);
         Ok(())
     }

@@ -227,7 +227,7 @@ fn header(plan: &Plan, clock: Clock) -> Header {
         started_at: clock.started_at(),
         scenario_path: plan.path.clone(),
         scenario_text: plan.text.to_string(),
-        scenario_sha256: hex(&Sha256::digest(plan.text.as_bytes())),
+        scenario_sha256: sha256(&plan.text),
         seed: plan.seed,
         plan: serde_json::to_value(&plan.experiment)
             .expect("an experiment has string keys and finite numbers"),
@@ -235,9 +235,11 @@ fn header(plan: &Plan, clock: Clock) -> Header {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// SHA-256 of a scenario's text, in hexadecimal, as a journal's header holds it.
+pub fn sha256(text: &str) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,22 +17,30 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// byte, before it asks who is there, so that no credentials are needed.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Probes the path through `proxy` in the background until an answer comes back, and records that
-/// moment: only from then on is a server's recovery its own affair.
-pub(super) fn watch_until_open(stage: &Stage<'_>, proxy: &Name, fault: &Name) {
-    let Some((address, protocol)) = stage.proxy(proxy) else {
-        return;
-    };
+/// Probes the way to what a fault acted on in the background until an answer comes back, and records
+/// that moment: only from then on is a server's recovery its own affair.
+pub(super) fn watch_until_open(stage: &Stage<'_>, target: &Name, fault: &Name) {
     let recorder = stage.recorder().clone();
-    let (proxy, fault) = (proxy.clone(), fault.clone());
+    let lab = Arc::clone(stage.lab());
+    let proxy = stage.proxy(target);
+    let (target, fault) = (target.clone(), fault.clone());
     tokio::spawn(async move {
         let open = async {
-            while probe(&recorder, &proxy, address, protocol).await.is_err() {
-                tokio::time::sleep(PROBE_EVERY).await;
+            match proxy {
+                Some((address, protocol)) => {
+                    while probe(&recorder, &target, address, protocol).await.is_err() {
+                        tokio::time::sleep(PROBE_EVERY).await;
+                    }
+                    true
+                }
+                None => lab.answers(&target).await.is_ok(),
             }
         };
-        if tokio::time::timeout(GIVE_UP_AFTER, open).await.is_ok() {
-            recorder.record(Fact::PathOpen { proxy, fault });
+        if tokio::time::timeout(GIVE_UP_AFTER, open).await == Ok(true) {
+            recorder.record(Fact::PathOpen {
+                proxy: target,
+                fault,
+            });
         }
     });
 }

@@ -1,20 +1,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::bindings::Bindings;
 use super::board::Board;
 use super::clients::Clients;
 use super::halt::{Halt, Halted};
-use super::{Options, RunError, system};
+use super::{Options, RunError, schedule, system};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
 use crate::event::{Fact, Name, Recorder};
-use crate::lab::spec::ServiceSpec;
+use crate::lab::spec::{Expectation, ServiceSpec};
 use crate::lab::{Lab, port};
 use crate::load::spec::WorkloadKind;
 use crate::scenario::Plan;
@@ -24,7 +26,7 @@ pub(super) struct Stage<'a> {
     plan: &'a Plan,
     recorder: Recorder,
     board: Board,
-    lab: Lab,
+    lab: Arc<Lab>,
     engine: EngineHandle,
     proxies: BTreeMap<Name, (SocketAddr, Protocol)>,
     bindings: Bindings,
@@ -40,15 +42,18 @@ impl<'a> Stage<'a> {
         recorder: &Recorder,
         board: &Board,
     ) -> Result<Self, RunError> {
+        let lab = Lab::start(&options.executable, recorder.clone(), &options.directory).await?;
+        let lab = Arc::new(lab);
         Ok(Self {
             plan,
             recorder: recorder.clone(),
             board: board.clone(),
-            lab: Lab::start(&options.executable, recorder.clone(), &options.directory).await?,
+            lab: Arc::clone(&lab),
             engine: EngineHandle::start(Settings {
                 recorder: recorder.clone(),
                 seed: plan.seed,
                 workers: None,
+                lab: Some(lab),
             })
             .map_err(|source| system("start the worker threads", source))?,
             proxies: BTreeMap::new(),
@@ -59,11 +64,14 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Databases, then proxies, then services in the order of their dependencies, then clients.
+    /// Databases, then proxies, then what goes wrong before services start, then services in the
+    /// order of their dependencies, then clients.
     pub(super) async fn set_up(&mut self, halt: &Halt) -> Result<(), RunError> {
         self.start_databases().await?;
         self.start_proxies().await?;
         self.bind_services()?;
+        self.declare_services()?;
+        schedule::before_services(self.plan, self).await?;
         self.start_services().await?;
         self.start_clients(halt)
     }
@@ -110,6 +118,15 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    fn declare_services(&self) -> Result<(), RunError> {
+        for service in &self.plan.services {
+            let url = self.service_url(&service.name);
+            self.lab
+                .declare(service, &url, |name| self.bindings.get(name))?;
+        }
+        Ok(())
+    }
+
     /// Starts services in waves: each wave needs only services of the waves before it.
     async fn start_services(&mut self) -> Result<(), RunError> {
         let services = &self.plan.services;
@@ -135,17 +152,17 @@ impl<'a> Stage<'a> {
     }
 
     async fn start_service(&self, service: &ServiceSpec) -> Result<(), RunError> {
-        let url = self.service_url(&service.name);
-        let lookup = |name: &str| self.bindings.get(name);
-        self.lab.service(service, &url, lookup).await?;
-        Ok(self.lab.wait_ready(&service.name).await?)
+        self.lab.start_service(&service.name).await?;
+        match service.expect {
+            Expectation::Ready => Ok(self.lab.wait_ready(&service.name).await?),
+            Expectation::Exit => Ok(()),
+        }
     }
 
     fn start_clients(&mut self, halt: &Halt) -> Result<(), RunError> {
         let plan = self.plan;
         for probe in &plan.probes {
-            let url = self.service_url(probe.kind.service());
-            self.clients.probe(probe, &url, &self.recorder)?;
+            self.clients.probe(probe, &self.bindings, &self.recorder)?;
         }
         self.start_workloads(|kind| !kind.is_job())?;
         self.clients.watch_aborts(&self.board, &self.recorder, halt);
@@ -212,12 +229,17 @@ impl<'a> Stage<'a> {
         &self.board
     }
 
-    pub(super) const fn lab(&self) -> &Lab {
+    pub(super) const fn lab(&self) -> &Arc<Lab> {
         &self.lab
     }
 
     pub(super) const fn engine(&self) -> &EngineHandle {
         &self.engine
+    }
+
+    /// The parameters of a fault with every placeholder filled in.
+    pub(super) fn fill_in(&self, params: &Value) -> Result<Value, RunError> {
+        Ok(self.bindings.fill_in(params)?)
     }
 
     /// Where a proxy listens and what it speaks.

@@ -5,7 +5,7 @@ use super::provision::Stage;
 use super::{RunError, path};
 use crate::action::{Action, Injection};
 use crate::event::{Edge, Fact, Phase};
-use crate::scenario::{Plan, Step, timeline};
+use crate::scenario::{FaultPlan, Plan, Start, Step, timeline};
 use crate::units::Moment;
 
 /// Walks the timeline from time zero, which is now, to the end of the scenario's duration.
@@ -41,6 +41,16 @@ async fn reach(stage: &Stage<'_>, moment: Moment) {
     debug_assert!(clock.now() >= moment.before(Duration::from_millis(1)));
 }
 
+/// Injects what is to be in force when services start.
+pub(super) async fn before_services(plan: &Plan, stage: &Stage<'_>) -> Result<(), RunError> {
+    for fault in &plan.faults {
+        if fault.start == Start::BeforeServices {
+            inject(stage, fault, 0, stage.recorder().clock().now()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Carries out one edge and records it.
 async fn take(
     plan: &Plan,
@@ -49,34 +59,59 @@ async fn take(
     planned: Moment,
 ) -> Result<(), RunError> {
     let fault = &plan.faults[step.fault];
-    let recorder = stage.recorder();
-    let edge = Fact::FaultEdge {
-        fault: fault.name.clone(),
-        edge: step.edge,
-        occurrence: step.occurrence,
-        planned,
-    };
     match step.edge {
-        Edge::Inject => {
-            recorder.record(edge);
-            let injection = Injection {
-                fault: fault.name.clone(),
-                occurrence: step.occurrence,
-                kind: fault.kind.clone(),
-                params: fault.params.clone(),
-                proxy: fault.target.clone(),
-                scope: fault.scope.clone(),
-            };
-            stage.engine().apply(Action::Inject(injection)).await?;
-        }
-        Edge::Lift => {
-            let lift = Action::Lift {
-                fault: fault.name.clone(),
-            };
-            stage.engine().apply(lift).await?;
-            recorder.record(edge);
-            path::watch_until_open(stage, &fault.target, &fault.name);
-        }
+        // It is in force since the set-up.
+        Edge::Inject if fault.start == Start::BeforeServices => Ok(()),
+        Edge::Inject => inject(stage, fault, step.occurrence, planned).await,
+        Edge::Lift => lift(stage, fault, step.occurrence, planned).await,
+    }
+}
+
+async fn inject(
+    stage: &Stage<'_>,
+    fault: &FaultPlan,
+    occurrence: u32,
+    planned: Moment,
+) -> Result<(), RunError> {
+    stage
+        .recorder()
+        .record(edge(fault, Edge::Inject, occurrence, planned));
+    let injection = Injection {
+        fault: fault.name.clone(),
+        occurrence,
+        kind: fault.kind.clone(),
+        params: stage.fill_in(&fault.params)?,
+        targets: fault.targets.clone(),
+        scope: fault.scope.clone(),
+    };
+    stage.engine().apply(Action::Inject(injection)).await?;
+    Ok(())
+}
+
+async fn lift(
+    stage: &Stage<'_>,
+    fault: &FaultPlan,
+    occurrence: u32,
+    planned: Moment,
+) -> Result<(), RunError> {
+    let lift = Action::Lift {
+        fault: fault.name.clone(),
+    };
+    stage.engine().apply(lift).await?;
+    stage
+        .recorder()
+        .record(edge(fault, Edge::Lift, occurrence, planned));
+    for target in &fault.targets {
+        path::watch_until_open(stage, target, &fault.name);
     }
     Ok(())
+}
+
+fn edge(fault: &FaultPlan, edge: Edge, occurrence: u32, planned: Moment) -> Fact {
+    Fact::FaultEdge {
+        fault: fault.name.clone(),
+        edge,
+        occurrence,
+        planned,
+    }
 }

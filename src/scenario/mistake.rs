@@ -1,13 +1,12 @@
 //! The words for every mistake that a scenario file can hold: what, where, and what to write.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use super::env::EnvError;
 use super::source::{Arity, BLOCKS, Block};
+use super::wording::{expected, first_paragraph, found, list, meant_or, words};
 use crate::check::{Assertion, Lint, ParseError, Window};
-use crate::diag::{Diagnostic, Span, did_you_mean};
+use crate::diag::{Diagnostic, Span};
 use crate::units::Period;
 
 /// The text is no TOML.
@@ -20,6 +19,28 @@ pub(super) fn syntax(error: &toml::de::Error) -> Diagnostic {
         Some(expected) => diagnostic.help(expected),
         None => diagnostic,
     }
+}
+
+/// A file that was to be judged by and demands nothing.
+pub(super) fn no_check() -> Diagnostic {
+    Diagnostic {
+        primary: None,
+        ..Diagnostic::error(Span::default(), "the file has no [[check]]", "")
+    }
+    .help("name a file with at least one check to judge the run by")
+}
+
+/// A check whose query the recorded run did not ask.
+pub(super) fn unasked(block: &Block) -> Diagnostic {
+    Diagnostic::error(
+        block.source.block,
+        "the run did not ask this check's query",
+        "its answer is not in the journal",
+    )
+    .help(
+        "queries are asked while the run goes on: the recorded scenario must have had a check of \
+         this name with the same query",
+    )
 }
 
 /// A block that the format does not have.
@@ -353,6 +374,22 @@ pub(super) fn log_of_attached(block: &Block) -> Diagnostic {
     .help("write `log = { file = \"…\" }`, or give the `command`")
 }
 
+/// A start or an end of something that chaosproxy does not start; `block` describes it.
+pub(super) fn not_ours(span: Span, block: &Block) -> Diagnostic {
+    let name = block.name().unwrap_or_default();
+    let help = match block.kind {
+        "database" => "write `managed = true` for a server that chaosproxy starts",
+        _ => "give it a `command`, so that chaosproxy starts it",
+    };
+    Diagnostic::error(
+        span,
+        format!("chaosproxy can start and end only what is its own; `{name}` is not"),
+        "started by somebody else",
+    )
+    .related(block.source.block, "described here")
+    .help(help)
+}
+
 /// An outcome that ledgers do not know.
 pub(super) fn fate_rule(block: &Block, path: &str, text: &str) -> Diagnostic {
     let words = ["2xx", "4xx", "5xx", "connect_error", "timeout", "broken"];
@@ -484,94 +521,5 @@ fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagno
     match place {
         Some(place) => diagnostic.related(place, text),
         None => diagnostic,
-    }
-}
-
-/// "did you mean `x`?", or `otherwise`.
-pub(super) fn meant_or<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-    otherwise: &str,
-) -> String {
-    did_you_mean(name, candidates).map_or_else(
-        || otherwise.to_owned(),
-        |near| format!("did you mean `{near}`?"),
-    )
-}
-
-/// "`a`, `b`, `c`".
-pub(super) fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
-    let mut out = String::new();
-    for item in items {
-        let separator = if out.is_empty() { "" } else { ", " };
-        write!(out, "{separator}`{item}`").expect("a String takes everything");
-    }
-    out
-}
-
-fn first_paragraph(text: &str) -> String {
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    paragraph.replace('\n', " ")
-}
-
-/// The words that a schema allows, in the order in which it lists them.
-pub(super) fn words(schema: &Value) -> Vec<String> {
-    let own = schema.get("const").into_iter();
-    let listed = schema.get("enum").and_then(Value::as_array);
-    let nested = ["oneOf", "anyOf"]
-        .iter()
-        .find_map(|key| schema.get(key).and_then(Value::as_array));
-    own.chain(listed.into_iter().flatten())
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .chain(nested.into_iter().flatten().flat_map(words))
-        .collect()
-}
-
-fn expected(schema: &Value) -> String {
-    let options: Vec<String> = match (
-        ["oneOf", "anyOf"]
-            .iter()
-            .find_map(|key| schema.get(key).and_then(Value::as_array)),
-        schema.get("type"),
-    ) {
-        (Some(options), _) => options.iter().map(expected).collect(),
-        (None, Some(Value::Array(names))) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .map(type_name)
-            .collect(),
-        (None, Some(Value::String(name))) => vec![type_name(name)],
-        _ => vec!["another value".to_owned()],
-    };
-    let mut options: Vec<String> = options
-        .into_iter()
-        .filter(|name| name != "nothing")
-        .collect();
-    options.dedup();
-    options.join(" or ")
-}
-
-fn type_name(name: &str) -> String {
-    match name {
-        "string" => "a text in quotes",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "boolean" => "`true` or `false`",
-        "array" => "a list in `[ ]`",
-        "object" => "a table in `{ }`",
-        _ => "nothing",
-    }
-    .to_owned()
-}
-
-fn found(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(_) => "a text".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a table".to_owned(),
     }
 }

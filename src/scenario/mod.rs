@@ -1,9 +1,9 @@
 //! A scenario file becomes a [`Plan`]: text in, plan and diagnostics out. Nothing here is async,
 //! and nothing is read but the text: the environment and the catalogue are handed in.
 //!
-//! The way of a file: [`source`] reads blocks and the place of every value; [`fit`] holds each
-//! block against its [`shape`]; [`resolve`] gives names their meaning; [`timeline`] lays the
-//! faults out in time. All mistakes of a file are reported at once; [`mistake`] words them.
+//! The way of a file: `source` reads blocks and the place of every value; `fit` holds each
+//! block against its `shape`; `resolve` gives names their meaning; `timeline` lays the
+//! faults out in time. All mistakes of a file are reported at once; `mistake` words them.
 
 mod env;
 mod fit;
@@ -15,12 +15,15 @@ mod schema;
 mod shape;
 mod source;
 mod timeline;
+mod wording;
+mod written;
 
 pub use params::{Param, params};
 pub use plan::{AbortSpec, BlastRadius, FaultPlan, Plan, Start, SteadyStateSpec, Step};
 pub use schema::schema;
 pub use timeline::timeline;
 
+use crate::check::CheckSpec;
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::fault::catalogue::Catalogue;
 
@@ -37,6 +40,37 @@ pub fn load(
     let mut diagnostics = Vec::new();
     let plan = source::read(source, env, &mut diagnostics)
         .and_then(|blocks| resolve::resolve(source, &blocks, catalogue, &mut diagnostics));
+    conclude(plan, diagnostics)
+}
+
+/// Reads the checks of `source` alone, to judge by them a run whose scenario was `recorded` and
+/// became `plan`. They may name what that scenario has. The diagnostics point into `source`.
+pub fn load_checks(
+    source: &Source,
+    recorded: &Source,
+    plan: &Plan,
+    env: Env<'_>,
+) -> (Option<Vec<CheckSpec>>, Vec<Diagnostic>) {
+    // What there is to say about the recorded file was said before it was run.
+    let mut known = source::read(recorded, env, &mut Vec::new()).unwrap_or_default();
+    known.retain(|block| block.kind != "check");
+    let mut diagnostics = Vec::new();
+    let mut checks = source::read(source, env, &mut diagnostics);
+    if let Some(blocks) = &mut checks {
+        blocks.retain(|block| block.kind == "check");
+        if blocks.is_empty() {
+            diagnostics.push(mistake::no_check());
+        }
+    }
+    let checks = checks.map(|blocks| resolve::checks(&blocks, &known, plan, &mut diagnostics));
+    conclude(checks, diagnostics)
+}
+
+/// Sorts the diagnostics; nothing is usable if one of them is an error.
+fn conclude<T>(
+    loaded: Option<T>,
+    mut diagnostics: Vec<Diagnostic>,
+) -> (Option<T>, Vec<Diagnostic>) {
     diagnostics.sort_by_key(|diagnostic| {
         diagnostic
             .primary
@@ -46,5 +80,5 @@ pub fn load(
     let refused = diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
-    (plan.filter(|_| !refused), diagnostics)
+    (loaded.filter(|_| !refused), diagnostics)
 }

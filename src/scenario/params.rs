@@ -3,8 +3,8 @@
 use schemars::Schema;
 use serde_json::Value;
 
-use super::mistake::words;
 use super::schema::inlined;
+use super::wording::words;
 
 /// A parameter of a kind of fault or a type of check.
 #[derive(Debug, Clone, PartialEq)]

@@ -70,8 +70,8 @@ pub struct FaultPlan {
     pub kind: String,
     /// The kind's parameters, valid.
     pub params: serde_json::Value,
-    /// The proxy that it acts on.
-    pub target: Name,
+    /// What it acts on: proxies, services or databases, as the kind wants it.
+    pub targets: Vec<Name>,
     /// Whom it touches.
     pub scope: Scope,
     /// When it begins.
@@ -86,9 +86,18 @@ pub struct FaultPlan {
     pub source: SourceMap,
 }
 
+impl FaultPlan {
+    /// What it acts on, for people: the names of its targets.
+    pub fn aim(&self) -> Name {
+        self.targets.join(", ").into()
+    }
+}
+
 /// When a fault begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
+    /// Before any service is started; on the timeline it counts as time zero.
+    BeforeServices,
     /// So long after time zero.
     At(Duration),
     /// So long after the last lift of another fault.
@@ -113,9 +122,9 @@ pub struct Step {
 /// What faults may touch.
 #[derive(Debug, Clone, Default)]
 pub struct BlastRadius {
-    /// Proxies that faults may act on; empty means all.
+    /// What faults may act on; empty means everything.
     pub allow: Vec<Name>,
-    /// Proxies that no fault may act on.
+    /// What no fault may act on.
     pub protect: Vec<Name>,
     /// Faults that may be in force at once.
     pub max_active_faults: Option<u32>,

@@ -77,7 +77,24 @@ pub(super) fn fault(kind: &fault::Kind) -> Value {
         );
     }
     require(&mut schema, "type");
+    aim(&mut schema, kind.subject);
     schema
+}
+
+/// Leaves only the ways to aim that the subject has.
+fn aim(schema: &mut Value, subject: fault::Subject) {
+    let has_target = !subject.blocks().is_empty();
+    if has_target {
+        require(schema, "target");
+    }
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        let of_connections = subject == fault::Subject::Connections;
+        properties.retain(|key, _| match key.as_str() {
+            "target" => has_target,
+            "percent" | "affect" | "direction" => of_connections,
+            _ => true,
+        });
+    }
 }
 
 /// A fault block that takes its kind and parameters from the catalogue.

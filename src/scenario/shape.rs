@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::written::{At, Names};
 use crate::action::Protocol;
 use crate::check::Assertion;
 use crate::fault::{Affect, Ways};
-use crate::lab::spec::LogSource;
+use crate::lab::spec::{Expectation, LogSource};
+use crate::load::Compare;
 use crate::template::Template;
 use crate::units::{Period, Rate, Share};
 
@@ -97,6 +99,10 @@ pub(super) struct Service {
     /// How long it may take to become ready.
     #[serde(default = "thirty_seconds")]
     pub(super) ready_timeout: Period,
+    /// What is to come of its start: `ready`, or `exit` for a server that is to meet an obstacle; the
+    /// set-up then does not wait for it.
+    #[serde(default)]
+    pub(super) expect: Expectation,
     /// Where its log is read. A started server's standard error, unless said otherwise.
     pub(super) log: Option<LogSource>,
     /// Services, proxies and databases that must be there first.
@@ -125,6 +131,8 @@ pub(super) struct HttpWorkload {
     pub(super) request: Request,
     /// The ledger that learns the fate of each request.
     pub(super) ledger: Option<String>,
+    /// What of the answers an `answer` check compares: `body`, or JSON paths.
+    pub(super) compare: Option<Compare>,
 }
 
 /// One long-running job: started once, then polled.
@@ -253,7 +261,7 @@ pub(super) struct Readback {
     pub(super) sql: String,
 }
 
-/// An observation without a verdict. Takes one of `http` and `log`.
+/// An observation without a verdict. Takes one of `http`, `tcp`, `sql`, `prometheus` and `log`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Probe {
@@ -261,6 +269,12 @@ pub(super) struct Probe {
     pub(super) name: String,
     /// GET of a path of a service.
     pub(super) http: Option<HttpTarget>,
+    /// A TCP connection to a service or an address: ok if somebody listens.
+    pub(super) tcp: Option<TcpTarget>,
+    /// A query, asked over a new connection each time.
+    pub(super) sql: Option<SqlTarget>,
+    /// A metric of a service's page in the exposition format of Prometheus.
+    pub(super) prometheus: Option<MetricTarget>,
     /// Lines of a service's log.
     pub(super) log: Option<LogTarget>,
     /// Time between two rounds.
@@ -281,6 +295,50 @@ pub(super) struct HttpTarget {
     pub(super) service: String,
     /// The path.
     pub(super) path: String,
+}
+
+/// Whoever listens. Takes one of `service` and `address`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TcpTarget {
+    /// The service.
+    pub(super) service: Option<String>,
+    /// `host:port`.
+    pub(super) address: Option<Template>,
+}
+
+/// A query. Takes one of `database` and `url`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SqlTarget {
+    /// The database, asked past every proxy.
+    pub(super) database: Option<String>,
+    /// A connection URL, for example through a proxy. Take passwords from the environment.
+    pub(super) url: Option<Template>,
+    /// The query.
+    pub(super) query: String,
+    /// The values of its first row; any, unless given.
+    pub(super) equals: Option<Vec<Value>>,
+}
+
+/// A metric.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricTarget {
+    /// The service.
+    pub(super) service: String,
+    /// The path of the page.
+    #[serde(default = "metrics_path")]
+    pub(super) path: String,
+    /// The name of the metric.
+    pub(super) metric: String,
+    /// Labels that a series must have to count; every series of the metric, unless given.
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    /// The value of each must be below this.
+    pub(super) below: Option<f64>,
+    /// The value of each must be above this.
+    pub(super) above: Option<f64>,
 }
 
 /// Lines of a service's log.
@@ -339,12 +397,15 @@ pub(super) struct Fault {
     #[serde(rename = "use")]
     #[expect(dead_code, reason = "read before the shape is known")]
     pub(super) entry: Option<String>,
-    /// The proxy that it acts on.
-    pub(super) target: String,
+    /// What it acts on: the name of a proxy, a service or a database, as its kind wants it, or a list
+    /// of such names.
+    #[serde(default)]
+    pub(super) target: Names,
     /// When it begins: after time zero, or after the end (`after`) or beginning (`with`) of another
-    /// fault.
-    pub(super) at: Option<Period>,
-    /// How long it lasts. Faults that act once need none.
+    /// fault. `before-start`: before any service is started.
+    pub(super) at: Option<At>,
+    /// How long it lasts; one that began before the start, from time zero. Faults that act once
+    /// need none.
     #[serde(rename = "for")]
     pub(super) length: Option<Period>,
     /// The fault after whose last end it begins.
@@ -362,7 +423,7 @@ pub(super) struct Fault {
     /// The way of bytes that it acts on.
     #[serde(default)]
     pub(super) direction: Ways,
-    /// How many connections it must touch to count as exercised.
+    /// How many connections, clients, processes or servers it must touch to count as exercised.
     #[serde(default = "once")]
     pub(super) min_hits: u64,
 }
@@ -371,10 +432,10 @@ pub(super) struct Fault {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlastRadius {
-    /// Proxies that faults may act on; all, unless given.
+    /// Proxies, services and databases that faults may act on; all, unless given.
     #[serde(default)]
     pub(super) allow: Vec<String>,
-    /// Proxies that no fault may act on.
+    /// Proxies, services and databases that no fault may act on.
     #[serde(default)]
     pub(super) protect: Vec<String>,
     /// Faults that may be in force at once.
@@ -414,6 +475,10 @@ pub(super) struct Check {
 pub(super) struct Report {
     /// The folder for the report; below `chaosproxy-runs`, unless given.
     pub(super) dir: Option<PathBuf>,
+}
+
+fn metrics_path() -> String {
+    "/metrics".to_owned()
 }
 
 fn any_loopback_port() -> String {

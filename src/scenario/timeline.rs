@@ -69,6 +69,7 @@ fn begin(
         Some((&faults[other], begin(faults, other, known)?))
     };
     let begin = match &faults[index].start {
+        Start::BeforeServices => Some(Duration::ZERO),
         Start::At(at) => Some(*at),
         Start::With(name, delay) => of(name).map(|(_, begin)| begin.saturating_add(*delay)),
         Start::After(name, delay) => {
@@ -100,7 +101,7 @@ mod tests {
             name: name.into(),
             kind: "partition".to_owned(),
             params: serde_json::json!({}),
-            target: "db".into(),
+            targets: vec!["db".into()],
             scope: Scope::default(),
             start,
             length: length.map(Duration::from_secs),

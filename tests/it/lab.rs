@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use chaosproxy::event::{Event, Fact, LogStream, ServiceChange, Stream, bus};
-use chaosproxy::lab::spec::{DatabaseSpec, LogSource, Origin, ServiceSpec};
+use chaosproxy::lab::spec::{DatabaseSpec, Expectation, LogSource, Origin, ServiceSpec};
 use chaosproxy::lab::{Lab, LabError};
 use chaosproxy::template::Template;
 use chaosproxy::units::Clock;
@@ -92,6 +92,7 @@ fn script(url: &str, script: &str, mark: &str) -> ServiceSpec {
         working_directory: None,
         ready: None,
         ready_timeout: Duration::from_secs(10),
+        expect: Expectation::default(),
         log: LogSource::Both,
         depends_on: Vec::new(),
     }

@@ -8,6 +8,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("template", &[]),
     ("jsonpath", &[]),
+    ("sql", &[]),
     ("sys", &["units"]),
     ("diag", &["units"]),
     ("event", &["units"]),
@@ -21,10 +22,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "probe",
-        &["event", "units", "template", "jsonpath", "sys", "load"],
+        &[
+            "event", "units", "template", "jsonpath", "sql", "sys", "load",
+        ],
     ),
     ("load", &["event", "units", "template", "jsonpath", "sys"]),
-    ("lab", &["event", "units", "template", "sys"]),
+    ("lab", &["event", "units", "template", "sql", "sys"]),
     (
         "scenario",
         &[

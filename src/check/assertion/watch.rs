@@ -108,6 +108,7 @@ mod tests {
             sent: at,
             done: at,
             outcome,
+            digest: None,
         }
     }
 

@@ -194,11 +194,12 @@ impl History {
         })
     }
 
-    /// From the beginning of the steady state to the first injection of any fault.
+    /// From the beginning of the steady state to the first injection of any fault after it; what was
+    /// in force before belongs to the steady state.
     pub fn baseline(&self) -> (Moment, Moment) {
         let zero = self.time_zero();
         let start = self.phase(Phase::SteadyState).unwrap_or(zero);
-        let first = self.injections().min();
+        let first = self.next_injection(start);
         (start, first.unwrap_or_else(|| self.schedule_end()))
     }
 

@@ -333,6 +333,7 @@ mod tests {
             sent: at(done_ms - latency_ms),
             done: at(done_ms),
             outcome,
+            digest: None,
         })
     }
 

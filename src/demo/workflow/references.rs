@@ -67,8 +67,8 @@ impl References {
         }
     }
 
-    /// Waits for codebase to find something, whatever it finds.
+    /// Waits for codebase to look something up, whatever it finds.
     pub(super) async fn look_around(&self) {
-        drop(self.codebase.get("/search?q=work&limit=1").await);
+        drop(self.resolve(Uuid::nil()).await);
     }
 }

@@ -41,7 +41,7 @@ entry of a firewall, an operator who terminates sessions.";
     fn build(params: Params) -> Effects {
         Effects {
             stream: Some(Arc::new(move || Box::new(Cut { how: params.how }))),
-            listener: None,
+            ..Effects::default()
         }
     }
 }

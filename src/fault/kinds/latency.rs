@@ -63,7 +63,7 @@ It stands for a distant region, a congested link, a VPN or an overloaded hop in 
                     longest: params.latency.saturating_add(params.jitter.get()),
                 })
             })),
-            listener: None,
+            ..Effects::default()
         }
     }
 }

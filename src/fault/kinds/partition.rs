@@ -107,6 +107,7 @@ without a backend; `refuse` for a server that is down while its host is up.";
         Effects {
             stream: Some(stream),
             listener,
+            world: None,
         }
     }
 }

@@ -18,6 +18,16 @@ pub(super) enum Request {
     Terminate { child: u64 },
     /// End a child.
     Kill { child: u64 },
+    /// Tell a postmaster to end its sessions and itself.
+    Interrupt { child: u64 },
+    /// Stop a child where it is.
+    Pause { child: u64 },
+    /// Continue a child.
+    Resume { child: u64 },
+    /// Start this, under this number, when the run is gone.
+    Promise { undo: u64, launch: Launch },
+    /// The run has kept the promise itself.
+    Forget { undo: u64 },
 }
 
 /// From the guard to its run.

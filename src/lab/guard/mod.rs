@@ -35,7 +35,7 @@ use message::{Report, Request};
 /// How long the guard may take to say that it is there; it may have to sweep first.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long the guard may take to clear away.
-const CLEAR_LIMIT: Duration = Duration::from_secs(30);
+const CLEAR_LIMIT: Duration = Duration::from_secs(45);
 
 /// The run's hold on its guard. Dropping it lets the guard clear everything away.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ pub struct Child {
     requests: Requests,
     exit: watch::Receiver<Option<Exit>>,
 }
+
+/// Something that the guard starts when the run is gone.
+#[derive(Debug)]
+pub struct Promise(u64);
 
 type Requests = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
 
@@ -150,6 +154,18 @@ impl Guard {
         })
     }
 
+    /// Lets the guard start `launch` when the run is gone, unless the promise is forgotten before.
+    pub async fn promise(&self, launch: Launch) -> Result<Promise, LabError> {
+        let undo = self.next_child.fetch_add(1, Ordering::Relaxed);
+        send(&self.requests, &Request::Promise { undo, launch }).await?;
+        Ok(Promise(undo))
+    }
+
+    /// Takes a promise back: what it was to undo is undone.
+    pub async fn forget(&self, promise: Promise) -> Result<(), LabError> {
+        send(&self.requests, &Request::Forget { undo: promise.0 }).await
+    }
+
     /// Waits until the guard process is gone. Cancel safe.
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
         self.ended.clone().cancelled_owned()
@@ -193,14 +209,43 @@ impl Child {
         self.exit.borrow().clone()
     }
 
+    /// Asks it to end; does not wait.
+    pub async fn terminate(&self) -> Result<(), LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Terminate { child }).await
+    }
+
+    /// Ends it; does not wait.
+    pub async fn kill(&self) -> Result<(), LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Kill { child }).await
+    }
+
+    /// Tells a postmaster to end its sessions and itself; does not wait.
+    pub async fn interrupt(&self) -> Result<(), LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Interrupt { child }).await
+    }
+
+    /// Stops it where it is. The guard continues it when it ends it.
+    pub async fn pause(&self) -> Result<(), LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Pause { child }).await
+    }
+
+    /// Continues it.
+    pub async fn resume(&self) -> Result<(), LabError> {
+        let child = self.number;
+        send(&self.requests, &Request::Resume { child }).await
+    }
+
     /// Asks it to end, and ends it after `grace`.
     pub async fn stop(&self, grace: Duration) -> Result<Exit, LabError> {
-        let child = self.number;
-        send(&self.requests, &Request::Terminate { child }).await?;
+        self.terminate().await?;
         if let Ok(exit) = tokio::time::timeout(grace, self.ended()).await {
             return exit;
         }
-        send(&self.requests, &Request::Kill { child }).await?;
+        self.kill().await?;
         self.ended().await
     }
 }

@@ -4,6 +4,7 @@
 //! It must run on one thread that lives as long as the process: the parent-death signal of its
 //! children fires when the *thread* that started them ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -27,6 +28,8 @@ use crate::sys::{self, process};
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait for killed programs, and for postmasters.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the undo commands that the run left to us may take.
+const UNDO_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the process table is looked at while waiting.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -100,6 +103,8 @@ async fn send(reports: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
 #[derive(Debug, Default)]
 struct Children {
     running: Vec<Child>,
+    /// What is to be started when the run is gone.
+    promises: BTreeMap<u64, Launch>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +120,11 @@ impl Children {
             Request::Start { child, launch } => return Some(self.start(child, &launch)),
             Request::Terminate { child } => self.end(child, Signal::SIGTERM),
             Request::Kill { child } => self.end(child, Signal::SIGKILL),
+            Request::Interrupt { child } => self.signal(child, Signal::SIGINT),
+            Request::Pause { child } => self.signal(child, Signal::SIGSTOP),
+            Request::Resume { child } => self.signal(child, Signal::SIGCONT),
+            Request::Promise { undo, launch } => drop(self.promises.insert(undo, launch)),
+            Request::Forget { undo } => drop(self.promises.remove(&undo)),
         }
         None
     }
@@ -150,6 +160,16 @@ impl Children {
         }
     }
 
+    /// Sends `signal` to a program's process group, or to a postmaster alone.
+    fn signal(&self, number: u64, signal: Signal) {
+        match self.running.iter().find(|child| child.number == number) {
+            Some(child) if child.kind == Kind::Postmaster => process::send(child.pid, signal),
+            Some(child) => process::send_group(child.pid, signal),
+            // One that ended in the meantime is not there any more, and that is fine.
+            None => {}
+        }
+    }
+
     /// Collects everything that ended, adopted descendants included; reports our own.
     fn reap(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
@@ -168,10 +188,11 @@ impl Children {
         reports
     }
 
-    /// Ends every descendant; names those that could not be ended.
+    /// Keeps what was promised, then ends every descendant; names those that could not be ended.
     ///
-    /// Programs go first: they may have something to write before they end.
+    /// Programs go before postmasters: they may have something to write before they end.
     async fn clear(&mut self) -> Vec<String> {
+        let mut left = self.keep_promises().await;
         for pid in self.programs() {
             process::send(pid, Signal::SIGTERM);
             process::send(pid, Signal::SIGCONT);
@@ -185,8 +206,39 @@ impl Children {
             process::quit_postmaster(pid);
         }
         timeout(PATIENCE, self.nothing()).await.ok();
-        let left = process::descendants(getpid(), &[]);
-        left.into_iter().map(process::describe).collect()
+        let descendants = process::descendants(getpid(), &[]);
+        left.extend(descendants.into_iter().map(process::describe));
+        left
+    }
+
+    /// Starts every undo that the run left to us, and waits for them; names those that failed.
+    async fn keep_promises(&mut self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut waiting = BTreeMap::new();
+        for (number, launch) in std::mem::take(&mut self.promises) {
+            let program = launch.program.display().to_string();
+            match self.start(number, &launch) {
+                Report::NotStarted { why, .. } => broken.push(format!("undo `{program}`: {why}")),
+                _ => drop(waiting.insert(number, program)),
+            }
+        }
+        let kept = async {
+            while !waiting.is_empty() {
+                for report in self.reap() {
+                    if let Report::Ended { child, exit } = report
+                        && let Some(program) = waiting.remove(&child)
+                        && !exit.is_success()
+                    {
+                        broken.push(format!("undo `{program}`: {exit}"));
+                    }
+                }
+                sleep(LOOK).await;
+            }
+        };
+        timeout(UNDO_PATIENCE, kept).await.ok();
+        let late = waiting.into_values();
+        broken.extend(late.map(|program| format!("undo `{program}`: not done in time")));
+        broken
     }
 
     /// Waits until no program is left, sending each `signal` at every look.

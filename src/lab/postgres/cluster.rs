@@ -1,24 +1,26 @@
 //! Throwaway clusters.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
-use super::{Database, Places, sql};
+use super::{Database, Places};
 use crate::event::Name;
 use crate::lab::error::LogTail;
 use crate::lab::guard::{CLUSTERS, Child, Guard, Kind, Launch};
 use crate::lab::{LabError, port};
+use crate::sql;
 use crate::sys::process::{Account, unprivileged_account};
 
 /// The superuser of every cluster; needs no password.
 const USER: &str = "chaos";
 /// How long a server may take to accept connections.
 const READY_LIMIT: Duration = Duration::from_secs(30);
-/// Time between two attempts.
-const READY_EVERY: Duration = Duration::from_millis(20);
+/// How long a server that was told to end may take before it is made to.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Nothing here survives the run, so durability is given up; the rest keeps a cluster small.
 const SETTINGS: [&str; 9] = [
@@ -62,7 +64,7 @@ impl Clusters {
         &self,
         guard: &Guard,
         name: &Name,
-    ) -> Result<Database, LabError> {
+    ) -> Result<(Database, Server), LabError> {
         let template = (self.template)
             .get_or_try_init(|| Template::make(&self.places, guard))
             .await?;
@@ -76,9 +78,16 @@ impl Clusters {
         for setting in SETTINGS {
             args.extend(["-c".to_owned(), setting.to_owned()]);
         }
-        let server = guard.launch(Launch { args, ..launch }).await?;
         let url = |database: &str| format!("postgres://{USER}@{address}/{database}");
-        let client = ready(name, &url("postgres"), &server, &log).await?;
+        let launch = Launch { args, ..launch };
+        let child = guard.launch(launch.clone()).await?;
+        let server = Server {
+            maintenance: Database::at(name, &url("postgres")).await?,
+            launch,
+            child: Mutex::new(child),
+            _held: held,
+        };
+        let client = server.ready().await?;
         let statement = format!("CREATE DATABASE {}", quoted(name));
         let failed = |error| LabError::SetUp {
             database: Name::clone(name),
@@ -86,7 +95,64 @@ impl Clusters {
             statement: statement.clone(),
         };
         client.batch_execute(&statement).await.map_err(failed)?;
-        Database::at(name, &url(name)).await
+        Ok((Database::at(name, &url(name)).await?, server))
+    }
+}
+
+/// The server of a cluster, which may be shut down and started again.
+#[derive(Debug)]
+pub(in crate::lab) struct Server {
+    maintenance: Database,
+    launch: Launch,
+    child: Mutex<Child>,
+    /// Keeps the port free for this server while it is down.
+    _held: port::Held,
+}
+
+impl Server {
+    /// Its postmaster, if it has not ended.
+    pub(in crate::lab) fn running(&self) -> Option<Child> {
+        Some(self.child()).filter(|child| child.exit().is_none())
+    }
+
+    /// Waits until it has ended, makes it end if that takes too long, starts it again and waits
+    /// until it accepts connections.
+    pub(in crate::lab) async fn start_again(&self, guard: &Guard) -> Result<(), LabError> {
+        let child = self.child();
+        if let Ok(exit) = tokio::time::timeout(END_LIMIT, child.ended()).await {
+            exit?;
+        } else {
+            child.terminate().await?;
+            child.ended().await?;
+        }
+        let child = guard.launch(self.launch.clone()).await?;
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
+        self.ready().await.map(drop)
+    }
+
+    fn child(&self) -> Child {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.clone()
+    }
+
+    /// Connects as soon as the server lets us.
+    async fn ready(&self) -> Result<Client, LabError> {
+        let name = &self.maintenance.name;
+        let child = self.child();
+        let log = || LogTail::of_file(&self.launch.stdout);
+        tokio::select! {
+            client = self.maintenance.accepts() => Ok(client),
+            exit = child.ended() => Err(LabError::ServerExited {
+                database: Name::clone(name),
+                exit: exit?,
+                log: log(),
+            }),
+            () = tokio::time::sleep(READY_LIMIT) => Err(LabError::ServerNotReady {
+                database: Name::clone(name),
+                waited: READY_LIMIT,
+                log: log(),
+            }),
+        }
     }
 }
 
@@ -158,32 +224,6 @@ impl Template {
             account: self.account,
             kind,
         }
-    }
-}
-
-/// Connects as soon as the server lets us.
-async fn ready(name: &Name, url: &str, server: &Child, log: &PathBuf) -> Result<Client, LabError> {
-    let database = Database::at(name, url).await?;
-    let connected = async {
-        loop {
-            match sql::connect(&database.config).await {
-                Ok(client) => return client,
-                Err(_) => tokio::time::sleep(READY_EVERY).await,
-            }
-        }
-    };
-    tokio::select! {
-        client = connected => Ok(client),
-        exit = server.ended() => Err(LabError::ServerExited {
-            database: Name::clone(name),
-            exit: exit?,
-            log: LogTail::of_file(log),
-        }),
-        () = tokio::time::sleep(READY_LIMIT) => Err(LabError::ServerNotReady {
-            database: Name::clone(name),
-            waited: READY_LIMIT,
-            log: LogTail::of_file(log),
-        }),
     }
 }
 

@@ -5,19 +5,24 @@
 
 mod cluster;
 mod find;
-mod sql;
 
 pub use find::Places;
 
-pub(super) use cluster::Clusters;
+pub(super) use cluster::{Clusters, Server};
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
 use super::LabError;
 use crate::event::Name;
+use crate::sql;
+
+/// Time between two attempts to connect.
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// A database that answers, and the direct way to it, past every proxy.
 #[derive(Clone)]
@@ -87,6 +92,16 @@ impl Database {
             client.batch_execute(statement).await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Connects as soon as the server lets us, for as long as that takes. Cancel safe.
+    pub(super) async fn accepts(&self) -> Client {
+        loop {
+            match sql::connect(&self.config).await {
+                Ok(client) => return client,
+                Err(_) => tokio::time::sleep(TRY_EVERY).await,
+            }
+        }
     }
 
     /// The rows that one statement yields, asked over a fresh direct connection.

@@ -98,7 +98,7 @@ pub(super) fn outlook(
             let outlook = FaultOutlook {
                 kind: fault.kind.clone(),
                 params: fault.params.clone(),
-                proxy: fault.target.clone(),
+                proxy: fault.aim(),
                 windows: windows(index),
             };
             (fault.name.clone(), outlook)

@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use crate::check::FaultBrief;
 use crate::diag::Diagnostic;
 use crate::fault::catalogue::Catalogue;
-use crate::fault::{self, Affect, BuildError, Kind, Scope};
+use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
 use crate::scenario::source::Block;
+use crate::scenario::written::At;
 use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
 use crate::units::Share;
 
@@ -44,7 +45,7 @@ pub(super) fn fault(
         name: shape.name.into(),
         kind: kind.name.to_owned(),
         params,
-        target: shape.target.into(),
+        targets: shape.target.0.into_iter().map(Into::into).collect(),
         scope: Scope {
             percent: shape.percent.unwrap_or(Share::ALL),
             affect: shape.affect.unwrap_or(affect),
@@ -60,10 +61,33 @@ pub(super) fn fault(
         name: plan.name.clone(),
         kind: plan.kind.clone(),
         params: plan.params.clone(),
-        proxy: plan.target.clone(),
+        proxy: plan.aim(),
         min_hits: shape.min_hits,
     };
     Some((plan, brief))
+}
+
+/// What chaosproxy ends, it must have started.
+pub(super) fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) {
+    for fault in faults {
+        let (kind, own): (_, fn(&Block) -> bool) = match fault::kind(&fault.kind) {
+            Some(kind) if kind.subject == Subject::Processes => {
+                ("service", |block| block.values.contains_key("command"))
+            }
+            Some(kind) if kind.subject == Subject::Servers => ("database", |block| {
+                block.values.get("managed") == Some(&Value::Bool(true))
+            }),
+            _ => continue,
+        };
+        let foreign = blocks
+            .iter()
+            .filter(|block| block.kind == kind && !own(block))
+            .filter(|block| {
+                let name = block.name();
+                fault.targets.iter().any(|target| name == Some(&**target))
+            });
+        out.extend(foreign.map(|block| mistake::not_ours(fault.source.of("target"), block)));
+    }
 }
 
 /// The kind, by `type` or by the catalogue, and the block's values over those of the catalogue.
@@ -133,11 +157,16 @@ fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
 }
 
 fn start(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) -> Option<Start> {
-    let at = shape.at.unwrap_or_default();
-    match (&shape.after, &shape.with, shape.at) {
-        (Some(name), None, _) => Some(Start::After(name.as_str().into(), *at)),
-        (None, Some(name), _) => Some(Start::With(name.as_str().into(), *at)),
-        (None, None, Some(at)) => Some(Start::At(*at)),
+    let at = match shape.at {
+        Some(At::BeforeStart) => return before_start(block, out),
+        Some(At::After(at)) => Some(at),
+        None => None,
+    };
+    let delay = at.unwrap_or_default().get();
+    match (&shape.after, &shape.with, at) {
+        (Some(name), None, _) => Some(Start::After(name.as_str().into(), delay)),
+        (None, Some(name), _) => Some(Start::With(name.as_str().into(), delay)),
+        (None, None, Some(_)) => Some(Start::At(delay)),
         (Some(_), Some(_), _) => {
             let help = "a fault begins after the end of another or with its beginning, not both";
             out.push(mistake::one_of(block, &["after", "with"], help));
@@ -149,6 +178,18 @@ fn start(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) -> Opti
             None
         }
     }
+}
+
+/// There is one start, and nothing that it could wait for.
+fn before_start(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Start> {
+    for key in ["after", "with", "every"] {
+        if block.values.contains_key(key) {
+            let help = "what begins before the start begins once, and waits for nothing";
+            out.push(mistake::one_of(block, &["at", key], help));
+            return None;
+        }
+    }
+    Some(Start::BeforeServices)
 }
 
 fn repetition(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {

@@ -4,6 +4,7 @@ mod checks;
 mod faults;
 mod names;
 mod order;
+mod probes;
 mod radius;
 mod references;
 mod stage;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use super::source::Block;
 use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape};
-use crate::check::{Experiment, SourceBrief};
+use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};
 use crate::event::Name;
 use crate::fault::catalogue::Catalogue;
@@ -27,7 +28,7 @@ pub(super) fn resolve(
     out: &mut Vec<Diagnostic>,
 ) -> Option<Plan> {
     let names = Names::gather(blocks, out);
-    references::check(blocks, &names, out);
+    references::check(blocks, &names, catalogue, out);
 
     let Some(head) = blocks.iter().find(|block| block.kind == "scenario") else {
         out.push(mistake::no_scenario());
@@ -40,7 +41,7 @@ pub(super) fn resolve(
     let services = each(blocks, "service", out, stage::service);
     let workloads = each(blocks, "workload", out, traffic::workload);
     let ledgers = each(blocks, "ledger", out, traffic::ledger);
-    let probes = each(blocks, "probe", out, traffic::probe);
+    let probes = each(blocks, "probe", out, probes::probe);
     let faults = each(blocks, "fault", out, |block, out| {
         faults::fault(block, catalogue, out)
     });
@@ -59,6 +60,7 @@ pub(super) fn resolve(
         order::services(blocks, services, out),
     );
     order::faults(blocks, out);
+    faults::ownership(blocks, &faults, out);
 
     let scenario = scenario?;
     let sources = traffic::sources(&workloads, &probes);
@@ -77,6 +79,7 @@ pub(super) fn resolve(
             faults: briefs,
             sources,
             checks,
+            purpose: Purpose::Judge,
         },
         seed: scenario.seed,
         duration: *scenario.duration,
@@ -93,6 +96,28 @@ pub(super) fn resolve(
         aborts,
         queries: queries.into_iter().flatten().collect(),
         report_dir: report.dir,
+    })
+}
+
+/// The check blocks of another file, held against what `plan` has; `recorded` are the blocks that
+/// became the plan. Mistakes are told of `blocks` alone.
+pub(super) fn checks(
+    blocks: &[Block],
+    recorded: &[Block],
+    plan: &Plan,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<CheckSpec> {
+    let names = Names::gather(recorded, &mut Vec::new());
+    Names::gather(blocks, out);
+    references::check(blocks, &names, &Catalogue::default(), out);
+    let (sources, steady_state) = (&plan.experiment.sources, &plan.steady_state);
+    let outlook = checks::outlook(&plan.faults, sources, steady_state, plan.duration);
+    each(blocks, "check", out, |block, out| {
+        let (check, query) = checks::check(block, &outlook, out)?;
+        if query.is_some_and(|query| !plan.queries.contains(&query)) {
+            out.push(mistake::unasked(block));
+        }
+        Some(check)
     })
 }
 

@@ -32,13 +32,15 @@ pub(super) fn check(
 ) {
     let own = blocks.iter().find(|block| block.kind == "blast_radius");
     for fault in faults {
-        let target = fault.source.of("target");
-        if let Some(index) = radius.protect.iter().position(|name| *name == fault.target) {
-            let place = own.map(|block| block.span(&format!("protect[{index}]")));
-            out.push(mistake::protected(target, &fault.target, place));
-        } else if !radius.allow.is_empty() && !radius.allow.contains(&fault.target) {
-            let place = own.map(|block| block.span("allow"));
-            out.push(mistake::not_allowed(target, &fault.target, place));
+        for target in &fault.targets {
+            let span = fault.source.of("target");
+            if let Some(index) = radius.protect.iter().position(|name| name == target) {
+                let place = own.map(|block| block.span(&format!("protect[{index}]")));
+                out.push(mistake::protected(span, target, place));
+            } else if !radius.allow.is_empty() && !radius.allow.contains(target) {
+                let place = own.map(|block| block.span("allow"));
+                out.push(mistake::not_allowed(span, target, place));
+            }
         }
         if let Some(limit) = radius.max_fault_time
             && timeline::length(fault) > limit

@@ -6,12 +6,19 @@ use serde_json::Value;
 use super::names::Names;
 use crate::check::{Assertion, Window};
 use crate::diag::Diagnostic;
+use crate::fault::catalogue::Catalogue;
+use crate::fault::{self, Subject};
 use crate::scenario::mistake;
 use crate::scenario::source::{Block, walk};
 use crate::template::Template;
 
 /// Reports every name that nothing bears, in keys and in placeholders.
-pub(super) fn check(blocks: &[Block], names: &Names<'_>, out: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    blocks: &[Block],
+    names: &Names<'_>,
+    catalogue: &Catalogue,
+    out: &mut Vec<Diagnostic>,
+) {
     for block in blocks {
         for (key, value) in &block.values {
             walk(key, value, &mut |path, value| {
@@ -22,6 +29,12 @@ pub(super) fn check(blocks: &[Block], names: &Names<'_>, out: &mut Vec<Diagnosti
                 match last_key(path) {
                     "that" | "require" | "when" => assertion(block, path, text, names, out),
                     "during" => window(block, path, text, names, out),
+                    "target" if block.kind == "fault" => {
+                        let kinds = subject(block, catalogue).blocks();
+                        if !kinds.is_empty() {
+                            name(block, path, text, kinds, names, out);
+                        }
+                    }
                     key => match named_by(block.kind, key) {
                         [] => placeholders(block, path, text, names, out),
                         kinds => name(block, path, text, kinds, names, out),
@@ -69,11 +82,20 @@ fn window(block: &Block, path: &str, text: &str, names: &Names<'_>, out: &mut Ve
     }
 }
 
+/// What a fault acts on; connections, if its kind is a mistake of its own.
+fn subject(block: &Block, catalogue: &Catalogue) -> Subject {
+    let entry = block.text("use").and_then(|name| catalogue.get(name));
+    let kind = entry.map_or(block.text("type"), |entry| Some(&entry.kind));
+    kind.and_then(fault::kind)
+        .map_or(Subject::Connections, |kind| kind.subject)
+}
+
 /// The kinds of block whose name stands at `key`.
 fn named_by(block: &str, key: &str) -> &'static [&'static str] {
     match (block, key) {
         ("service", "depends_on") => &["service", "proxy", "database"],
-        ("fault", "target") | ("blast_radius", "allow" | "protect") | (_, "proxy") => &["proxy"],
+        ("blast_radius", "allow" | "protect") => &["proxy", "service", "database"],
+        (_, "proxy") => &["proxy"],
         ("fault", "after" | "with") | (_, "fault") => &["fault"],
         (_, "service") => &["service"],
         (_, "ledger") => &["ledger"],
@@ -99,7 +121,7 @@ fn last_key(path: &str) -> &str {
 /// Blocks in which `{{…}}` is filled in, and what is known there besides names.
 fn known_words(block: &str) -> Option<&'static [&'static str]> {
     match block {
-        "proxy" | "service" => Some(&[]),
+        "proxy" | "service" | "probe" | "fault" => Some(&[]),
         "workload" => Some(&["uuid", "seq", "job.id"]),
         _ => None,
     }

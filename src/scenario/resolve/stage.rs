@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::action::ProxySpec;
 use crate::diag::Diagnostic;
-use crate::lab::spec::{DatabaseSpec, LogSource, Origin, ServiceSpec};
+use crate::lab::spec::{DatabaseSpec, Expectation, LogSource, Origin, ServiceSpec};
 use crate::scenario::source::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
@@ -68,6 +68,9 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
         out.push(mistake::refused(block, "command", "names no program"));
     }
     let started = shape.command.is_some();
+    if !started && shape.expect == Expectation::Exit {
+        out.push(mistake::not_ours(block.span("expect"), block));
+    }
     let log = shape.log.unwrap_or(if started {
         LogSource::Stderr
     } else {
@@ -84,6 +87,7 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
         working_directory: shape.working_directory,
         ready: shape.ready,
         ready_timeout: *shape.ready_timeout,
+        expect: shape.expect,
         log,
         depends_on: shape.depends_on.into_iter().map(Into::into).collect(),
     })
@@ -106,16 +110,31 @@ pub(super) fn hosts(block: &Block) -> Vec<(&'static str, String)> {
             .into_iter()
             .collect(),
         "database" => text("url")
-            .and_then(|url| url.parse::<tokio_postgres::Config>().ok())
-            .iter()
-            .flat_map(tokio_postgres::Config::get_hosts)
-            .filter_map(|host| match host {
-                tokio_postgres::config::Host::Tcp(host) => Some(("url", host.clone())),
-                tokio_postgres::config::Host::Unix(_) => None,
-            })
-            .collect(),
+            .map(|url| database_hosts("url", url))
+            .unwrap_or_default(),
+        "probe" => {
+            let inner = |kind: &str, key: &str| {
+                let text = block.values.get(kind)?.get(key)?.as_str()?;
+                (!text.contains("{{")).then_some(text)
+            };
+            let tcp = inner("tcp", "address").and_then(|address| own("tcp.address", address));
+            let sql = inner("sql", "url").map(|url| database_hosts("sql.url", url));
+            tcp.into_iter().chain(sql.into_iter().flatten()).collect()
+        }
         _ => Vec::new(),
     }
+}
+
+/// The hosts that a connection URL names, under the key that says so.
+fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
+    let config = url.parse::<tokio_postgres::Config>().ok();
+    let hosts = config.iter().flat_map(tokio_postgres::Config::get_hosts);
+    hosts
+        .filter_map(|host| match host {
+            tokio_postgres::config::Host::Tcp(host) => Some((key, host.clone())),
+            tokio_postgres::config::Host::Unix(_) => None,
+        })
+        .collect()
 }
 
 /// Whether `host` can only be this machine.

@@ -1,11 +1,11 @@
-//! Who speaks to the servers: workloads, their ledgers, and probes.
+//! Who speaks to the servers: workloads and their ledgers.
 
 use super::Sources;
 use crate::check::SourceBrief;
 use crate::diag::Diagnostic;
 use crate::jsonpath;
 use crate::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
-use crate::probe::spec::{HttpOk, ProbeKind, ProbeSpec};
+use crate::probe::spec::{ProbeKind, ProbeSpec};
 use crate::scenario::source::Block;
 use crate::scenario::{fit, mistake, shape};
 
@@ -26,6 +26,7 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
             timeout: *shape.timeout,
             request: request(shape.request),
             ledger: shape.ledger.map(Into::into),
+            compare: shape.compare,
         },
     })
 }
@@ -110,59 +111,6 @@ fn fate_rule(text: &str) -> Option<FateRule> {
     }
 }
 
-pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpec> {
-    let shape = fit::shape::<shape::Probe>(block, out)?;
-    let kind = match (shape.http, shape.log) {
-        (Some(http), None) => {
-            let ok = shape.ok.unwrap_or_default();
-            for path in ok.json.keys() {
-                if let Err(error) = jsonpath::Path::parse(path) {
-                    let place = format!("ok.json.{path}");
-                    out.push(mistake::refused(block, &place, &error.to_string()));
-                }
-            }
-            ProbeKind::Http {
-                service: http.service.into(),
-                path: http.path,
-                ok: HttpOk {
-                    status: ok.status,
-                    json: ok.json,
-                },
-            }
-        }
-        (None, Some(log)) => {
-            if let Err(error) = regex::Regex::new(&log.pattern) {
-                out.push(mistake::regex(block, "log.pattern", &error));
-            }
-            if shape.ok.is_some() {
-                out.push(mistake::one_of(
-                    block,
-                    &["log", "ok"],
-                    "every line that matches is a sample",
-                ));
-            }
-            ProbeKind::Log {
-                service: log.service.into(),
-                pattern: log.pattern,
-            }
-        }
-        _ => {
-            out.push(mistake::one_of(
-                block,
-                &["http", "log"],
-                "write `http = { service = \"…\", path = \"…\" }` or `log = { service = \"…\", pattern = \"…\" }`",
-            ));
-            return None;
-        }
-    };
-    Some(ProbeSpec {
-        name: shape.name.into(),
-        kind,
-        every: *shape.every,
-        timeout: *shape.timeout,
-    })
-}
-
 /// What checks need to know of workloads and probes.
 pub(super) fn sources(workloads: &[WorkloadSpec], probes: &[ProbeSpec]) -> Sources {
     let workloads = workloads.iter().map(|workload| {
@@ -178,12 +126,12 @@ pub(super) fn sources(workloads: &[WorkloadSpec], probes: &[ProbeSpec]) -> Sourc
         (workload.name.clone(), brief)
     });
     let probes = probes.iter().map(|probe| {
-        let (service, interval) = match &probe.kind {
-            ProbeKind::Http { service, .. } => (service, Some(probe.every)),
-            ProbeKind::Log { service, .. } => (service, None),
+        let interval = match &probe.kind {
+            ProbeKind::Log { .. } => None,
+            _ => Some(probe.every),
         };
         let brief = SourceBrief {
-            service: service.clone(),
+            service: probe.kind.service().cloned().unwrap_or_default(),
             timeout: probe.timeout,
             interval,
         };

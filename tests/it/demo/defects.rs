@@ -195,8 +195,12 @@ async fn leaked_connections_stay_open_after_each_loss() {
         })
         .await;
     }
-    let sessions = bench.sessions().await;
-    assert!(sessions >= 15, "{sessions} sessions of a pool of five");
+    // How many are open at the moment of a loss varies; none of those is ever closed.
+    eventually(
+        "a pool of five has more sessions than it counts",
+        async || (bench.sessions().await > 6).then_some(()),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Workloads and probes against servers that really do what is claimed of them.
 
-mod server;
+pub(crate) mod server;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,6 +45,7 @@ fn writes(rate: f64, timeout: Duration) -> WorkloadSpec {
             timeout,
             request: request("POST", "/chunks", Some(json)),
             ledger: Some("chunks".into()),
+            compare: None,
         },
     }
 }
@@ -240,6 +241,33 @@ async fn an_answer_is_a_status_and_its_class_decides() {
     assert_eq!(fates[0], (keys[0].clone(), Fate::Ok));
     assert_eq!(fates[1], (keys[1].clone(), Fate::Fail));
     assert_eq!(fates[2], (keys[2].clone(), Fate::Unknown));
+}
+
+#[tokio::test]
+async fn answers_that_are_compared_have_a_digest_and_errors_have_none() {
+    let server = Server::start(|ordinal, _| match ordinal {
+        0 | 1 => Reaction::Answer(200, format!("{{\"items\": [1], \"took\": {ordinal}}}")),
+        2 => Reaction::Answer(200, "{\"items\": [2]}".into()),
+        _ => Reaction::Answer(503, "{\"items\": [1]}".into()),
+    })
+    .await;
+    let (recorder, stream, stop) = stage();
+    let mut workload = writes(50.0, ms(3000));
+    if let WorkloadKind::Http { compare, .. } = &mut workload.kind {
+        *compare = serde_json::from_value(json!(["$.items"])).unwrap();
+    }
+    let handle = load::start(&workload, None, &server.url(), SEED, recorder, stop.clone()).unwrap();
+    server.received(4).await;
+    stop.cancel();
+    handle.await.unwrap();
+    let digests: Vec<_> = samples(&facts(stream).await)
+        .into_iter()
+        .map(|sample| sample.digest)
+        .collect();
+    assert!(digests[0].is_some());
+    assert_eq!(digests[0], digests[1]);
+    assert!(digests[2].is_some() && digests[2] != digests[0]);
+    assert_eq!(digests[3], None);
 }
 
 #[tokio::test]
@@ -473,7 +501,12 @@ async fn rounds_of_a_probe_keep_their_period_while_the_server_hangs() {
     .await;
     let (recorder, stream, stop) = stage();
     let url = server.url();
-    let handle = probe::start(&health(ms(20), ms(300)), &url, recorder, stop.clone());
+    let handle = probe::start(
+        &health(ms(20), ms(300)),
+        |_| Some(url.clone()),
+        recorder,
+        stop.clone(),
+    );
     let handle = handle.unwrap().unwrap();
     server.received(20).await;
     stop.cancel();
@@ -516,7 +549,12 @@ async fn what_cannot_start_says_why() {
         error.to_string(),
         "`every` is zero; write the time between two polls, for example `250ms`"
     );
-    let error = probe::start(&health(ms(1), ms(1)), "https://x", recorder, stop);
+    let error = probe::start(
+        &health(ms(1), ms(1)),
+        |_| Some("https://x".into()),
+        recorder,
+        stop,
+    );
     assert_eq!(
         error.unwrap_err().problem.to_string(),
         "`https://x`: only `http://` is supported"

@@ -46,6 +46,7 @@ impl Rig {
             recorder: recorder.clone(),
             seed: 7,
             workers: None,
+            lab: None,
         });
         Self {
             engine: engine.unwrap(),
@@ -85,7 +86,7 @@ impl Rig {
             occurrence: 0,
             kind: kind.to_owned(),
             params,
-            proxy: "db".into(),
+            targets: vec!["db".into()],
             scope,
         };
         let action = Action::Inject(injection);

@@ -2,6 +2,9 @@
 
 mod attempts;
 pub mod policy;
+mod trace;
+
+pub use trace::{Gap, Trace, traces};
 
 use std::time::Duration;
 
@@ -422,13 +425,19 @@ impl<'a> Case<'a> {
         let mut found = Vec::new();
         for (index, gap) in gaps.iter().enumerate() {
             let (low, high) = policy.range(index + from, last);
-            let late = self.params.late.as_secs_f64().max(0.05 * high);
-            if *gap < low - self.params.early.as_secs_f64() || *gap > high + late {
+            let (earliest, latest) = self.tolerant((low, high));
+            if *gap < earliest || *gap > latest {
                 found.push((index, (low, high)));
             }
             last = Some(*gap);
         }
         found
+    }
+
+    /// The range with what an attempt may come early and late.
+    fn tolerant(&self, (low, high): (f64, f64)) -> (f64, f64) {
+        let late = self.params.late.as_secs_f64().max(0.05 * high);
+        (low - self.params.early.as_secs_f64(), high + late)
     }
 
     /// Whether a loop stopped although its database was still gone.

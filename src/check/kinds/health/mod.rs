@@ -26,20 +26,12 @@ pub struct Params {
     /// What must hold of it in that time.
     pub that: Vec<Assertion>,
     /// How busy the machine may be for a slow answer to count. Default 95%.
-    #[serde(default = "max_busy")]
+    #[serde(default = "exercise::max_busy")]
     pub max_busy: Share,
     /// How late the probe may be sent, at the 99th percentile, for a slow answer to count. Default
     /// 5ms.
-    #[serde(default = "max_lateness")]
+    #[serde(default = "exercise::max_lateness")]
     pub max_lateness: Period,
-}
-
-fn max_busy() -> Share {
-    Share::from_fraction(0.95).unwrap_or(Share::ALL)
-}
-
-const fn max_lateness() -> Period {
-    Period::from_millis(5)
 }
 
 impl Check for Health {
@@ -55,12 +47,9 @@ impl Check for Health {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        if let Some(why) = exercise::any_missing(history, params.during.faults()) {
-            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
-        }
-        let Some(window) = params.during.resolve(history) else {
-            let why = format!("the window `{}` never was", params.during);
-            return Finding::inconclusive(spec, why, "choose a window that the run reaches");
+        let window = match exercise::window(&params.during, spec, history) {
+            Ok(window) => window,
+            Err(finding) => return *finding,
         };
         let mut finding = Finding::new(spec, Verdict::Pass, "");
         for (index, assertion) in params.that.iter().enumerate() {

@@ -54,7 +54,7 @@ fn one_way(mut armed: Armed, ways: Ways) -> Armed {
 fn custom<F: Fault + Clone + Sync + 'static>(name: &str, fault: F) -> Armed {
     let effects = Effects {
         stream: Some(Arc::new(move || Box::new(fault.clone()))),
-        listener: None,
+        ..Effects::default()
     };
     armed(name, effects)
 }

@@ -1,4 +1,6 @@
-//! Questions to a database over a direct connection, answered as JSON.
+//! Questions to a database, answered as JSON.
+//!
+//! What they mean, and whether they may be asked again, is for the caller to know.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -10,25 +12,28 @@ use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 /// How long a question may take, from the connect to the last row.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects; the connection ends with the client.
-pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
+/// Connects, without TLS; the connection ends with the client.
+pub async fn connect(config: &Config) -> Result<Client, Error> {
     let (client, connection) = config.connect(NoTls).await?;
     // Its error reaches whoever asks the client.
     tokio::spawn(async { connection.await.ok() });
     Ok(client)
 }
 
-/// The rows that `statement` yields.
-pub(super) async fn query(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, String> {
-    match tokio::time::timeout(QUERY_LIMIT, ask(config, statement)).await {
+/// The rows that `statement` yields, asked over a fresh connection; after 10 s without an answer it
+/// is an error.
+pub async fn query(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, String> {
+    let asked = async { ask(&connect(config).await?, statement).await };
+    match tokio::time::timeout(QUERY_LIMIT, asked).await {
         Ok(rows) => rows.map_err(|error| describe(&error)),
         Err(_) => Err(format!("no answer within {QUERY_LIMIT:?}")),
     }
 }
 
-/// Types come from the prepared statement, values as text: so every type has a value.
-async fn ask(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, Error> {
-    let client = connect(config).await?;
+/// The rows that `statement` yields. Booleans, numbers and JSON become what they are in JSON,
+/// everything else its text.
+pub async fn ask(client: &Client, statement: &str) -> Result<Vec<Vec<Value>>, Error> {
+    // Types come from the prepared statement, values as text: so every type has a value.
     let prepared = client.prepare(statement).await?;
     let types: Vec<_> = (prepared.columns().iter())
         .map(|column| column.type_().clone())
@@ -71,7 +76,7 @@ fn number(text: &str) -> Option<Value> {
 }
 
 /// The server's own words if there are any, else the whole chain of causes.
-pub(super) fn describe(error: &Error) -> String {
+pub fn describe(error: &Error) -> String {
     if let Some(said) = error.as_db_error() {
         let detail = said.detail().map(|detail| format!(" ({detail})"));
         return format!("{}{}", said.message(), detail.unwrap_or_default());

@@ -1,0 +1,118 @@
+//! Whether a service goes on giving the answers that it gave before.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{
+    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, exercise, lint,
+    show,
+};
+use crate::event::{Name, Sample};
+use crate::units::Moment;
+
+/// See [`Check::SUMMARY`].
+#[derive(Debug)]
+pub struct Answer;
+
+/// Parameters of an answer check.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The workload whose answers are compared; it needs the key `compare`.
+    pub source: Name,
+    /// The time in which answers must be those of the baseline. Default `all`.
+    #[serde(default = "Window::all")]
+    pub during: Window,
+    /// Answers that are needed, in the baseline and in that time. Default 20.
+    #[serde(default = "twenty")]
+    pub min_samples: u64,
+}
+
+const fn twenty() -> u64 {
+    20
+}
+
+impl Check for Answer {
+    const TYPE: &'static str = "answer";
+    const SUMMARY: &'static str = "answers stay what they were in the baseline";
+    type Params = Params;
+
+    fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
+        let mut found = lint::window(&params.during, outlook);
+        found.extend(lint::source("source", &params.source, outlook));
+        found
+    }
+
+    fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
+        let window = match exercise::window(&params.during, spec, history) {
+            Ok(window) => window,
+            Err(finding) => return *finding,
+        };
+        let before = digests(history, &params.source, history.baseline());
+        let during = digests(history, &params.source, window);
+        let known: BTreeSet<&str> = before.iter().map(|(_, digest)| *digest).collect();
+        let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
+        for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
+            let count = answers.len() as u64;
+            if count < params.min_samples {
+                let answers = show::plural(count, "answer");
+                let why = format!("{answers} to compare {when}, {} needed", params.min_samples);
+                return undecided(why, "set `compare` of the workload, or raise its rate");
+            }
+        }
+        if known.len() > 1 {
+            let why = format!("{} different answers in the baseline alone", known.len());
+            let help = "compare only what does not change by itself: name JSON paths in `compare`";
+            return undecided(why, help);
+        }
+        let mut others = during.iter().filter(|(_, digest)| !known.contains(digest));
+        let first = others.next();
+        let different = others.count() as u64 + u64::from(first.is_some());
+        let count = during.len() as u64;
+        let (verdict, measured) = match first {
+            None => (
+                Verdict::Pass,
+                format!("{} as in the baseline", show::plural(count, "answer")),
+            ),
+            Some((at, _)) => {
+                let when = show::seconds(at.seconds_from(history.time_zero()));
+                let answers = show::plural(count, "answer");
+                (
+                    Verdict::Fail,
+                    format!("{different} of {answers} differ from the baseline, first at {when}"),
+                )
+            }
+        };
+        let mut finding = Finding::new(spec, verdict, &measured);
+        let expected = "the answer of the baseline";
+        let evidence = Evidence::new(verdict, spec, "source", expected, measured);
+        finding.evidence.push(evidence.over(window, count));
+        finding.figure("answers_different", different as f64);
+        for fault in params.during.faults() {
+            finding.note(exercise::victims(history, fault));
+        }
+        if verdict == Verdict::Fail {
+            finding.help = Some(
+                "an answer from the wrong place is worse than none: look for silent fallbacks to \
+                 another database, stale caches and defaults where an error belongs"
+                    .to_owned(),
+            );
+        }
+        finding
+    }
+}
+
+/// What was answered, and when it was asked. An error is no answer; other checks count it.
+fn digests<'a>(
+    history: &'a History,
+    source: &str,
+    window: (Moment, Moment),
+) -> Vec<(Moment, &'a str)> {
+    let digest = |sample: &'a Sample| Some((sample.intended, sample.digest.as_deref()?));
+    let samples = history.samples_in(source, window).iter();
+    samples.filter_map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests;

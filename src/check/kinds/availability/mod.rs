@@ -1,0 +1,283 @@
+//! What share of requests is answered, second by second, and how much longer an outage is for
+//! clients than for the path.
+
+mod slots;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::assertion::{Metric, Op, Value};
+use crate::check::bounds::Demands;
+use crate::check::exercise::{self, Patience};
+use crate::check::{
+    Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
+    show,
+};
+use crate::event::Name;
+use crate::units::{Moment, Period, Share};
+use slots::Slots;
+
+/// See [`Check::SUMMARY`].
+#[derive(Debug)]
+pub struct Availability;
+
+/// Parameters of an availability check. At least one of `target`, `worst` and `amplification` is
+/// needed.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The workload or probe whose observations count.
+    pub source: Name,
+    /// The time that is looked at. Default `all`.
+    #[serde(default = "Window::all")]
+    pub during: Window,
+    /// The share of all observations that must be ok, for example `99.9%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Share>,
+    /// The share that must be ok even in the worst slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<Share>,
+    /// The most that unavailable time may be, as a multiple of the time in which faults were in
+    /// force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amplification: Option<f64>,
+    /// The length of a slot. Default 1s.
+    #[serde(default = "one_second")]
+    pub slot: Period,
+    /// The share that must be ok for a slot to be available. Default 99%.
+    #[serde(default = "most")]
+    pub good: Share,
+    /// How busy the machine may be for `target` to count. Default 95%.
+    #[serde(default = "exercise::max_busy")]
+    pub max_busy: Share,
+    /// How late observations may be sent, at the 99th percentile, for `target` to count. Default
+    /// 5ms.
+    #[serde(default = "exercise::max_lateness")]
+    pub max_lateness: Period,
+}
+
+const fn one_second() -> Period {
+    Period::from_secs(1)
+}
+
+fn most() -> Share {
+    Share::from_fraction(0.99).unwrap_or(Share::ALL)
+}
+
+impl Check for Availability {
+    const TYPE: &'static str = "availability";
+    const SUMMARY: &'static str = "requests are answered, and outages last no longer than faults";
+    type Params = Params;
+
+    fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
+        let mut found = lint::window(&params.during, outlook);
+        found.extend(lint::source("source", &params.source, outlook));
+        if params.target.is_none() && params.worst.is_none() && params.amplification.is_none() {
+            found.push(Lint::error(
+                "source",
+                "nothing is demanded",
+                "of its answers",
+                "add `target`, `worst` or `amplification`",
+            ));
+        }
+        if params.slot.get().is_zero() {
+            found.push(Lint::error(
+                "slot",
+                "a slot without length holds nothing",
+                "too short",
+                "write for example `slot = \"1s\"`",
+            ));
+        }
+        found
+    }
+
+    fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
+        let window = match exercise::window(&params.during, spec, history) {
+            Ok(window) => window,
+            Err(finding) => return *finding,
+        };
+        let case = Case {
+            params,
+            spec,
+            history,
+            window,
+            slots: Slots::cut(
+                history.samples_in(&params.source, window),
+                window,
+                params.slot.get(),
+                params.good.fraction(),
+            ),
+        };
+        let mut finding = Finding::new(spec, Verdict::Pass, "");
+        finding
+            .evidence
+            .extend(params.target.map(|share| case.target(share)));
+        finding
+            .evidence
+            .extend(params.worst.map(|share| case.worst(share)));
+        let most = params.amplification;
+        finding
+            .evidence
+            .extend(most.map(|most| case.amplification(most)));
+        finding.decide();
+        case.figures(&mut finding);
+        for fault in params.during.faults() {
+            finding.note(exercise::victims(history, fault));
+        }
+        advise(&mut finding);
+        finding
+    }
+}
+
+struct Case<'a> {
+    params: &'a Params,
+    spec: &'a CheckSpec,
+    history: &'a History,
+    window: (Moment, Moment),
+    slots: Slots,
+}
+
+impl Case<'_> {
+    fn evidence(
+        &self,
+        verdict: Verdict,
+        key: &str,
+        expected: String,
+        measured: String,
+    ) -> Evidence {
+        Evidence::new(verdict, self.spec, key, expected, measured)
+            .over(self.window, self.slots.samples)
+    }
+
+    /// The share of all observations, by its confidence bounds.
+    fn target(&self, share: Share) -> Evidence {
+        let demand = Assertion {
+            source: self.params.source.clone(),
+            metric: Metric::OkRatio,
+            op: Op::AtLeast,
+            value: Value::Share(share),
+            lasting: None,
+        };
+        let demands = Demands {
+            history: self.history,
+            window: self.window,
+            that: std::slice::from_ref(&demand),
+            floor: std::time::Duration::ZERO,
+            min_samples: None,
+            patience: Patience {
+                max_busy: self.params.max_busy,
+                max_lateness: self.params.max_lateness.get(),
+            },
+        };
+        let (verdict, measured) = demands.demand(&demand);
+        self.evidence(verdict, "target", demand.to_string(), measured)
+    }
+
+    fn worst(&self, share: Share) -> Evidence {
+        let expected = format!("{share} ok in every slot of {}", self.params.slot);
+        let Some((at, worst)) = self.slots.worst else {
+            let measured = "no slot with an observation".to_owned();
+            return self.evidence(Verdict::Inconclusive, "worst", expected, measured);
+        };
+        let verdict = if worst >= share.fraction() {
+            Verdict::Pass
+        } else {
+            Verdict::Fail
+        };
+        let from = at.seconds_from(self.history.time_zero());
+        let measured = format!(
+            "{} ok in the worst slot, at {}",
+            show::percent(worst),
+            show::seconds(from)
+        );
+        self.evidence(verdict, "worst", expected, measured)
+    }
+
+    /// Unavailable time over fault time. A slot is bad as a whole even if the outage began or
+    /// ended within it, so each outage may be up to two slots shorter than it looks.
+    fn amplification(&self, most: f64) -> Evidence {
+        let expected = format!("unavailable at most {most} times as long as faults were in force");
+        let faults = self.fault_seconds();
+        if faults == 0.0 {
+            let measured = "no fault was in force for any time".to_owned();
+            return self.evidence(Verdict::Inconclusive, "amplification", expected, measured);
+        }
+        let slot = self.params.slot.as_secs_f64();
+        let longest = self.slots.bad as f64 * slot;
+        let surely = self.slots.bad.saturating_sub(2 * self.slots.outages) as f64 * slot;
+        let verdict = if self.slots.samples == 0 {
+            Verdict::Inconclusive
+        } else if longest / faults <= most {
+            Verdict::Pass
+        } else if surely / faults > most {
+            Verdict::Fail
+        } else {
+            Verdict::Inconclusive
+        };
+        let measured = format!(
+            "unavailable for {} of {} of faults, {:.2} times as long",
+            show::seconds(longest),
+            show::seconds(faults),
+            longest / faults
+        );
+        self.evidence(verdict, "amplification", expected, measured)
+    }
+
+    /// How long at least one fault was in force within the window.
+    fn fault_seconds(&self) -> f64 {
+        let mut spans: Vec<(Moment, Moment)> = self
+            .history
+            .experiment()
+            .faults
+            .iter()
+            .flat_map(|fault| self.history.fault(&fault.name))
+            .map(|one| {
+                let (from, to) = self.window;
+                (one.inject.max(from), self.history.lifted(one).min(to))
+            })
+            .collect();
+        spans.sort_unstable();
+        let mut covered = self.window.0;
+        let mut seconds = 0.0;
+        for (from, to) in spans {
+            seconds += to.since(from.max(covered)).as_secs_f64();
+            covered = covered.max(to);
+        }
+        seconds
+    }
+
+    fn figures(&self, finding: &mut Finding) {
+        let slots = &self.slots;
+        finding.figure("bad_slots", slots.bad as f64);
+        finding.figure("slots", slots.judged as f64);
+        if let Some((_, worst)) = slots.worst {
+            finding.figure("worst_ok_ratio", worst);
+        }
+        let faults = self.fault_seconds();
+        if faults > 0.0 {
+            let unavailable = slots.bad as f64 * self.params.slot.as_secs_f64();
+            finding.figure("amplification", unavailable / faults);
+        }
+        if slots.empty > 0 {
+            let empty = show::plural(slots.empty, "slot");
+            finding.note(format!("{empty} without an observation, left out"));
+        }
+    }
+}
+
+fn advise(finding: &mut Finding) {
+    finding.help = match finding.verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(
+            "look at how long clients fail after the fault is gone: a long backoff, a pool that \
+             refills slowly or a queue that drains late makes an outage longer than its cause"
+                .to_owned(),
+        ),
+        Verdict::Inconclusive => Some(format!(
+            "raise the rate, lengthen the window or shorten `slot`; {}",
+            exercise::STARVED
+        )),
+    };
+}
+
+#[cfg(test)]
+mod tests;

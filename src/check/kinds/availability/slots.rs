@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use crate::event::Sample;
+use crate::units::Moment;
+
+/// A window cut into slots of one length.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// Observations in all.
+    pub(super) samples: u64,
+    /// Slots with observations.
+    pub(super) judged: u64,
+    /// Slots without observations, which say nothing.
+    pub(super) empty: u64,
+    /// Slots with less than the good share of observations that were ok.
+    pub(super) bad: u64,
+    /// Unbroken rows of bad slots; slots without observations do not break them.
+    pub(super) outages: u64,
+    /// The beginning of the slot with the smallest share of observations that were ok, and that
+    /// share.
+    pub(super) worst: Option<(Moment, f64)>,
+}
+
+impl Slots {
+    /// `samples` are in order and lie within the window.
+    pub(super) fn cut(
+        samples: &[Sample],
+        (from, to): (Moment, Moment),
+        length: Duration,
+        good: f64,
+    ) -> Self {
+        let mut slots = Self {
+            samples: samples.len() as u64,
+            ..Self::default()
+        };
+        let nanos = length.as_nanos().max(1);
+        let slot = |sample: &Sample| sample.intended.since(from).as_nanos() / nanos;
+        let mut down = false;
+        for group in samples.chunk_by(|one, next| slot(one) == slot(next)) {
+            let ok = group.iter().filter(|sample| sample.outcome.is_ok()).count();
+            let share = ok as f64 / group.len() as f64;
+            slots.judged += 1;
+            if slots.worst.is_none_or(|(_, worst)| share < worst) {
+                let begin = u64::try_from(slot(&group[0]) * nanos).unwrap_or(u64::MAX);
+                slots.worst = Some((from + Duration::from_nanos(begin), share));
+            }
+            let bad = share < good;
+            slots.bad += u64::from(bad);
+            slots.outages += u64::from(bad && !down);
+            down = bad;
+        }
+        let all = to.since(from).as_nanos().div_ceil(nanos);
+        slots.empty = u64::try_from(all)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(slots.judged);
+        slots
+    }
+}

@@ -1,0 +1,117 @@
+use serde_json::{Value, json};
+
+use crate::check::testing::{Story, not_ok, ok};
+use crate::check::{Finding, Verdict};
+use crate::event::{Impact, Outcome};
+
+/// A fault from 20 s to 28 s of 30 s of schedule; 50 reads a second, of which those between `from`
+/// and `to` fail.
+fn outage(from: f64, to: f64) -> Story {
+    reads(move |when| {
+        if (from..to).contains(&when) {
+            not_ok()
+        } else {
+            ok()
+        }
+    })
+}
+
+fn reads(outcome: impl Fn(f64) -> Outcome) -> Story {
+    Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .samples(("reads", "web"), 0.02, (0.0, 40.0), |when| {
+            (0.01, outcome(when))
+        })
+}
+
+fn judge(story: Story, demand: &Value) -> Finding {
+    let mut params = json!({ "source": "reads" });
+    params
+        .as_object_mut()
+        .unwrap()
+        .extend(demand.as_object().unwrap().clone());
+    story.judge("availability", params)
+}
+
+#[test]
+fn the_share_is_judged_by_its_bounds() {
+    // 1,500 observations; an outage of 3 s is 10 % of them.
+    let verdict = |target: &str| {
+        let finding = judge(outage(20.0, 23.0), &json!({ "target": target }));
+        finding.verdict
+    };
+    assert_eq!(verdict("85%"), Verdict::Pass);
+    assert_eq!(verdict("90%"), Verdict::Inconclusive);
+    assert_eq!(verdict("99.9%"), Verdict::Fail);
+}
+
+#[test]
+fn the_worst_slot_is_found() {
+    // One request in four fails between 25 s and 26 s.
+    let quarter = |when: f64| {
+        let fails = (25.0..26.0).contains(&when) && (when * 50.0).round() % 4.0 < 0.5;
+        if fails { not_ok() } else { ok() }
+    };
+    let finding = judge(reads(quarter), &json!({ "worst": "90%" }));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding.summary.ends_with("ok in the worst slot, at 15 s"),
+        "{}",
+        finding.summary
+    );
+    assert!((finding.figures["bad_slots"] - 1.0).abs() < 1e-9);
+    assert_eq!(
+        judge(reads(quarter), &json!({ "worst": "60%" })).verdict,
+        Verdict::Pass
+    );
+}
+
+#[test]
+fn an_outage_may_not_be_much_longer_than_its_fault() {
+    let verdict = |to: f64| judge(outage(20.0, to), &json!({ "amplification": 1.5 })).verdict;
+    assert_eq!(verdict(28.0), Verdict::Pass);
+    assert_eq!(verdict(32.0), Verdict::Pass);
+    // 13 slots, of which two may be bad only in part: between 11 s and 13 s of 8 s.
+    assert_eq!(verdict(32.5), Verdict::Inconclusive);
+    let finding = judge(outage(20.0, 37.0), &json!({ "amplification": 1.5 }));
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert_eq!(
+        finding.summary,
+        "unavailable for 17 s of 8 s of faults, 2.12 times as long"
+    );
+}
+
+#[test]
+fn faults_that_overlap_are_counted_once() {
+    let story = outage(20.0, 28.0).fault("slow", 22.0, 26.0);
+    let finding = judge(story, &json!({ "amplification": 1.5 }));
+    assert!(
+        (finding.figures["amplification"] - 1.0).abs() < 0.01,
+        "{finding:#?}"
+    );
+}
+
+#[test]
+fn slots_without_demand_are_left_out_and_counted() {
+    let story = Story::until(40.0).samples(("reads", "web"), 0.02, (10.0, 25.0), |_| (0.01, ok()));
+    let finding = judge(story, &json!({ "worst": "99%" }));
+    assert_eq!(finding.verdict, Verdict::Pass);
+    assert!((finding.figures["slots"] - 15.0).abs() < 1e-9);
+    assert_eq!(finding.notes, ["15 slots without an observation, left out"]);
+}
+
+#[test]
+fn without_observations_or_faults_nothing_is_decided() {
+    for demand in [
+        json!({ "target": "99%" }),
+        json!({ "worst": "99%" }),
+        json!({ "amplification": 1.5 }),
+    ] {
+        let finding = judge(Story::until(40.0), &demand);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{demand}");
+    }
+    let calm = Story::until(40.0).samples(("reads", "web"), 0.02, (0.0, 40.0), |_| (0.01, ok()));
+    let finding = judge(calm, &json!({ "amplification": 1.5 }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+}

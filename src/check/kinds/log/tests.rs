@@ -1,0 +1,117 @@
+use serde_json::{Value, json};
+
+use crate::check::testing::Story;
+use crate::check::{Finding, Verdict};
+use crate::event::Impact;
+
+/// A fault from 20 s to 28 s, and a line at the start.
+fn story() -> Story {
+    Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .log("web", 1.0, r#"{"level":"info","message":"listening"}"#)
+}
+
+fn judge(story: Story, params: &Value) -> Finding {
+    let mut all = json!({ "service": "web", "during": "fault:cut..recovery:cut" });
+    all.as_object_mut()
+        .unwrap()
+        .extend(params.as_object().unwrap().clone());
+    story.judge("log", all)
+}
+
+#[test]
+fn each_text_must_be_said_in_the_window() {
+    let contains = || json!({ "contains": ["(?i)database lost", "attempt [0-9]+/5"] });
+    let says_both = story()
+        .log("web", 21.0, "WARN Database lost")
+        .log("web", 22.0, "attempt 2/5");
+    let finding = judge(says_both, &contains());
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert_eq!(finding.evidence.len(), 2);
+    let too_early = story()
+        .log("web", 11.0, "WARN Database lost")
+        .log("web", 22.0, "attempt 2/5");
+    let finding = judge(too_early, &contains());
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert_eq!(finding.summary, "no line says `(?i)database lost`");
+    let other = story().log("workflow", 21.0, "Database lost, attempt 2/5");
+    assert_eq!(judge(other, &contains()).verdict, Verdict::Fail);
+}
+
+#[test]
+fn what_must_not_be_said_fails() {
+    let absent = || json!({ "absent": ["panicked at"] });
+    assert_eq!(judge(story(), &absent()).verdict, Verdict::Pass);
+    let finding = judge(
+        story().log("web", 21.0, "thread main panicked at x"),
+        &absent(),
+    );
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert_eq!(finding.summary, "1 line like `panicked at`");
+}
+
+#[test]
+fn lines_must_be_json_with_every_field() {
+    let fields = || json!({ "fields": ["request_id", "latency.ms"], "lines": "request" });
+    let whole = r#"{"request_id":"r1","latency":{"ms":3}}"#;
+    let finding = judge(
+        story().log("web", 21.0, whole).log("web", 22.0, "hello"),
+        &fields(),
+    );
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    for (bad, why) in [
+        (r#"{"request_id":"r2","latency":{}}"#, "no `latency.ms` in"),
+        (
+            r#"{"request_id":null,"latency":{"ms":1}}"#,
+            "no `request_id` in",
+        ),
+        ("request r2 took 3 ms", "no JSON object in"),
+    ] {
+        let finding = judge(
+            story().log("web", 21.0, whole).log("web", 22.0, bad),
+            &fields(),
+        );
+        assert_eq!(finding.verdict, Verdict::Fail, "{bad}");
+        assert!(finding.summary.contains(why), "{}", finding.summary);
+        assert!(
+            finding.summary.contains("1 of 2 lines"),
+            "{}",
+            finding.summary
+        );
+    }
+    let finding = judge(story(), &fields());
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}
+
+#[test]
+fn a_line_that_was_cut_is_not_held_against_the_service() {
+    let cut = format!(r#"{{"request_id":"{}"#, "x".repeat(4_081));
+    let whole = r#"{"request_id":"r1"}"#;
+    let story = story().log("web", 21.0, &cut).log("web", 22.0, whole);
+    let finding = judge(story, &json!({ "fields": ["request_id"] }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_storm_of_lines_fails_by_its_busiest_second() {
+    let lines = |count: u32| {
+        (0..count).fold(story(), |story, index| {
+            story.log("web", 21.9 + f64::from(index) * 0.01, "retrying")
+        })
+    };
+    let limit = || json!({ "max_rate": "20/s" });
+    assert_eq!(judge(lines(20), &limit()).verdict, Verdict::Pass);
+    let finding = judge(lines(21), &limit());
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert_eq!(finding.summary, "at most 21 lines in a second");
+}
+
+#[test]
+fn a_log_that_nobody_read_decides_nothing() {
+    let story = Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld);
+    let finding = judge(story, &json!({ "absent": ["panicked at"] }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+}

@@ -1,0 +1,293 @@
+//! Whether a pool of connections keeps to its size, comes back to it after a fault, and loses none.
+
+mod level;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{
+    Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence, Outlook,
+    Verdict, exercise, lint, show,
+};
+use crate::event::{Impact, Name, Startup};
+use crate::units::{Moment, Period};
+use level::Level;
+
+/// See [`Check::SUMMARY`].
+#[derive(Debug)]
+pub struct Pool;
+
+/// Parameters of a pool check.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The proxy through which the pool connects.
+    pub proxy: Name,
+    /// The most sessions that the pool may have, as declared; several processes together.
+    pub max: u64,
+    /// Sessions beyond `max` that may exist for a moment, while one replaces another. Default 1.
+    #[serde(default = "one")]
+    pub overlap: u64,
+    /// Only sessions with this application name count. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// The fault or faults after which the pool must be as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Names>,
+    /// The sessions that it must have again after each fault. Default: as many as usual in the
+    /// baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<u64>,
+    /// The time that it has for that once the path is open again. Default 10s.
+    #[serde(default = "ten_seconds")]
+    pub within: Period,
+    /// The time after which, counted from the same moment, it may have no more sessions than at
+    /// most in the baseline. Write at least twice the pool's idle timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<Period>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+const fn ten_seconds() -> Period {
+    Period::from_secs(10)
+}
+
+/// How long after a stall the attempts that a client gave up under it may come to an end.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+impl Check for Pool {
+    const TYPE: &'static str = "pool";
+    const SUMMARY: &'static str =
+        "a pool keeps to its size, refills after a fault, and leaks nothing";
+    type Params = Params;
+
+    fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
+        let named = params.fault.as_ref().map_or(&[][..], |names| &names.0);
+        let mut found = lint::faults(named, outlook);
+        let after = [
+            ("min", params.min.is_some()),
+            ("leak", params.leak.is_some()),
+        ];
+        for (key, _) in after.iter().filter(|(_, given)| *given && named.is_empty()) {
+            found.push(Lint::error(
+                *key,
+                "there is no fault to recover from",
+                "has no effect",
+                "add `fault = \"NAME\"`",
+            ));
+        }
+        if params.min.is_some_and(|min| min > params.max) {
+            found.push(Lint::error(
+                "min",
+                "a pool cannot have more sessions than its maximum",
+                "more than `max`",
+                "lower `min`",
+            ));
+        }
+        found
+    }
+
+    fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
+        let faults = params.fault.as_ref().map_or(&[][..], |names| &names.0);
+        if let Some(why) = exercise::any_missing(history, faults) {
+            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
+        }
+        let level = Level::of(sessions(params, history));
+        let (peak_at, peak) = level.most((Moment::ZERO, history.end()));
+        if peak == 0 {
+            return Finding::inconclusive(
+                spec,
+                format!("no session was seen at `{}`", params.proxy),
+                "let the service connect through the proxy, with `protocol = \"postgres\"` and \
+                 without TLS, so that sessions can be told from connections",
+            );
+        }
+        let case = Case {
+            params,
+            spec,
+            history,
+            level,
+        };
+        let mut finding = Finding::new(spec, Verdict::Pass, "");
+        finding.evidence.push(case.keeps_to_its_size(peak_at, peak));
+        finding.figure("sessions_max", peak as f64);
+        for fault in faults {
+            for occurrence in history.fault(fault) {
+                case.comes_back(fault, occurrence, &mut finding);
+            }
+            finding.note(exercise::victims(history, fault));
+        }
+        finding.decide();
+        advise(&mut finding);
+        finding
+    }
+}
+
+/// When each session existed for its client. While a stall holds the end of a session back, its
+/// client may have given it up long ago; nor is an attempt that was given up a session.
+fn sessions(params: &Params, history: &History) -> Vec<(Moment, Moment)> {
+    let named = |connection: &&Connection| {
+        params.application.as_ref().is_none_or(|wanted| {
+            connection.startup.iter().any(|(_, packet)| {
+                matches!(packet, Startup::Session { application_name, .. }
+                    if application_name == wanted)
+            })
+        })
+    };
+    let mut spans = Vec::new();
+    for connection in history.connections(&params.proxy).iter().filter(named) {
+        let Some(mut from) = connection.ready else {
+            continue;
+        };
+        let closed = connection.closed.as_ref().map(|(at, _)| *at);
+        let to = closed.unwrap_or(Moment::MAX);
+        for (hit, healed) in stalls(history, &params.proxy, connection.conn) {
+            if from < hit {
+                spans.push((from, hit.min(to)));
+            }
+            from = from.max(healed + AFTERMATH);
+        }
+        if from < to {
+            spans.push((from, to));
+        }
+    }
+    spans
+}
+
+/// From when to when bytes of a connection were withheld, in order.
+fn stalls(history: &History, proxy: &str, conn: u64) -> Vec<(Moment, Moment)> {
+    let faults = history.experiment().faults.iter();
+    let mut stalls: Vec<(Moment, Moment)> = faults
+        .flat_map(|fault| history.fault(&fault.name))
+        .filter_map(|occurrence| {
+            let hit = occurrence.hits.iter().find(|hit| {
+                hit.impact == Impact::Withheld && hit.conn == Some(conn) && &*hit.proxy == proxy
+            })?;
+            Some((hit.at, history.lifted(occurrence)))
+        })
+        .collect();
+    stalls.sort_unstable();
+    stalls
+}
+
+struct Case<'a> {
+    params: &'a Params,
+    spec: &'a CheckSpec,
+    history: &'a History,
+    level: Level,
+}
+
+impl Case<'_> {
+    fn keeps_to_its_size(&self, at: Moment, peak: u64) -> Evidence {
+        let Params { max, overlap, .. } = *self.params;
+        let verdict = if peak > max + overlap {
+            Verdict::Fail
+        } else {
+            Verdict::Pass
+        };
+        let when = show::seconds(at.seconds_from(self.history.time_zero()));
+        let measured = format!(
+            "at most {} at once, at {when}",
+            show::plural(peak, "session")
+        );
+        let expected = format!("at most {max}, {overlap} more while one replaces another");
+        Evidence::new(verdict, self.spec, "max", expected, measured)
+            .over((Moment::ZERO, self.history.end()), peak)
+    }
+
+    /// The refill after one outage, and what is left over later.
+    fn comes_back(&self, fault: &str, occurrence: &Occurrence, finding: &mut Finding) {
+        let lift = self.history.lifted(occurrence);
+        let open = occurrence.path_open.unwrap_or(lift).max(lift);
+        let until = self
+            .history
+            .next_injection(open)
+            .unwrap_or(self.history.schedule_end());
+        let (evidence, refilled) = self.refills(fault, (open, until));
+        finding.evidence.push(evidence);
+        if let Some(refilled) = refilled {
+            let took = refilled.since(open).as_secs_f64();
+            let slowest = finding.figures.entry("refill_s".to_owned()).or_default();
+            *slowest = slowest.max(took);
+        }
+        if let Some(leak) = self.params.leak {
+            let window = (open + leak.get(), until);
+            finding.evidence.push(self.leaks_nothing(fault, window));
+        }
+    }
+
+    fn refills(&self, fault: &str, (open, until): (Moment, Moment)) -> (Evidence, Option<Moment>) {
+        let usual = self.level.usual(self.history.baseline());
+        let needed = self.params.min.unwrap_or(usual);
+        let bound = self.params.within.get();
+        let refilled = self.level.reaches(needed, (open, until));
+        let verdict = match refilled {
+            // Nothing was there that could come back.
+            _ if needed == 0 => Verdict::Inconclusive,
+            Some(at) if at <= open + bound => Verdict::Pass,
+            None if until < open + bound => Verdict::Inconclusive,
+            _ => Verdict::Fail,
+        };
+        let (_, most) = self.level.most((open, until));
+        let measured = match refilled {
+            Some(at) => {
+                let after = show::time(at.since(open));
+                format!(
+                    "{} again {after} after `{fault}`",
+                    show::plural(needed, "session")
+                )
+            }
+            None => format!(
+                "at most {} of {needed} in the {} after `{fault}`",
+                show::plural(most, "session"),
+                show::time(until.since(open))
+            ),
+        };
+        let expected = format!("{needed} within {}", show::time(bound));
+        let key = if self.params.min.is_some() {
+            "min"
+        } else {
+            "within"
+        };
+        let evidence = Evidence::new(verdict, self.spec, key, expected, measured);
+        (evidence.over((open, until), needed), refilled)
+    }
+
+    /// What is leaked never goes away: even the fewest sessions are more than there ever were.
+    fn leaks_nothing(&self, fault: &str, window: (Moment, Moment)) -> Evidence {
+        let (_, before) = self.level.most(self.history.baseline());
+        let expected = format!("no more than the {before} of the baseline");
+        let Some(left) = self.level.fewest(window) else {
+            let measured = format!("the run did not last so long after `{fault}`");
+            return Evidence::new(Verdict::Inconclusive, self.spec, "leak", expected, measured);
+        };
+        let verdict = if left > before {
+            Verdict::Fail
+        } else {
+            Verdict::Pass
+        };
+        let measured = format!("{} left after `{fault}`", show::plural(left, "session"));
+        Evidence::new(verdict, self.spec, "leak", expected, measured).over(window, left)
+    }
+}
+
+fn advise(finding: &mut Finding) {
+    finding.help = match finding.verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(
+            "let one owner open and count every connection of the pool, replace broken ones in the \
+             background, and give each back on every way out, errors and cancellations included"
+                .to_owned(),
+        ),
+        Verdict::Inconclusive => {
+            Some("let the run go on for longer after the fault, under load".to_owned())
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests;

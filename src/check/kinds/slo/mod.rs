@@ -1,0 +1,95 @@
+//! Whether requests keep to their objectives.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::bounds::Demands;
+use crate::check::exercise::{self, Patience};
+use crate::check::{
+    Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
+};
+use crate::units::{Period, Share};
+
+/// See [`Check::SUMMARY`].
+#[derive(Debug)]
+pub struct Slo;
+
+/// Parameters of an slo check.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The objectives, of workloads or probes.
+    pub that: Vec<Assertion>,
+    /// The time in which they must be met. Default `all`.
+    #[serde(default = "Window::all")]
+    pub during: Window,
+    /// Observations that each objective needs. Default: 1,000 for a p99, 200 for a p95, 300 for a
+    /// rate, 40 for anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<u64>,
+    /// A shift of a latency against its baseline that is too small to matter. Default 5ms.
+    #[serde(default = "floor")]
+    pub floor: Period,
+    /// How busy the machine may be for the figures to count. Default 95%.
+    #[serde(default = "exercise::max_busy")]
+    pub max_busy: Share,
+    /// How late observations may be sent, at the 99th percentile, for the figures to count. Default
+    /// 5ms.
+    #[serde(default = "exercise::max_lateness")]
+    pub max_lateness: Period,
+}
+
+const fn floor() -> Period {
+    Period::from_millis(5)
+}
+
+impl Check for Slo {
+    const TYPE: &'static str = "slo";
+    const SUMMARY: &'static str = "requests keep to their objectives";
+    type Params = Params;
+
+    fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
+        let mut found = lint::window(&params.during, outlook);
+        found.extend(lint::assertions(&params.that, outlook));
+        found
+    }
+
+    fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
+        let window = match exercise::window(&params.during, spec, history) {
+            Ok(window) => window,
+            Err(finding) => return *finding,
+        };
+        let mut finding = Finding::new(spec, Verdict::Pass, "");
+        let demands = Demands {
+            history,
+            window,
+            that: &params.that,
+            floor: params.floor.get(),
+            min_samples: params.min_samples,
+            patience: Patience {
+                max_busy: params.max_busy,
+                max_lateness: params.max_lateness.get(),
+            },
+        };
+        demands.judge(spec, &mut finding);
+        for fault in params.during.faults() {
+            finding.note(exercise::victims(history, fault));
+        }
+        finding.help = match finding.verdict {
+            Verdict::Pass => None,
+            Verdict::Fail => Some(
+                "compare with a run without faults: if the objective is missed there too, the \
+                 service is too slow or too small for the load; otherwise look at what waits for \
+                 the victim of the fault"
+                    .to_owned(),
+            ),
+            Verdict::Inconclusive => Some(format!(
+                "raise the rate or lengthen the window; {}",
+                exercise::STARVED
+            )),
+        };
+        finding
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use serde_json::{Value, json};
+
+use crate::check::testing::{Story, not_ok, ok};
+use crate::check::{Finding, Verdict};
+use crate::event::{Impact, Outcome};
+
+/// 100 reads a second for 30 s of schedule, with a fault from 20 s to 28 s.
+fn story(read: impl Fn(f64) -> (f64, Outcome)) -> Story {
+    Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .samples(("reads", "web"), 0.01, (0.0, 40.0), read)
+}
+
+fn judge(story: Story, that: &Value) -> Finding {
+    story.judge("slo", json!({ "that": that }))
+}
+
+/// One request in `every` fails.
+fn failing(every: f64) -> impl Fn(f64) -> (f64, Outcome) {
+    move |when| {
+        let fails = (when * 100.0).round() % every < 0.5;
+        (0.01, if fails { not_ok() } else { ok() })
+    }
+}
+
+#[test]
+fn objectives_that_are_met_pass() {
+    let finding = judge(
+        story(failing(1_000.0)),
+        &json!(["reads.error_rate <= 1%", "reads.p95 <= 500ms"]),
+    );
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert_eq!(finding.evidence.len(), 2);
+    assert_eq!(finding.evidence[0].samples, 3_000);
+    assert!((finding.figures["reads.p95_s"] - 0.01).abs() < 1e-9);
+}
+
+#[test]
+fn an_objective_that_is_missed_fails_and_the_others_are_shown() {
+    let slow = |when: f64| (if when > 20.0 { 0.8 } else { 0.01 }, ok());
+    let that = json!(["reads.error_rate == 0%", "reads.p95 <= 500ms"]);
+    let finding = judge(story(slow), &that);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding.summary.contains("p95 800 ms"),
+        "{}",
+        finding.summary
+    );
+    assert_eq!(finding.evidence[1].verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_rate_at_its_limit_decides_nothing() {
+    let verdict = |every| judge(story(failing(every)), &json!(["reads.error_rate <= 1%"])).verdict;
+    assert_eq!(verdict(1_000.0), Verdict::Pass);
+    assert_eq!(verdict(100.0), Verdict::Inconclusive);
+    assert_eq!(verdict(20.0), Verdict::Fail);
+}
+
+#[test]
+fn the_samples_that_are_needed_can_be_set() {
+    let few =
+        || Story::until(40.0).samples(("switches", "web"), 1.0, (0.0, 40.0), |_| (0.01, ok()));
+    let that = json!(["switches.p95 <= 50ms"]);
+    let finding = few().judge("slo", json!({ "that": that }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert!(
+        finding.summary.contains("30 samples, 200 needed"),
+        "{}",
+        finding.summary
+    );
+    let finding = few().judge("slo", json!({ "that": that, "min_samples": 20 }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn only_the_window_counts() {
+    let slow = |when: f64| (if when < 20.0 { 0.8 } else { 0.01 }, ok());
+    let finding = story(slow).judge(
+        "slo",
+        json!({ "that": ["reads.p95 <= 500ms"], "during": "recovery:cut" }),
+    );
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_starved_machine_is_no_excuse_where_there_is_no_need_for_one() {
+    let on_starved = |latency: f64, that: &Value| {
+        let finding = judge(story(move |_| (latency, ok())).busy(0.99), that);
+        finding.verdict
+    };
+    let objective = || json!(["reads.p95 <= 500ms"]);
+    assert_eq!(on_starved(0.8, &objective()), Verdict::Inconclusive);
+    assert_eq!(on_starved(0.1, &objective()), Verdict::Pass);
+    let relative = json!(["reads.p95 <= 125% of baseline"]);
+    assert_eq!(on_starved(0.1, &relative), Verdict::Inconclusive);
+}

@@ -1,0 +1,119 @@
+//! Performs runs one after another, with the display beside them, and writes their reports.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::live::Live;
+use super::output::Printer;
+use crate::event::Event;
+use crate::report::{self, suite::Run};
+use crate::run::{self, Halt, Options, Recording};
+use crate::scenario::Plan;
+use crate::units::Clock;
+
+/// How often the live display is drawn again.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What all runs of a process share: control threads and the signals that end a run early.
+pub struct Conductor {
+    runtime: Runtime,
+    signals: Signals,
+    printer: Printer,
+}
+
+struct Signals {
+    int: Signal,
+    term: Signal,
+}
+
+impl Conductor {
+    /// Starts the control threads. From now on a signal ends the run that is under way, or the
+    /// next one.
+    pub fn start(printer: Printer) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .context("cannot start the control threads")?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals {
+                int: signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?,
+                term: signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?,
+            }
+        };
+        Ok(Self {
+            runtime,
+            signals,
+            printer,
+        })
+    }
+
+    /// Runs the plan, writes its reports into `folder`, which is made if it is not there, and
+    /// prints the one for people.
+    pub fn perform(&mut self, plan: Plan, folder: &Path) -> anyhow::Result<Run> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the report folder {}", folder.display()))?;
+        let options = Options {
+            executable: std::env::current_exe().context("cannot find the running executable")?,
+            directory: folder.to_owned(),
+            clock: Clock::start(),
+        };
+        let recorded = record(Arc::new(plan), options, &mut self.signals, self.printer);
+        let Recording { header, events } = self.runtime.block_on(recorded)?;
+        let report = report::build(&header, &events)?;
+        let scenario = header.scenario_text;
+        report::write(&report, &scenario, folder)?;
+        let page = folder.join(report::HTML_FILE);
+        self.printer.data(&report::text(&report, &scenario, &page));
+        Ok(Run {
+            report,
+            scenario,
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+/// Runs the plan while the display follows it.
+async fn record(
+    plan: Arc<Plan>,
+    options: Options,
+    signals: &mut Signals,
+    printer: Printer,
+) -> anyhow::Result<Recording> {
+    let clock = options.clock;
+    let halt = Halt::default();
+    let (shown, mut events) = mpsc::unbounded_channel::<Event>();
+    let mut live = Live::new(printer, &plan.experiment, plan.duration);
+    let mut tick = tokio::time::interval(TICK);
+    // A task of its own, so that a panic in it is an error here, after its guards have healed.
+    let mut running = tokio::spawn({
+        let halt = halt.clone();
+        async move {
+            let watch = move |event: &Event| drop(shown.send(event.clone()));
+            run::run(&plan, &options, halt, watch).await
+        }
+    });
+    let finished = loop {
+        tokio::select! {
+            finished = &mut running => break finished,
+            Some(event) = events.recv() => live.see(&event),
+            _ = tick.tick() => live.tick(clock.now()),
+            _ = signals.int.recv() => halt.interrupt("SIGINT"),
+            _ = signals.term.recv() => halt.interrupt("SIGTERM"),
+        }
+    };
+    while let Ok(event) = events.try_recv() {
+        live.see(&event);
+    }
+    live.finish();
+    Ok(finished.context("internal error")??)
+}

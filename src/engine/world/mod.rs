@@ -1,0 +1,202 @@
+//! Carries out what faults do outside the byte stream, and takes it back.
+
+mod seizure;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::event::{Fact, Impact, Name, Recorder};
+use crate::fault::world::{CommandLine, Grip, Halt};
+use crate::lab::guard::Promise;
+use crate::lab::{Lab, LabError};
+use seizure::Seizure;
+
+/// The hands of the engine outside the byte stream.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    lab: Arc<Lab>,
+    recorder: Recorder,
+}
+
+/// How a fault that is in force is taken back.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// Lets go of ports.
+    Release(Vec<Seizure>),
+    /// Starts services and servers.
+    Start(Vec<Name>),
+    /// Continues services.
+    Resume(Vec<Name>),
+    /// Runs a command.
+    Run {
+        command: Vec<String>,
+        timeout: Duration,
+        promise: Promise,
+    },
+    /// There is nothing to take back.
+    Nothing,
+}
+
+impl World {
+    pub(super) const fn new(lab: Arc<Lab>, recorder: Recorder) -> Self {
+        Self { lab, recorder }
+    }
+
+    /// Where a service is to listen.
+    pub(super) async fn address(&self, service: &str) -> Result<SocketAddr, LabError> {
+        self.lab.address(service).await
+    }
+
+    /// Holds ports, each under the name of whose it is.
+    pub(super) fn seize(&self, fault: &Name, ports: Vec<(Name, SocketAddr)>, grip: Grip) -> Undo {
+        let seizures = ports.into_iter().map(|(target, address)| {
+            let (world, fault) = (self.clone(), fault.clone());
+            Seizure::begin(address, grip, move || {
+                world.hit(&fault, &target, Impact::Refused);
+            })
+        });
+        Undo::Release(seizures.collect())
+    }
+
+    /// Brings processes down or to a standstill; one that is down already is left out. What was
+    /// done before an error can be undone all the same.
+    pub(super) async fn halt(
+        &self,
+        fault: &Name,
+        targets: &[Name],
+        halt: Halt,
+    ) -> (Undo, Result<(), LabError>) {
+        let mut met = Vec::new();
+        let mut result = Ok(());
+        for target in targets {
+            match self.halt_one(target, halt).await {
+                Ok(true) => met.push(target.clone()),
+                Ok(false) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let (impact, undo): (_, fn(_) -> _) = match halt {
+            Halt::Stop => (Impact::Withheld, Undo::Resume),
+            _ => (Impact::Closed, Undo::Start),
+        };
+        for target in &met {
+            self.hit(fault, target, impact);
+        }
+        (undo(met), result)
+    }
+
+    /// `false`: it is down.
+    async fn halt_one(&self, target: &str, halt: Halt) -> Result<bool, LabError> {
+        let Some(process) = self.lab.process(target)? else {
+            return Ok(false);
+        };
+        match halt {
+            Halt::Kill => process.kill().await?,
+            // The guard knows a postmaster and sends it what makes it quit.
+            Halt::Terminate | Halt::ImmediateShutdown => process.terminate().await?,
+            Halt::Stop => process.pause().await?,
+            Halt::FastShutdown => process.interrupt().await?,
+        }
+        Ok(true)
+    }
+
+    /// Runs the command of a fault. One that fails is no fault in force, but its undo stays due.
+    pub(super) async fn run(
+        &self,
+        fault: &Name,
+        line: CommandLine,
+    ) -> (Undo, Result<(), LabError>) {
+        let undo = if line.undo.is_empty() {
+            Undo::Nothing
+        } else {
+            // First of all: from now on there may be something to undo.
+            match self.lab.promise(&line.undo, fault).await {
+                Err(error) => return (Undo::Nothing, Err(error)),
+                Ok(promise) => Undo::Run {
+                    command: line.undo,
+                    timeout: line.timeout,
+                    promise,
+                },
+            }
+        };
+        let result = match self.lab.run(&line.run, fault, line.timeout).await {
+            Ok(()) => {
+                self.hit(fault, fault, Impact::Altered);
+                Ok(())
+            }
+            other => self.forgive(fault, other),
+        };
+        (undo, result)
+    }
+
+    /// Takes a fault back. What fails for one target is tried for the others all the same.
+    pub(super) async fn undo(&self, fault: &Name, undo: Undo) -> Result<(), LabError> {
+        let results = match undo {
+            Undo::Release(seizures) => {
+                for released in join_all(seizures.into_iter().map(Seizure::release)).await {
+                    if let Err(never) = released {
+                        self.trouble(fault, &never);
+                    }
+                }
+                return Ok(());
+            }
+            Undo::Start(targets) => {
+                join_all(targets.iter().map(|target| self.lab.start_again(target))).await
+            }
+            Undo::Resume(targets) => {
+                join_all(targets.iter().map(|target| self.resume(target))).await
+            }
+            Undo::Run {
+                command,
+                timeout,
+                promise,
+            } => {
+                let undone = self.lab.run(&command, fault, timeout).await;
+                self.forgive(fault, undone)?;
+                return self.lab.forget(promise).await;
+            }
+            Undo::Nothing => return Ok(()),
+        };
+        results.into_iter().collect()
+    }
+
+    async fn resume(&self, service: &str) -> Result<(), LabError> {
+        match self.lab.process(service)? {
+            Some(process) => process.resume().await,
+            // It was killed meanwhile: nothing is left to continue.
+            None => Ok(()),
+        }
+    }
+
+    /// Reports a command that failed, and goes on; other errors stay errors.
+    fn forgive(&self, fault: &Name, result: Result<(), LabError>) -> Result<(), LabError> {
+        match result {
+            Err(error @ LabError::Command { .. }) => {
+                self.trouble(fault, &error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn hit(&self, fault: &Name, target: &Name, impact: Impact) {
+        self.recorder.record(Fact::FaultHit {
+            fault: fault.clone(),
+            proxy: target.clone(),
+            conn: None,
+            impact,
+        });
+    }
+
+    fn trouble(&self, fault: &Name, error: &dyn std::error::Error) {
+        self.recorder.record(Fact::Trouble {
+            message: format!("fault `{fault}`: {error}"),
+        });
+    }
+}

@@ -1,0 +1,133 @@
+//! A port held as by a stranger.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::world::Grip;
+use crate::sys::net;
+
+/// Time between two tries to get a port; no server starts as fast.
+const TRY_EVERY: Duration = Duration::from_millis(1);
+/// How a server of the wrong protocol greets.
+const GREETING: &[u8] = b"SSH-2.0-OpenSSH_9.2\r\n";
+
+/// A port that is held, or will be as soon as it is free. Dropping it lets go, some time.
+#[derive(Debug)]
+pub(in crate::engine) struct Seizure {
+    address: SocketAddr,
+    release: CancellationToken,
+    task: JoinHandle<Result<(), NeverHeld>>,
+}
+
+/// The port did not become free in time, or cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the port {address} was never held: {why}")]
+pub(in crate::engine) struct NeverHeld {
+    address: SocketAddr,
+    why: io::Error,
+}
+
+impl Seizure {
+    /// Takes the port: at once if it is free, otherwise as soon as it is. `hit` is called for each
+    /// client that knocks, or, where clients cannot be seen, once the port is held.
+    pub(super) fn begin(
+        address: SocketAddr,
+        grip: Grip,
+        hit: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let release = CancellationToken::new();
+        let held = net::listen(address);
+        let until = release.clone();
+        let task = tokio::spawn(async move {
+            let never = |why| NeverHeld { address, why };
+            let listener = acquire(address, held, &until).await.map_err(never)?;
+            let (release, hit) = (until.cancelled(), &hit);
+            match grip {
+                Grip::Bound => {
+                    net::refuse(&listener).map_err(never)?;
+                    hit();
+                    release.await;
+                }
+                Grip::Silent | Grip::Close | Grip::Foreign => {
+                    let listener = TcpListener::from_std(listener).map_err(never)?;
+                    tokio::select! {
+                        () = receive(&listener, grip, hit) => {}
+                        () = release => {}
+                    }
+                }
+            }
+            Ok(())
+        });
+        Self {
+            address,
+            release,
+            task,
+        }
+    }
+
+    /// Lets go of the port and of every client; tells if it was never held.
+    pub(super) async fn release(self) -> Result<(), NeverHeld> {
+        self.release.cancel();
+        let address = self.address;
+        let panicked = |panic| NeverHeld {
+            address,
+            why: io::Error::other(panic),
+        };
+        self.task.await.map_err(panicked)?
+    }
+}
+
+/// The port's listener, once it is free.
+async fn acquire(
+    address: SocketAddr,
+    first: io::Result<std::net::TcpListener>,
+    until: &CancellationToken,
+) -> io::Result<std::net::TcpListener> {
+    let mut tried = first;
+    loop {
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let pause = tokio::time::sleep(TRY_EVERY);
+                if until.run_until_cancelled(pause).await.is_none() {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+        tried = net::listen(address);
+    }
+}
+
+/// Receives clients, for ever.
+async fn receive(listener: &TcpListener, grip: Grip, hit: &impl Fn()) {
+    let mut guests = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                hit();
+                if grip != Grip::Close {
+                    guests.spawn(entertain(stream, grip));
+                }
+            }
+            // Out of descriptors: those who wait may wait.
+            Err(_) => tokio::time::sleep(TRY_EVERY).await,
+        }
+        while guests.try_join_next().is_some() {}
+    }
+}
+
+/// Keeps a client for as long as it stays.
+async fn entertain(mut stream: TcpStream, grip: Grip) -> io::Result<()> {
+    if grip == Grip::Foreign {
+        stream.write_all(GREETING).await?;
+    }
+    tokio::io::copy(&mut stream, &mut tokio::io::sink())
+        .await
+        .map(drop)
+}

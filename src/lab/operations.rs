@@ -1,0 +1,128 @@
+//! What faults do to the lab from outside the byte stream: to the processes of services, to managed
+//! database servers, by commands. Only what the lab itself started is ever touched.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::guard::{Child, Kind, Launch, Promise};
+use super::postgres::Server;
+use super::{Lab, LabError, LogTail, lock};
+use crate::event::Fact;
+
+/// How long a command that took too long may take to end.
+const COMMAND_GRACE: Duration = Duration::from_secs(1);
+
+impl Lab {
+    /// Where a service is to listen.
+    pub async fn address(&self, service: &str) -> Result<SocketAddr, LabError> {
+        let service = self.find_service(service)?;
+        let (host, port) = service.address();
+        let looking = || LabError::io(format!("look up `{host}`"));
+        let mut found = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(looking())?;
+        let none = || std::io::ErrorKind::AddrNotAvailable.into();
+        found.next().ok_or_else(none).map_err(looking())
+    }
+
+    /// The process of a service or of a managed database server; `None` if it is down, or was not
+    /// started here.
+    pub fn process(&self, name: &str) -> Result<Option<Child>, LabError> {
+        match self.find_server(name) {
+            Some(server) => Ok(server.running()),
+            None => Ok(self.find_service(name)?.running()),
+        }
+    }
+
+    /// Starts a service or a managed database server again once its process has ended, which is
+    /// enforced after a while. A server is waited for until it accepts connections; a service is
+    /// not, but that it becomes ready is recorded.
+    pub async fn start_again(&self, name: &str) -> Result<(), LabError> {
+        let Some(server) = self.find_server(name) else {
+            let service = self.find_service(name)?;
+            service.start_again(&self.guard).await?;
+            // One that does not become ready is known by its silence.
+            tokio::spawn(async move { service.ready().await.ok() });
+            return Ok(());
+        };
+        let clock = self.recorder.clock();
+        let begun = clock.now();
+        server.start_again(&self.guard).await?;
+        let took = clock.now().since(begun).as_millis();
+        self.recorder.record(Fact::Database {
+            database: name.into(),
+            change: format!("ready again after {took} ms"),
+        });
+        Ok(())
+    }
+
+    /// Waits until a service or a database answers, for as long as it takes. Cancel safe.
+    pub async fn answers(&self, name: &str) -> Result<(), LabError> {
+        let database = lock(&self.databases).get(name).cloned();
+        match database {
+            Some(database) => drop(database.accepts().await),
+            None => self.find_service(name)?.answers().await,
+        }
+        Ok(())
+    }
+
+    /// Runs a command to its end; what it says goes to the file of `log` in the report's folder.
+    pub async fn run(
+        &self,
+        command: &[String],
+        log: &str,
+        timeout: Duration,
+    ) -> Result<(), LabError> {
+        let launch = self.command(command, log);
+        let said = launch.stdout.clone();
+        let failed = |why| LabError::Command {
+            command: command.join(" "),
+            why,
+            log: LogTail::of_file(&said),
+        };
+        let child = self.guard.launch(launch).await?;
+        let Ok(exit) = tokio::time::timeout(timeout, child.ended()).await else {
+            child.stop(COMMAND_GRACE).await?;
+            return Err(failed(format!("it took longer than {timeout:?}")));
+        };
+        match exit? {
+            exit if exit.is_success() => Ok(()),
+            exit => Err(failed(format!("it ended with {exit}"))),
+        }
+    }
+
+    /// Lets the guard run a command if this process goes away.
+    pub async fn promise(&self, command: &[String], log: &str) -> Result<Promise, LabError> {
+        self.guard.promise(self.command(command, log)).await
+    }
+
+    /// Takes a promise back.
+    pub async fn forget(&self, promise: Promise) -> Result<(), LabError> {
+        self.guard.forget(promise).await
+    }
+
+    fn command(&self, command: &[String], log: &str) -> Launch {
+        let (program, args) = match command.split_first() {
+            Some((own, args)) if own == "chaosproxy" => (self.exe.clone(), args),
+            Some((program, args)) => (program.into(), args),
+            // The empty program cannot be started, and the log will say so.
+            None => Default::default(),
+        };
+        let log = self.logs.join(format!("{log}.log"));
+        Launch {
+            program,
+            args: args.to_vec(),
+            env: [].into(),
+            directory: None,
+            stdout: log.clone(),
+            stderr: log,
+            account: None,
+            kind: Kind::Program,
+        }
+    }
+
+    fn find_server(&self, name: &str) -> Option<Arc<Server>> {
+        lock(&self.servers).get(name).map(Arc::clone)
+    }
+}

@@ -1,0 +1,157 @@
+use maud::{Markup, html};
+
+use super::bands::short;
+use super::{badge, line, seconds};
+use crate::event::{Gate, Impact};
+use crate::report::{CheckVerdict, EdgeRecord, FaultRecord, Report};
+
+/// Times that a fault was in force which are listed at most.
+const MOST_OCCURRENCES: usize = 50;
+
+/// What each fault did.
+pub(super) fn faults(report: &Report) -> Markup {
+    let heads = ["", "fault", "from", "to", "touched"];
+    html! { @if !report.faults.is_empty() { (table(&heads, &html! {
+        @for (index, fault) in report.faults.iter().enumerate() {
+            @if fault.occurrences.is_empty() {
+                tr { (named(index, fault)) td colspan="3" { "never injected" } }
+            }
+            @for (count, one) in fault.occurrences.iter().take(MOST_OCCURRENCES).enumerate() {
+                tr {
+                    @if count == 0 { (named(index, fault)) } @else { td {} td {} }
+                    td { (edge(&one.injected)) }
+                    td { @match &one.lifted { Some(lifted) => (edge(lifted)), None => "–" } }
+                    td {
+                        @if one.victims.is_empty() { "nobody" }
+                        @for (impact, count) in &one.victims { span { (count) " " (felt(*impact)) " " } }
+                    }
+                }
+            }
+            @if fault.occurrences.len() > MOST_OCCURRENCES {
+                tr { td {} td colspan="4" {
+                    (fault.occurrences.len() - MOST_OCCURRENCES) " more are in report.json"
+                } }
+            }
+        }
+    })) } }
+}
+
+fn named(index: usize, fault: &FaultRecord) -> Markup {
+    html! {
+        td { (short(index)) }
+        th scope="row" {
+            (fault.name)
+            div .quiet { (fault.kind) " on " (fault.proxy) }
+            @if let Some(params) = fault.params.as_object() {
+                @for (key, value) in params { div .quiet { code { (key) " = " (value.to_string()) } } }
+            }
+        }
+    }
+}
+
+fn edge(edge: &EdgeRecord) -> Markup {
+    html! { (seconds(edge.actual_s)) div .quiet { (format!("{:+.1} ms", edge.late_ms)) } }
+}
+
+const fn felt(impact: Impact) -> &'static str {
+    match impact {
+        Impact::Withheld => "held back",
+        Impact::Delayed => "delayed",
+        Impact::Altered => "altered",
+        Impact::Closed => "ended",
+        Impact::Refused => "refused",
+    }
+}
+
+/// The figures of each workload and probe in each window.
+pub(super) fn traffic(report: &Report) -> Markup {
+    let heads = [
+        "source", "window", "requests", "errors", "timeouts", "p50", "p95", "p99", "longest",
+    ];
+    html! { @if !report.sources.is_empty() { (table(&heads, &html! {
+        @for source in &report.sources {
+            @for (count, window) in source.windows.iter().enumerate() {
+                tr {
+                    @if count == 0 { th scope="rowgroup" rowspan=(source.windows.len()) {
+                        (source.name) div .quiet { "to " (source.service) }
+                    } }
+                    td { (window.window) }
+                    td .figure { (window.requests) }
+                    td .figure .some[window.errors > 0] { (format!("{:.1} %", window.error_rate * 100.0)) }
+                    td .figure { (window.timeouts) }
+                    (latency(window.latency_p50_ms)) (latency(window.latency_p95_ms))
+                    (latency(window.latency_p99_ms)) (latency(window.latency_max_ms))
+                }
+            }
+        }
+    })) } }
+}
+
+fn latency(figure: Option<f64>) -> Markup {
+    let told = figure.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+    html! { td .figure { (told) } }
+}
+
+/// What went through each proxy in each window.
+pub(super) fn connections(report: &Report) -> Markup {
+    let heads = [
+        "proxy", "window", "accepted", "attempts", "sessions", "refused",
+    ];
+    html! { @if !report.proxies.is_empty() { (table(&heads, &html! {
+        @for proxy in &report.proxies {
+            @for (count, window) in proxy.windows.iter().enumerate() {
+                tr {
+                    @if count == 0 { th scope="rowgroup" rowspan=(proxy.windows.len()) { (proxy.name) } }
+                    td { (window.window) }
+                    td .figure { (window.connections) }
+                    td .figure { (window.attempts) }
+                    td .figure { (window.sessions) }
+                    td .figure { (window.refused) }
+                }
+            }
+        }
+    })) } }
+}
+
+/// Each judgement of the steady state, the last one at each gate: earlier ones were retried.
+pub(super) fn steady_state(report: &Report) -> Markup {
+    let gates = [
+        (Gate::Before, "before the faults"),
+        (Gate::After, "after the faults"),
+    ];
+    let judged = gates.iter().filter_map(|(gate, words)| {
+        let last = report.steady_state.iter().rfind(|one| one.gate == *gate)?;
+        (!last.conditions.is_empty()).then_some((last, words))
+    });
+    let judged: Vec<_> = judged.collect();
+    let heads = ["when", "condition", "measured", ""];
+    html! { @if !judged.is_empty() { (table(&heads, &html! {
+        @for (judgement, words) in judged {
+            @for (count, one) in judgement.conditions.iter().enumerate() {
+                tr {
+                    @if count == 0 { th scope="rowgroup" rowspan=(judgement.conditions.len()) {
+                        (words) div .quiet { (seconds(judgement.at_s)) }
+                    } }
+                    td {
+                        (one.condition)
+                        @if let Some(place) = one.place { div .quiet { (line(place.line)) } }
+                    }
+                    td { (one.measured) }
+                    td { (badge(if one.met { CheckVerdict::Pass } else { CheckVerdict::Fail })) }
+                }
+            }
+        }
+    })) } }
+}
+
+/// A table that scrolls by itself where it is wider than the screen.
+fn table(heads: &[&str], rows: &Markup) -> Markup {
+    html! {
+        div .scroll {
+            table {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}

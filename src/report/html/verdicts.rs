@@ -1,0 +1,96 @@
+use maud::{Markup, html};
+
+use super::{badge, class, line};
+use crate::check::Severity;
+use crate::report::{CheckRecord, CheckVerdict, EvidenceRecord, Report};
+
+/// Demands of one check that are listed at most; the worst come first.
+const MOST_EVIDENCE: usize = 40;
+
+/// Each check with what supports its verdict; open where it did not pass.
+pub(super) fn verdicts(report: &Report) -> Markup {
+    html! {
+        @if report.checks.is_empty() { p .quiet { "The scenario has no checks." } }
+        @for check in &report.checks { (verdict(check)) }
+        @if !report.notes.is_empty() {
+            h3 { "What limits the figures" }
+            ul { @for note in &report.notes { li { (note) } } }
+        }
+    }
+}
+
+fn verdict(check: &CheckRecord) -> Markup {
+    let open = (check.verdict != CheckVerdict::Pass).then_some("open");
+    html! {
+        details .check .(class(check.verdict)) open=[open] {
+            summary {
+                (badge(check.verdict))
+                span .name { (check.name) }
+                span .quiet {
+                    (check.kind)
+                    @if check.severity == Severity::Warning { ", warning only" }
+                }
+                span .said { (check.summary) }
+            }
+            @if !check.evidence.is_empty() {
+                ul .evidence {
+                    @for one in check.evidence.iter().take(MOST_EVIDENCE) { (evidence(one)) }
+                }
+            }
+            @if check.evidence.len() > MOST_EVIDENCE {
+                p .quiet { (check.evidence.len() - MOST_EVIDENCE) " more are in report.json." }
+            }
+            @for note in &check.notes { p .note { b { "note " } (note) } }
+            @if let Some(help) = &check.help { p .note { b { "help " } (help) } }
+            (figures(check))
+        }
+    }
+}
+
+fn evidence(evidence: &EvidenceRecord) -> Markup {
+    html! {
+        li {
+            (badge(evidence.verdict.into()))
+            dl {
+                dt { "demanded" } dd { (evidence.expected) }
+                dt { "measured" } dd { (evidence.measured) }
+            }
+            p .quiet {
+                @if let Some(place) = evidence.place { (line(place.line)) }
+                @if evidence.samples > 0 { span { (evidence.samples) " observations" } }
+                @if let Some((from, to)) = evidence.window_s {
+                    span { (format!("from {from:.1} s to {to:.1} s")) }
+                }
+            }
+        }
+    }
+}
+
+fn figures(check: &CheckRecord) -> Markup {
+    html! {
+        @if !check.figures.is_empty() {
+            dl .figures {
+                @for (name, figure) in check.figures.iter().take(MOST_EVIDENCE) {
+                    div { dt { (name) } dd { (rounded(*figure)) } }
+                }
+            }
+        }
+    }
+}
+
+/// Whole numbers as such, all else with four digits behind the point at most.
+fn rounded(figure: f64) -> String {
+    let text = format!("{figure:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn figures_keep_what_they_say() {
+        let shown = [3.0, 0.0, 1.42, 0.123_456, 100.0].map(rounded);
+        assert_eq!(shown, ["3", "0", "1.42", "0.1235", "100"]);
+    }
+}

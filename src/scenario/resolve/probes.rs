@@ -1,0 +1,136 @@
+//! What is looked at beside the traffic.
+
+use crate::diag::Diagnostic;
+use crate::event::Name;
+use crate::jsonpath;
+use crate::probe::spec::{HttpOk, MetricOk, ProbeKind, ProbeSpec};
+use crate::scenario::source::Block;
+use crate::scenario::{fit, mistake, shape};
+use crate::template::Template;
+
+pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpec> {
+    let shape = fit::shape::<shape::Probe>(block, out)?;
+    let shape::Probe {
+        name,
+        http: to_http,
+        tcp: to_tcp,
+        sql: to_sql,
+        prometheus: to_prometheus,
+        log: to_log,
+        every,
+        timeout,
+        ok,
+    } = shape;
+    if ok.is_some() && to_http.is_none() {
+        out.push(mistake::refused(
+            block,
+            "ok",
+            "says what counts as ok for `http` only",
+        ));
+    }
+    let kinds = [
+        to_http.map(|to| http(to, ok.unwrap_or_default(), block, out)),
+        to_log.map(|to| log(to, block, out)),
+        to_tcp.and_then(|to| tcp(to, block, out)),
+        to_sql.and_then(|to| sql(to, block, out)),
+        to_prometheus.map(prometheus),
+    ];
+    let mut kinds = kinds.into_iter().flatten();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        out.push(mistake::one_of(
+            block,
+            &["http", "tcp", "sql", "prometheus", "log"],
+            "write for example `http = { service = \"…\", path = \"…\" }` or `log = { service = \"…\", pattern = \"…\" }`",
+        ));
+        return None;
+    };
+    Some(ProbeSpec {
+        name: name.into(),
+        kind,
+        every: *every,
+        timeout: *timeout,
+    })
+}
+
+fn http(
+    to: shape::HttpTarget,
+    ok: shape::HttpOk,
+    block: &Block,
+    out: &mut Vec<Diagnostic>,
+) -> ProbeKind {
+    for path in ok.json.keys() {
+        if let Err(error) = jsonpath::Path::parse(path) {
+            let place = format!("ok.json.{path}");
+            out.push(mistake::refused(block, &place, &error.to_string()));
+        }
+    }
+    ProbeKind::Http {
+        service: to.service.into(),
+        path: to.path,
+        ok: HttpOk {
+            status: ok.status,
+            json: ok.json,
+        },
+    }
+}
+
+fn log(to: shape::LogTarget, block: &Block, out: &mut Vec<Diagnostic>) -> ProbeKind {
+    if let Err(error) = regex::Regex::new(&to.pattern) {
+        out.push(mistake::regex(block, "log.pattern", &error));
+    }
+    ProbeKind::Log {
+        service: to.service.into(),
+        pattern: to.pattern,
+    }
+}
+
+fn tcp(to: shape::TcpTarget, block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeKind> {
+    let (service, address): (Option<Name>, Template) = match (to.service, to.address) {
+        (Some(service), None) => {
+            let address = placeholder("service", &service, "address")?;
+            (Some(service.into()), address)
+        }
+        (None, Some(address)) => (None, address),
+        _ => {
+            let why = "takes one of `service` and `address`";
+            out.push(mistake::refused(block, "tcp", why));
+            return None;
+        }
+    };
+    Some(ProbeKind::Tcp { service, address })
+}
+
+fn sql(to: shape::SqlTarget, block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeKind> {
+    let url = match (to.database, to.url) {
+        (Some(database), None) => placeholder("database", &database, "url")?,
+        (None, Some(url)) => url,
+        _ => {
+            let why = "takes one of `database` and `url`";
+            out.push(mistake::refused(block, "sql", why));
+            return None;
+        }
+    };
+    Some(ProbeKind::Sql {
+        url,
+        query: to.query,
+        equals: to.equals,
+    })
+}
+
+fn prometheus(to: shape::MetricTarget) -> ProbeKind {
+    ProbeKind::Prometheus {
+        service: to.service.into(),
+        path: to.path,
+        metric: to.metric,
+        labels: to.labels,
+        ok: MetricOk {
+            below: to.below,
+            above: to.above,
+        },
+    }
+}
+
+/// `None` only for a name that is none, which is reported where names are.
+fn placeholder(kind: &str, name: &str, attribute: &str) -> Option<Template> {
+    Template::parse(&format!("{{{{{kind}.{name}.{attribute}}}}}")).ok()
+}

@@ -1,0 +1,78 @@
+use super::*;
+
+#[test]
+fn a_scenario_for_given_servers_is_valid_and_aims_at_them() {
+    let desk = Desk::new();
+    let args = [
+        "init",
+        "--service",
+        "api=http://127.0.0.1:8000",
+        "--service",
+        "worker=http://10.0.0.7:8001/",
+        "--database",
+        "postgres://app@127.0.0.1:5432/app",
+        "-o",
+        "mine.toml",
+    ];
+    let finished = desk.run(&args).exits_with(0);
+    assert!(
+        finished.stderr.contains("wrote mine.toml"),
+        "{}",
+        finished.stderr
+    );
+    let validated = desk.run(&["validate", "mine.toml"]).exits_with(0);
+    assert_eq!(
+        (&*validated.stdout, &*validated.stderr),
+        ("mine.toml: valid\n", "")
+    );
+    let text = desk.read("mine.toml");
+    assert!(text.contains("target  = \"db\""), "{text}");
+    assert!(text.contains("loopback_only = false"), "{text}");
+    assert!(
+        text.contains("\"worker-health.ok_ratio == 100%\""),
+        "{text}"
+    );
+    assert!(!text.contains("codebase"), "{text}");
+
+    let refused = desk.run(&args).exits_with(2);
+    assert!(
+        refused.stderr.contains("mine.toml exists already"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(desk.read("mine.toml"), text);
+}
+
+#[test]
+fn every_template_is_listed_and_copied_as_it_is() {
+    let desk = Desk::new();
+    let list = desk.run(&["init", "--list"]).exits_with(0).stdout;
+    assert!(list.lines().count() >= 1, "{list}");
+    for line in list.lines() {
+        let name = line.split_whitespace().next().unwrap();
+        let copied = desk.run(&["init", "--template", name]).exits_with(0).stdout;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let shipped = fs::read_to_string(shipped.join(format!("{name}.toml"))).unwrap();
+        assert_eq!(copied, shipped);
+    }
+}
+
+#[test]
+fn what_cannot_become_a_scenario_is_refused_before_it_is_written() {
+    let desk = Desk::new();
+    let nothing = desk.run(&["init"]).exits_with(2);
+    assert!(
+        nothing.stderr.contains("--service NAME=URL"),
+        "{}",
+        nothing.stderr
+    );
+    let args = [
+        "init",
+        "--service",
+        "a b=http://127.0.0.1:1",
+        "-o",
+        "x.toml",
+    ];
+    desk.run(&args).exits_with(2);
+    assert!(!desk.path("x.toml").exists());
+}

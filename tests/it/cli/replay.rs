@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chaosproxy::event::{Edge, Fact, Journal, Phase};
+use chaosproxy::units::Moment;
+
+use super::*;
+
+/// Every edge as it was planned, after time zero.
+fn schedule(journal: &Journal) -> Vec<(String, Edge, u32, Duration)> {
+    let zero = journal.events.iter().find_map(|event| match event.fact {
+        Fact::Phase {
+            phase: Phase::Experiment,
+        } => Some(event.at),
+        _ => None,
+    });
+    let edges = journal.events.iter().filter_map(|event| match &event.fact {
+        Fact::FaultEdge {
+            fault,
+            edge,
+            occurrence,
+            planned,
+        } => {
+            let planned = planned.since(zero.unwrap());
+            Some((fault.to_string(), *edge, *occurrence, planned))
+        }
+        _ => None,
+    });
+    edges.collect()
+}
+
+/// The connections that were opened in the middle of the fault, and whether it touched them.
+fn dice(journal: &Journal) -> BTreeMap<u64, bool> {
+    let edge = |wanted| {
+        let found = journal
+            .events
+            .iter()
+            .find(|event| matches!(&event.fact, Fact::FaultEdge { edge, .. } if *edge == wanted));
+        found.unwrap().at
+    };
+    let margin = Duration::from_millis(20);
+    let (from, to): (Moment, Moment) =
+        (edge(Edge::Inject) + margin, edge(Edge::Lift).before(margin));
+    let opened = journal.events.iter().filter_map(|event| match &event.fact {
+        Fact::ConnectionOpened { conn, .. } if (from..to).contains(&event.at) => Some(*conn),
+        _ => None,
+    });
+    let mut dice: BTreeMap<_, _> = opened.map(|conn| (conn, false)).collect();
+    for event in &journal.events {
+        if let Fact::FaultHit {
+            conn: Some(conn), ..
+        } = &event.fact
+            && let Some(hit) = dice.get_mut(conn)
+        {
+            *hit = true;
+        }
+    }
+    dice
+}
+
+#[test]
+fn a_replay_has_the_schedule_and_the_dice_of_the_run() {
+    let (desk, server) = (Desk::new(), well());
+    let fault = format!("{REJECTED}\npercent = \"50%\"");
+    desk.write("a.toml", &scenario(&server, &fault));
+    desk.run(&["run", "a.toml", "--seed", "41", "--report-dir", "first"])
+        .exits_with(1);
+    // The file plays no part any more: the journal holds its text.
+    fs::remove_file(desk.path("a.toml")).unwrap();
+    desk.run(&["replay", "first", "--report-dir", "second"])
+        .exits_with(1);
+
+    let read = |name: &str| Journal::read(&desk.path(name).join("journal.jsonl")).unwrap();
+    let (first, second) = (read("first"), read("second"));
+    assert_eq!(second.header.scenario_text, first.header.scenario_text);
+    assert_eq!((first.header.seed, second.header.seed), (41, 41));
+    assert_ne!(first.header.run, second.header.run);
+    assert_eq!(schedule(&first), schedule(&second));
+    assert_eq!(schedule(&first).len(), 2);
+
+    let (first, second) = (dice(&first), dice(&second));
+    let both: Vec<_> = first
+        .iter()
+        .filter_map(|(conn, hit)| Some((*hit, *second.get(conn)?)))
+        .collect();
+    assert!(both.len() >= 10, "{first:?}\n{second:?}");
+    assert!(
+        both.iter().all(|(first, second)| first == second),
+        "{first:?}\n{second:?}"
+    );
+    assert!(both.iter().any(|(hit, _)| *hit) && both.iter().any(|(hit, _)| !*hit));
+}
+
+#[test]
+fn a_run_is_never_replayed_over_itself() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, SLOW));
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "first"])
+        .exits_with(0);
+    let before = desk.read("first/journal.jsonl");
+    let finished = desk
+        .run(&["replay", "first", "--report-dir", "first"])
+        .exits_with(2);
+    assert!(
+        finished.stderr.contains("holds the run to repeat"),
+        "{}",
+        finished.stderr
+    );
+    assert_eq!(desk.read("first/journal.jsonl"), before);
+}
+
+#[test]
+fn a_recording_is_not_judged_until_it_is_asked_for_a_verdict() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, REJECTED));
+    let args = ["run", "a.toml", "--record", "--report-dir", "out"];
+    let finished = desk.run(&args).exits_with(0);
+    assert!(
+        finished.stdout.contains("recorded: checks: none"),
+        "{}",
+        finished.stdout
+    );
+    let again = desk.run(&["report", "out"]).exits_with(0);
+    assert!(
+        again.stdout.contains("recorded: checks: none"),
+        "{}",
+        again.stdout
+    );
+
+    desk.write("checks.toml", &format!("# nothing else\n{CHECK}"));
+    let judged = desk
+        .run(&["report", "out", "--checks", "checks.toml"])
+        .exits_with(1);
+    assert!(
+        judged.stdout.contains("checks.toml:7:11"),
+        "{}",
+        judged.stdout
+    );
+    assert!(
+        judged.stdout.contains("recorded with a.toml"),
+        "{}",
+        judged.stdout
+    );
+    let tolerant = CHECK.replace("ok_ratio == 100%", "ok_ratio >= 0%");
+    desk.write("tolerant.toml", &tolerant);
+    desk.run(&["report", "out", "--checks", "tolerant.toml"])
+        .exits_with(0);
+}
+
+#[test]
+fn checks_that_name_what_the_recording_has_not_are_underlined_in_their_file() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, SLOW));
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
+        .exits_with(0);
+    let refused = |text: &str| {
+        desk.write("checks.toml", text);
+        desk.run(&["report", "out", "--checks", "checks.toml"])
+            .exits_with(2)
+            .stderr
+    };
+    let told = refused(&CHECK.replace("\"work\"", "\"worx\""));
+    assert!(
+        told.contains("checks.toml:4:10") && told.contains("`work`"),
+        "{told}"
+    );
+    let told = refused(&CHECK.replace("fault:trouble", "fault:nothing"));
+    assert!(told.contains("checks.toml:5:10"), "{told}");
+    let told = refused("[scenario]\ntitle = \"no checks\"\nduration = \"1s\"\n");
+    assert!(told.contains("has no [[check]]"), "{told}");
+}

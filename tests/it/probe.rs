@@ -1,0 +1,169 @@
+//! Probes against servers that really do, or fail to do, what is asked of them.
+
+use std::time::Duration;
+
+use chaosproxy::event::{Fact, Outcome, bus};
+use chaosproxy::lab::Lab;
+use chaosproxy::lab::spec::{DatabaseSpec, Origin};
+use chaosproxy::probe;
+use chaosproxy::probe::spec::{MetricOk, ProbeKind, ProbeSpec};
+use chaosproxy::template::Template;
+use chaosproxy::units::Clock;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::server::{Reaction, Server};
+use crate::support::{exe, postgres_is_there};
+
+/// The first observation of a probe whose placeholder stands for `target`.
+async fn look(kind: ProbeKind, target: &str) -> Outcome {
+    let spec = ProbeSpec {
+        name: "it".into(),
+        kind,
+        every: Duration::from_secs(3600),
+        timeout: Duration::from_millis(500),
+    };
+    let (recorder, mut stream) = bus(Clock::start());
+    let stop = CancellationToken::new();
+    let lookup = |_: &str| Some(target.to_owned());
+    let handle = probe::start(&spec, lookup, recorder, stop.clone()).unwrap();
+    let outcome = loop {
+        if let Fact::Sample(sample) = stream.next().await.unwrap().fact {
+            break sample.outcome;
+        }
+    };
+    stop.cancel();
+    handle.unwrap().await.unwrap();
+    outcome
+}
+
+fn is_not_ok(outcome: &Outcome, because: &str) -> bool {
+    matches!(outcome, Outcome::NotOk { why, .. } if why.contains(because))
+}
+
+/// An address at which nobody listens.
+async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_tcp_probe_sees_whether_anybody_listens() {
+    let tcp = || ProbeKind::Tcp {
+        service: None,
+        address: Template::parse("{{service.x.address}}").unwrap(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    assert_eq!(look(tcp(), &address).await, Outcome::Ok { status: None });
+    let outcome = look(tcp(), &nowhere().await).await;
+    let refused = matches!(&outcome, Outcome::ConnectError { why } if why.contains("refused"));
+    assert!(refused, "{outcome:?}");
+}
+
+fn sql(query: &str, equals: Option<i64>) -> ProbeKind {
+    ProbeKind::Sql {
+        url: Template::parse("{{database.x.url}}").unwrap(),
+        query: query.into(),
+        equals: equals.map(|value| vec![json!(value)]),
+    }
+}
+
+#[tokio::test]
+async fn an_sql_probe_asks_over_a_new_connection_and_holds_the_answer_against_what_is_wanted() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let report = tempfile::tempdir().unwrap();
+    let (recorder, _stream) = bus(Clock::start());
+    let lab = Lab::start(exe(), recorder, report.path()).await.unwrap();
+    let spec = DatabaseSpec {
+        name: "x".into(),
+        origin: Origin::Managed,
+        setup: vec!["CREATE TABLE items AS SELECT generate_series(1, 3) AS id".into()],
+    };
+    let database = lab.database(&spec).await.unwrap();
+    let url = &database.url;
+    let count = "SELECT count(*) FROM items";
+    assert_eq!(
+        look(sql(count, Some(3)), url).await,
+        Outcome::Ok { status: None }
+    );
+    assert_eq!(
+        look(sql(count, None), url).await,
+        Outcome::Ok { status: None }
+    );
+    let outcome = look(sql(count, Some(4)), url).await;
+    assert!(is_not_ok(&outcome, "[3], expected [4]"), "{outcome:?}");
+    let outcome = look(sql("SELECT 1 FROM missing", None), url).await;
+    assert!(is_not_ok(&outcome, "does not exist"), "{outcome:?}");
+    assert_eq!(
+        look(sql("SELECT pg_sleep(5)", None), url).await,
+        Outcome::Timeout
+    );
+    lab.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_sql_probe_tells_a_server_that_is_gone_from_one_that_is_silent() {
+    let gone = format!("postgres://u@{}/d", nowhere().await);
+    let outcome = look(sql("SELECT 1", None), &gone).await;
+    assert!(
+        matches!(outcome, Outcome::ConnectError { .. }),
+        "{outcome:?}"
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("postgres://u@{}/d", listener.local_addr().unwrap());
+    assert_eq!(look(sql("SELECT 1", None), &silent).await, Outcome::Timeout);
+}
+
+fn used_below(limit: f64) -> ProbeKind {
+    ProbeKind::Prometheus {
+        service: "x".into(),
+        path: "/metrics".into(),
+        metric: "pool_connections".into(),
+        labels: [("state".to_owned(), "used".to_owned())].into(),
+        ok: MetricOk {
+            below: Some(limit),
+            above: None,
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_prometheus_probe_holds_a_metric_against_its_bounds() {
+    let page = "pool_connections{state=\"used\"} 7\npool_connections{state=\"idle\"} 13\n";
+    let server = Server::start(move |_, request| {
+        assert!(
+            request.line.starts_with("GET /metrics "),
+            "{}",
+            request.line
+        );
+        Reaction::Answer(200, page.into())
+    })
+    .await;
+    let url = server.url();
+    assert_eq!(
+        look(used_below(8.0), &url).await,
+        Outcome::Ok { status: Some(200) }
+    );
+    let outcome = look(used_below(7.0), &url).await;
+    assert!(
+        is_not_ok(&outcome, "`pool_connections` is 7, expected below 7"),
+        "{outcome:?}"
+    );
+    for (reaction, why) in [
+        (Reaction::Answer(503, page.into()), "status 503"),
+        (
+            Reaction::Answer(200, "nothing 1\n".into()),
+            "no `pool_connections`",
+        ),
+    ] {
+        let server = Server::start(move |_, _| reaction.clone()).await;
+        let outcome = look(used_below(8.0), &server.url()).await;
+        assert!(is_not_ok(&outcome, why), "{outcome:?}");
+    }
+    let server = Server::start(|_, _| Reaction::Silence).await;
+    assert_eq!(look(used_below(8.0), &server.url()).await, Outcome::Timeout);
+}

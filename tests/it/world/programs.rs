@@ -1,0 +1,169 @@
+//! The same through `chaosproxy run`: faults before the start, interruptions, and the guard.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chaosproxy::event::{Edge, Event, Fact, Journal, ServiceChange};
+use nix::sys::signal::Signal;
+
+use crate::support::processes::eventually;
+use crate::support::program::Bench;
+
+/// Everything that the guard has to do is done this soon.
+const SOON: Duration = Duration::from_secs(10);
+
+fn journal(bench: &Bench) -> Vec<Event> {
+    let journal = Journal::read(&bench.report_dir().join("journal.jsonl"));
+    journal.unwrap().events
+}
+
+#[test]
+fn a_reference_server_meets_a_seized_port_and_its_neighbour_stays_healthy() {
+    let text = r#"
+[scenario]
+title    = "a port that is taken at the start"
+duration = "1s"
+
+[[service]]
+name    = "unlucky"
+url     = "http://127.0.0.1:0"
+command = ["chaosproxy", "demo", "embeddings", "--listen", "{{service.unlucky.address}}"]
+ready   = "/health"
+expect  = "exit"
+
+[[service]]
+name    = "neighbour"
+url     = "http://127.0.0.1:0"
+command = ["chaosproxy", "demo", "embeddings", "--listen", "{{service.neighbour.address}}"]
+ready   = "/health"
+
+[[probe]]
+name = "neighbour-health"
+http = { service = "neighbour", path = "/health" }
+
+[[probe]]
+name  = "unlucky-health"
+http  = { service = "unlucky", path = "/health" }
+
+[steady_state]
+window  = "500ms"
+require = ["neighbour-health.error_rate == 0%"]
+
+[[fault]]
+name   = "port-taken"
+type   = "port_seizure"
+target = "unlucky"
+mode   = "close"
+at     = "before-start"
+for    = "500ms"
+"#;
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(text));
+    let events = journal(&bench);
+    let position = |wanted: &dyn Fn(&Fact) -> bool| {
+        let found = events.iter().position(|event| wanted(&event.fact));
+        found.unwrap_or_else(|| panic!("{}\n{events:#?}", finished.stderr))
+    };
+    let change = |name: &'static str, wanted: ServiceChange| move |fact: &Fact| matches!(fact, Fact::Service { service, change } if **service == *name && *change == wanted);
+    let failed = ServiceChange::Exited("exit code 1".to_owned());
+    let said =
+        |fact: &Fact| matches!(fact, Fact::Log { line, .. } if line.contains("already in use"));
+    let edge =
+        |wanted| move |fact: &Fact| matches!(fact, Fact::FaultEdge { edge, .. } if *edge == wanted);
+    let started = |fact: &Fact| {
+        let started = |change: &ServiceChange| matches!(change, ServiceChange::Started(_));
+        matches!(fact, Fact::Service { change, .. } if started(change))
+    };
+    assert!(position(&edge(Edge::Inject)) < position(&started));
+    position(&said);
+    assert!(position(&change("unlucky", failed)) < position(&edge(Edge::Lift)));
+    position(&change("neighbour", ServiceChange::Ready));
+    position(&|fact| matches!(fact, Fact::FaultHit { proxy, .. } if &**proxy == "unlucky"));
+    let samples = events.iter().filter_map(|event| match &event.fact {
+        Fact::Sample(sample) if &*sample.source == "neighbour-health" => Some(sample),
+        _ => None,
+    });
+    let samples: Vec<_> = samples.collect();
+    assert!(samples.len() >= 10, "{}", samples.len());
+    assert!(samples.iter().all(|sample| sample.outcome.is_ok()));
+    assert_eq!(bench.survivors(), Vec::<u32>::new());
+}
+
+/// A service that is stopped, and a command with an undo, both for longer than the test takes; the
+/// service says in the file `ended` that it could still end by itself. Its own words go nowhere: with
+/// the run gone, nobody would read them.
+fn standstill(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+[scenario]
+title    = "a service stands still"
+duration = "60s"
+
+[[service]]
+name    = "still"
+url     = "http://127.0.0.1:0"
+command = [
+  "sh", "-c",
+  "exec 2> /dev/null; trap 'touch {folder}/ended; kill $!; exit 0' TERM; \"$0\" demo embeddings --listen $1 & while :; do sleep 0.02; done",
+  "{exe}", "{{{{service.still.address}}}}",
+]
+ready   = "/health"
+
+[steady_state]
+window = "100ms"
+
+[[fault]]
+name   = "command-in-force"
+type   = "command"
+run    = ["touch", "{folder}/blocked"]
+undo   = ["rm", "{folder}/blocked"]
+at     = "0s"
+for    = "50s"
+
+[[fault]]
+name   = "standing-still"
+type   = "process"
+action = "stop"
+target = "still"
+at     = "10ms"
+for    = "50s"
+"#,
+        exe = crate::support::exe().display()
+    )
+}
+
+/// Interrupts a run in which a service is stopped and a command is in force.
+async fn is_undone_after(signal: Signal, code: Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("blocked");
+    let bench = Bench::new();
+    let mut run = bench.start(&bench.scenario(&standstill(folder.path())));
+    run.wait_for("standing-still");
+    assert!(eventually(SOON, || blocked.exists()).await);
+    let stopped = || {
+        let states = bench
+            .survivors()
+            .into_iter()
+            .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default());
+        states
+            .filter(|status| status.contains("T (stopped)"))
+            .count()
+    };
+    assert!(eventually(SOON, || stopped() >= 2).await);
+    run.signal(signal);
+    assert_eq!(run.wait(), code);
+    assert!(eventually(SOON, || bench.survivors().is_empty()).await);
+    assert!(folder.path().join("ended").exists());
+    assert!(!blocked.exists());
+}
+
+#[tokio::test]
+async fn an_interrupted_run_continues_what_it_stopped_and_undoes_its_command() {
+    is_undone_after(Signal::SIGINT, Some(130)).await;
+}
+
+#[tokio::test]
+async fn the_guard_of_a_killed_run_continues_what_was_stopped_and_undoes_the_command() {
+    is_undone_after(Signal::SIGKILL, None).await;
+}

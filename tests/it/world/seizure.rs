@@ -1,0 +1,165 @@
+//! Ports in the hands of a stranger.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use chaosproxy::action::{Action, Protocol, ProxySpec};
+use chaosproxy::engine::Reply;
+use chaosproxy::event::ServiceChange;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Bench;
+use crate::support::postgres_is_there;
+use crate::support::rig::patiently;
+
+/// Long enough for an answer, if there were one.
+const MOMENT: Duration = Duration::from_millis(100);
+
+async fn knock(address: std::net::SocketAddr) -> std::io::Result<TcpStream> {
+    patiently(TcpStream::connect(address)).await
+}
+
+#[tokio::test]
+async fn a_seized_port_refuses_is_silent_closes_or_speaks_a_foreign_language() {
+    let mut bench = Bench::new().await;
+    let address = bench.declare("x", &[]);
+    for mode in ["bound", "silent", "close", "foreign"] {
+        bench
+            .inject("port_seizure", json!({ "mode": mode }), &["x"])
+            .await;
+        assert!(TcpListener::bind(address).is_err(), "{mode}");
+        let mut answer = [0; 8];
+        match mode {
+            "bound" => {
+                for _ in 0..2 {
+                    let error = knock(address).await.unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+                }
+            }
+            "silent" => {
+                let mut client = knock(address).await.unwrap();
+                client.write_all(b"anybody?").await.unwrap();
+                let read = timeout(MOMENT, client.read(&mut answer)).await;
+                assert!(read.is_err(), "{read:?}");
+            }
+            "close" => {
+                let mut client = knock(address).await.unwrap();
+                assert_eq!(patiently(client.read(&mut answer)).await.unwrap(), 0);
+            }
+            _ => {
+                let mut client = knock(address).await.unwrap();
+                patiently(client.read_exact(&mut answer)).await.unwrap();
+                assert_eq!(&answer, b"SSH-2.0-");
+            }
+        }
+        bench.lift("port_seizure").await;
+        assert_eq!(bench.hits(), ["x"], "{mode}");
+        drop(TcpListener::bind(address).unwrap());
+    }
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_seized_proxy_is_a_stranger_and_carries_again_when_it_is_given_back() {
+    let mut bench = Bench::new().await;
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let spec = ProxySpec {
+        name: "db".into(),
+        protocol: Protocol::Tcp,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        upstream: server.local_addr().unwrap().to_string(),
+        dial_timeout: Duration::from_secs(5),
+        max_connections: 100,
+    };
+    let reply = bench.engine.apply(Action::AddProxy(spec)).await.unwrap();
+    let Reply::Listening(address) = reply else {
+        panic!("the proxy does not listen");
+    };
+    let mut before = knock(address).await.unwrap();
+    let (_behind, _) = patiently(server.accept()).await.unwrap();
+
+    let close = json!({ "mode": "close" });
+    bench.inject("port_seizure", close, &["db"]).await;
+    assert_eq!(patiently(before.read(&mut [0])).await.unwrap(), 0);
+    for _ in 0..3 {
+        let mut client = knock(address).await.unwrap();
+        assert_eq!(patiently(client.read(&mut [0])).await.unwrap(), 0);
+    }
+    bench.lift("port_seizure").await;
+    assert_eq!(bench.hits(), ["db"; 3]);
+
+    let mut client = knock(address).await.unwrap();
+    let (mut behind, _) = patiently(server.accept()).await.unwrap();
+    client.write_all(b"?").await.unwrap();
+    assert_eq!(patiently(behind.read_u8()).await.unwrap(), b'?');
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_restarted_loses_the_race_for_its_port() {
+    let mut bench = Bench::new().await;
+    let address = bench.start_server("x").await;
+    let bound = json!({ "mode": "bound" });
+    bench.inject("port_seizure", bound, &["x"]).await;
+    // The server holds its port.
+    drop(knock(address).await.unwrap());
+    let terminate = json!({ "action": "terminate" });
+    bench.inject("process", terminate, &["x"]).await;
+    let ended = ServiceChange::Exited("exit code 0".to_owned());
+    bench.change("x", &ended).await;
+    bench.lift("process").await;
+    let said = format!("Port {} already in use", address.port());
+    bench.failure(&said).await;
+    assert!(knock(address).await.is_err());
+    bench.lift("port_seizure").await;
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_port_that_never_becomes_free_is_reported_and_is_no_hit() {
+    let mut bench = Bench::new().await;
+    let address = bench.declare("x", &[]);
+    let _owner = TcpListener::bind(address).unwrap();
+    bench.inject("port_seizure", json!({}), &["x"]).await;
+    bench.lift("port_seizure").await;
+    let message = bench.fact(|fact| match fact {
+        chaosproxy::event::Fact::Trouble { message } => Some(message.clone()),
+        other => panic!("{other:?}"),
+    });
+    let message = message.await;
+    let expected = format!("fault `port_seizure`: the port {address} was never held: ");
+    assert!(message.starts_with(&expected), "{message}");
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn postgresql_meets_a_seized_port() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let places = chaosproxy::lab::postgres::Places::of_this_machine();
+    let programs = places.find().await.unwrap().display().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().display().to_string();
+    let script = format!(
+        "{programs}/initdb -D {directory}/data -N --auth=trust > {directory}/log && \
+         exec {programs}/postgres -D {directory}/data -k '' -h 127.0.0.1 -p \"${{ADDRESS##*:}}\""
+    );
+    let script = format!("ADDRESS={{{{address}}}}; {script}");
+    let mut command = vec!["/bin/sh", "-c", &script];
+    let account = chaosproxy::sys::process::unprivileged_account().unwrap();
+    if let Some(account) = account {
+        std::os::unix::fs::chown(data.path(), Some(account.uid), Some(account.gid)).unwrap();
+        // PostgreSQL refuses to run as root.
+        command.splice(0..0, ["runuser", "-u", "postgres", "--"]);
+    }
+    let mut bench = Bench::new().await;
+    bench.declare("pg", &command);
+    bench.inject("port_seizure", json!({}), &["pg"]).await;
+    bench.lab.start_service("pg").await.unwrap();
+    bench.failure("Address already in use").await;
+    bench.shutdown().await;
+}
