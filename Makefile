@@ -1,4 +1,5 @@
-# Two commands: `make demo` runs the main job, `make test` runs every test.
+# Two commands: `make demo` runs the main job, `make test` runs the tests. `make test-long` adds the
+# matrix of defects, which measures and so needs a machine with nothing else to do.
 .PHONY: demo test test-long lint measure clean
 
 demo: postgres
@@ -7,7 +8,6 @@ demo: postgres
 
 test: postgres lint
 	cargo test --locked
-	cargo test --locked --test it matrix:: -- --ignored --test-threads 1
 
 # The matrix of defects three times over, on a machine with nothing else to do.
 test-long: postgres

@@ -132,7 +132,7 @@ fn differences(row: &Row<'_>) -> Option<String> {
 }
 
 #[test]
-#[ignore = "measures: it must have the machine for itself, so `make test` runs it after the others"]
+#[ignore = "measures: it must have the machine for itself, so `make test-long` runs it alone"]
 fn every_defect_is_caught_by_the_checks_that_must_catch_it_and_by_no_other() {
     if postgres_is_missing() {
         return;
