@@ -114,6 +114,7 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::partition::Partition>(),
         entry::<all::disconnect::Disconnect>(),
         entry::<all::latency::Latency>(),
+        entry::<all::bandwidth::Bandwidth>(),
         entry::<all::port_seizure::PortSeizure>(),
         entry::<all::process::Process>(),
         entry::<all::postgres_server::PostgresServer>(),

@@ -4,12 +4,14 @@
 //! here and nowhere else. Nothing in this module performs I/O except [`Clock::start`], which reads
 //! the clocks of the machine once.
 
+mod byte_rate;
 mod moment;
 mod period;
 mod rate;
 mod share;
 mod size;
 
+pub use byte_rate::ByteRate;
 pub use moment::{Clock, Moment};
 pub use period::Period;
 pub use rate::Rate;

@@ -1,5 +1,6 @@
 //! The kinds of fault, one file each.
 
+pub mod bandwidth;
 pub mod command;
 pub mod disconnect;
 pub mod latency;

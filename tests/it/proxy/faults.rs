@@ -193,3 +193,22 @@ async fn latency_delays_and_its_lifting_releases_at_once() {
     assert_eq!(read_n(&mut server, 6).await, b"never?");
     rig.engine.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bandwidth_carries_every_byte_and_none_too_early() {
+    let mut rig = Rig::new();
+    let clock = rig.recorder.clock();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    let text: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+
+    rig.inject("bandwidth", json!({ "rate": "1MB/s" }), Scope::default())
+        .await;
+    let began = clock.now();
+    let (sent, received) = tokio::join!(client.write_all(&text), read_n(&mut server, text.len()));
+    sent.unwrap();
+    let took = clock.now().since(began);
+    assert!(received == text, "the bytes that arrived are others");
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+    assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
+    rig.engine.shutdown().await;
+}

@@ -3,6 +3,7 @@
 mod chain;
 mod kinds;
 mod properties;
+mod rate;
 
 use std::sync::Arc;
 use std::time::Duration;

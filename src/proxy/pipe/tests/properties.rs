@@ -17,7 +17,9 @@ fn shelf() -> Vec<Armed> {
     let jittered = of_kind("latency", &json!({ "latency": "20ms", "jitter": "20ms" }));
     let mut questions = one_way(stall(), Ways::Upstream);
     questions.fault = "questions".into();
+    let narrow = of_kind("bandwidth", &json!({ "rate": "1KB/s", "burst": "30B" }));
     vec![
+        narrow,
         latency(30_000),
         jittered,
         stall(),

@@ -1,0 +1,97 @@
+use std::fmt;
+use std::str::FromStr;
+
+use super::{UnitError, split};
+
+/// Bytes per second that a person wrote, in bytes or in bits: `"1MB/s"`, `"512KiB/s"`, `"8Mbit/s"`.
+/// Always above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteRate(u64);
+
+const UNITS: [(&str, f64); 11] = [
+    ("GB/s", 1e9),
+    ("GiB/s", 1_073_741_824.0),
+    ("MB/s", 1e6),
+    ("MiB/s", 1_048_576.0),
+    ("KB/s", 1e3),
+    ("KiB/s", 1_024.0),
+    ("B/s", 1.0),
+    ("Gbit/s", 1.25e8),
+    ("Mbit/s", 1.25e5),
+    ("kbit/s", 125.0),
+    ("bit/s", 0.125),
+];
+
+impl ByteRate {
+    /// Bytes per second.
+    pub const fn bytes_per_second(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for ByteRate {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let (value, unit) = split(text, "1MB/s")?;
+        let scale = UNITS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+            .map(|(_, scale)| *scale)
+            .ok_or_else(|| UnitError::Unit {
+                text: text.to_owned(),
+                units: "`B/s`, `KB/s`, `KiB/s`, `MB/s`, `MiB/s`, `GB/s`, `GiB/s`, `kbit/s`, `Mbit/s`, `Gbit/s`",
+            })?;
+        let rate = (value * scale).round();
+        if !(1.0..=1e12).contains(&rate) {
+            return Err(UnitError::Range {
+                text: text.to_owned(),
+                range: "from 1B/s to 1000GB/s",
+            });
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked above: from 1 to 1e12"
+        )]
+        Ok(Self(rate as u64))
+    }
+}
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, scale) in [
+            ("GB/s", 1_000_000_000),
+            ("MB/s", 1_000_000),
+            ("KB/s", 1_000),
+        ] {
+            if self.0.is_multiple_of(scale) {
+                return write!(f, "{}{unit}", self.0 / scale);
+            }
+        }
+        write!(f, "{}B/s", self.0)
+    }
+}
+
+super::quantity_as_text!(
+    ByteRate,
+    "Bytes per second: a number and `B/s`, `KB/s`, `KiB/s`, `MB/s`, `MiB/s`, `GB/s`, `GiB/s`, `kbit/s`, `Mbit/s` or `Gbit/s`.",
+    "1MB/s"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_rates_tell_bytes_from_bits() {
+        assert_eq!("1MB/s".parse(), Ok(ByteRate(1_000_000)));
+        assert_eq!("64 KiB/s".parse(), Ok(ByteRate(65_536)));
+        assert_eq!("8Mbit/s".parse(), Ok(ByteRate(1_000_000)));
+        assert_eq!("56kbit/s".parse(), Ok(ByteRate(7_000)));
+        assert!("0B/s".parse::<ByteRate>().is_err());
+        assert!("1MB".parse::<ByteRate>().is_err());
+        assert_eq!(ByteRate(187_500).to_string(), "187500B/s");
+        assert_eq!(ByteRate(64_000).to_string(), "64KB/s");
+    }
+}
