@@ -1,6 +1,7 @@
 //! Processes: who descends from whom, and how one of them binds its life to its parent's.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -143,6 +144,18 @@ pub fn working_directory(pid: Pid) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
+/// Every process that was started with `name=value` in its environment, as far as we may see.
+pub fn with_environment(name: &str, value: &Path) -> Vec<Pid> {
+    let mut entry = format!("{name}=").into_bytes();
+    entry.extend_from_slice(value.as_os_str().as_bytes());
+    let mut found = all();
+    found.retain(|pid| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|one| one == entry))
+    });
+    found
+}
+
 /// The name of a process and its id, for people.
 pub fn describe(pid: Pid) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -151,16 +164,22 @@ pub fn describe(pid: Pid) -> String {
 
 /// `(process, parent)` of every process.
 fn parents() -> Vec<(Pid, Pid)> {
+    let parent = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((pid, parent_in(&stat)?))
+    };
+    all().into_iter().filter_map(parent).collect()
+}
+
+/// Every process.
+fn all() -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid: i32| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            Some((Pid::from_raw(pid), parent_in(&stat)?))
-        })
+        .map(Pid::from_raw)
         .collect()
 }
 

@@ -384,41 +384,63 @@ async fn play_a_run_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn if_the_guard_is_killed_its_children_end_and_the_next_run_sweeps() {
-    if !postgres_is_there().await {
-        return;
-    }
+/// A service that leaves a process in a session of its own, a stopped postmaster, a promise; then
+/// the guard is killed. Nothing of it may be left after `finish`. Whether the promise was kept.
+async fn a_killed_guard(finish: impl AsyncFnOnce(Bench)) -> bool {
     let mut bench = Bench::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let undone = folder.path().join("undone");
+    let undo = ["touch".to_owned(), undone.display().to_string()];
+    bench.lab.promise(&undo, "undo").await.unwrap();
     bench.lab.database(&managed("db", &[])).await.unwrap();
     let (_listener, url) = open_port();
     let mark = mark();
-    bench
-        .start(&script(&url, "sleep 1000 & echo $$; wait", &mark))
-        .await;
+    let text = "setsid sleep 1000 & sleep 1000 & echo $$; wait";
+    bench.start(&script(&url, text, &mark)).await;
     let said = bench.until(|fact| matches!(fact, Fact::Log { .. })).await;
     let Fact::Log { line, .. } = said.fact else {
         panic!("{said:?}");
     };
-    let service = line.parse().unwrap();
+    assert!(eventually(GONE_WITHIN, || processes::with(&mark).len() == 3).await);
     let directory = bench.lab.directory().to_owned();
     let [postmaster] = &Postmaster::all(&directory)[..] else {
         panic!("one postmaster");
     };
-    // One that is stopped cannot follow its guard: that is left to the sweep.
+    // One that is stopped cannot follow its guard.
     signal(postmaster.pid, Signal::SIGSTOP);
-    signal(processes::parent(service), Signal::SIGKILL);
+    signal(processes::parent(line.parse().unwrap()), Signal::SIGKILL);
     bench.lab.guard_ended().await;
-    assert!(eventually(GONE_WITHIN, || processes::with(&mark).is_empty()).await);
-    assert!(matches!(
-        bench.lab.shutdown().await,
-        Err(LabError::GuardLost)
-    ));
+    finish(bench).await;
+    let nothing_is_left = || {
+        let processes = processes::with(&mark).len() + usize::from(postmaster.runs());
+        processes == 0 && !directory.exists() && !postmaster.has_shared_memory()
+    };
+    assert!(eventually(GONE_WITHIN, nothing_is_left).await);
+    undone.exists()
+}
 
-    let next = Bench::new().await;
-    let swept = || !directory.exists() && !postmaster.runs() && !postmaster.has_shared_memory();
-    assert!(eventually(GONE_WITHIN, swept).await);
-    next.shutdown().await;
+#[tokio::test]
+async fn a_killed_guard_has_a_successor_that_clears_away_and_keeps_what_was_promised() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let kept = a_killed_guard(async |bench| {
+        let answer = bench.lab.shutdown().await;
+        assert!(matches!(answer, Err(LabError::GuardLost)), "{answer:?}");
+    });
+    assert!(kept.await);
+}
+
+#[tokio::test]
+async fn what_a_killed_guard_and_its_run_leave_is_swept_by_the_next_run() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let kept = a_killed_guard(async |bench| {
+        drop(bench);
+        Bench::new().await.shutdown().await;
+    });
+    assert!(!kept.await, "nobody was left who knew of it");
 }
 
 fn signal(pid: u32, signal: Signal) {

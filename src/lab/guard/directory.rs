@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::sys::process;
@@ -15,6 +16,9 @@ const LOCK: &str = "lock";
 
 /// Where in a run's directory the data of its PostgreSQL clusters lies, one directory each.
 pub const CLUSTERS: &str = "clusters";
+
+/// In the environment of everything that a guard starts: the directory of its run.
+pub(super) const MARK: &str = "CHAOSPROXY_RUN_DIRECTORY";
 
 /// How long a postmaster of a crashed run may take to end.
 const POSTMASTER_PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +56,8 @@ impl RunDirectory {
     }
 }
 
-/// Removes directories of our own whose run and guard are both gone.
+/// Clears away what is left of runs of our own whose guard is gone: their processes, then their
+/// directories.
 pub(super) async fn sweep(temp: &Path) {
     let Ok(entries) = fs::read_dir(temp) else {
         return;
@@ -69,6 +74,7 @@ pub(super) async fn sweep(temp: &Path) {
             continue;
         };
         if lock.try_lock().is_ok() && end_postmasters(&entry.path()).await {
+            end_programs(&entry.path());
             // What cannot be removed now is met again by the next sweep.
             fs::remove_dir_all(entry.path()).ok();
         }
@@ -92,6 +98,15 @@ async fn end_postmasters(directory: &Path) -> bool {
     tokio::time::timeout(POSTMASTER_PATIENCE, gone)
         .await
         .is_ok()
+}
+
+/// Ends the programs that a guard started for the run in `directory`, with all that they started.
+///
+/// Most of them ended with their guard; one in a session of its own did not, nor did its children.
+fn end_programs(directory: &Path) {
+    for pid in process::with_environment(MARK, directory) {
+        process::send(pid, Signal::SIGKILL);
+    }
 }
 
 fn postmasters(directory: &Path) -> Vec<(Pid, PathBuf)> {

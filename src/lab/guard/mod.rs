@@ -2,7 +2,8 @@
 //! even when the run itself is killed.
 //!
 //! This file is the run's side; [`serve`] is the guard process. The two share a socket: requests
-//! go one way, reports the other, and the end of the stream asks the guard to clear away.
+//! go one way, reports the other, and the end of the stream asks the guard to clear away. A guard
+//! that is itself killed gets a successor when the run finishes.
 
 mod directory;
 mod message;
@@ -14,7 +15,7 @@ pub use message::{Exit, Kind, Launch};
 pub use process::serve;
 pub use shim::{ShimArgs, turn_into_child};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -43,6 +44,7 @@ pub struct Guard {
     requests: Requests,
     book: Arc<Mutex<Book>>,
     ended: CancellationToken,
+    exe: PathBuf,
     directory: PathBuf,
     next_child: AtomicU64,
 }
@@ -67,6 +69,8 @@ type Requests = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
 struct Book {
     starting: HashMap<u64, oneshot::Sender<Result<u32, String>>>,
     running: HashMap<u64, Running>,
+    /// What the guard is to start when the run is gone; its successor needs to know.
+    promises: BTreeMap<u64, Launch>,
     left: Option<Vec<String>>,
 }
 
@@ -107,6 +111,7 @@ impl Guard {
             requests: Arc::new(tokio::sync::Mutex::new(Some(requests))),
             book,
             ended,
+            exe: exe.to_owned(),
             directory,
             next_child: AtomicU64::new(0),
         })
@@ -157,12 +162,14 @@ impl Guard {
     /// Lets the guard start `launch` when the run is gone, unless the promise is forgotten before.
     pub async fn promise(&self, launch: Launch) -> Result<Promise, LabError> {
         let undo = self.next_child.fetch_add(1, Ordering::Relaxed);
+        lock(&self.book).promises.insert(undo, launch.clone());
         send(&self.requests, &Request::Promise { undo, launch }).await?;
         Ok(Promise(undo))
     }
 
     /// Takes a promise back: what it was to undo is undone.
     pub async fn forget(&self, promise: Promise) -> Result<(), LabError> {
+        lock(&self.book).promises.remove(&promise.0);
         send(&self.requests, &Request::Forget { undo: promise.0 }).await
     }
 
@@ -171,21 +178,34 @@ impl Guard {
         self.ended.clone().cancelled_owned()
     }
 
-    /// Lets the guard clear everything away, and makes sure that it did.
+    /// Lets the guard clear everything away, and makes sure that it did. If the guard was lost, a
+    /// successor does its work, and the loss is the answer.
     ///
     /// It may be called again; the answer stays the same.
     pub async fn finish(&self) -> Result<(), LabError> {
         // Dropping our half of the stream ends it.
         drop(self.requests.lock().await.take());
         let cleared = tokio::time::timeout(CLEAR_LIMIT, self.ended()).await;
-        let (Ok(()), Some(left)) = (cleared, lock(&self.book).left.clone()) else {
-            return Err(LabError::GuardLost);
-        };
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(LabError::Left { left })
+        let left = lock(&self.book).left.clone();
+        match (cleared, left) {
+            (Ok(()), Some(left)) if left.is_empty() => Ok(()),
+            (Ok(()), Some(left)) => Err(LabError::Left { left }),
+            _ => {
+                self.succeed().await?;
+                Err(LabError::GuardLost)
+            }
         }
+    }
+
+    /// Starts a guard that sweeps up what this one left, as it would after a crash of the machine,
+    /// and keeps what this one promised.
+    async fn succeed(&self) -> Result<(), LabError> {
+        let successor = Self::start(&self.exe).await?;
+        let promises = std::mem::take(&mut lock(&self.book).promises);
+        for launch in promises.into_values() {
+            successor.promise(launch).await?;
+        }
+        Box::pin(successor.finish()).await
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use super::directory::{RunDirectory, sweep};
+use super::directory::{MARK, RunDirectory, sweep};
 use super::message::{Exit, Kind, Launch, Report, Request};
 use crate::sys::{self, process};
 
@@ -44,7 +44,7 @@ pub async fn serve(stream: std::os::unix::net::UnixStream, temp: &Path) -> io::R
             return send(&mut reports, &Report::Unable { why }).await;
         }
     };
-    let mut children = Children::default();
+    let mut children = Children::of(&directory);
     let ready = Report::Ready {
         directory: directory.path().to_owned(),
     };
@@ -100,8 +100,10 @@ async fn send(reports: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
 }
 
 /// The guard's own children that run. Their descendants are found in the process table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Children {
+    /// Of the run; every child carries its name.
+    directory: PathBuf,
     running: Vec<Child>,
     /// What is to be started when the run is gone.
     promises: BTreeMap<u64, Launch>,
@@ -115,6 +117,14 @@ struct Child {
 }
 
 impl Children {
+    fn of(directory: &RunDirectory) -> Self {
+        Self {
+            directory: directory.path().to_owned(),
+            running: Vec::new(),
+            promises: BTreeMap::new(),
+        }
+    }
+
     fn obey(&mut self, request: Request) -> Option<Report> {
         match request {
             Request::Start { child, launch } => return Some(self.start(child, &launch)),
@@ -130,7 +140,7 @@ impl Children {
     }
 
     fn start(&mut self, number: u64, launch: &Launch) -> Report {
-        match start(launch) {
+        match start(launch, &self.directory) {
             Ok(pid) => {
                 self.running.push(Child {
                     number,
@@ -280,12 +290,13 @@ impl Children {
     }
 }
 
-/// Starts `launch` through the shim, as the leader of a process group.
-fn start(launch: &Launch) -> io::Result<u32> {
+/// Starts `launch` through the shim, as the leader of a process group, with the mark of its run.
+fn start(launch: &Launch, directory: &Path) -> io::Result<u32> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(super::shim::arguments(launch, getpid()))
         .envs(&launch.env)
+        .env(MARK, directory)
         .stdin(Stdio::null())
         .stdout(sys::fifo::append(&launch.stdout)?)
         .stderr(sys::fifo::append(&launch.stderr)?)
