@@ -1,6 +1,6 @@
 # Two commands: `make demo` runs the main job, `make test` runs the tests. `make test-long` adds the
 # matrix of defects, which measures and so needs a machine with nothing else to do.
-.PHONY: demo test test-long lint measure clean
+.PHONY: demo test test-long lint measure bench clean
 
 demo: postgres
 	cargo build --release --locked
@@ -19,6 +19,12 @@ test-long: postgres
 measure: postgres
 	cargo build --release --locked
 	scripts/measure-main-job 10
+
+# chaosproxy beside haproxy, nginx and others; rewrites docs/performance.md. About 12 minutes; a part of
+# it: make bench BENCH="echo bulk" ROUNDS=12 (memory, pgbench, echo, http, bulk, faults).
+bench: postgres
+	@scripts/install-peers
+	cargo bench --locked --bench peers
 
 lint: rust
 	cargo fmt --check

@@ -1,0 +1,165 @@
+//! The figures as a page of the documentation.
+
+use std::path::Path;
+
+use crate::result::{Cost, Edges, Error, Faults, Line, Memory, Report, Unit};
+use crate::stats::{Short, Spread};
+
+/// Writes `docs/performance.md` and the figures behind it.
+pub(crate) fn write(report: &Report) -> anyhow::Result<()> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    std::fs::write(docs.join("performance.md"), render(report))?;
+    let json = serde_json::to_string_pretty(report)? + "\n";
+    std::fs::write(docs.join("performance.json"), json)?;
+    Ok(())
+}
+
+/// The page.
+pub(crate) fn render(report: &Report) -> String {
+    let mut page = head(report);
+    if !report.memory.is_empty() {
+        page += &memory(&report.memory);
+    }
+    page += &report.lines.iter().map(line).collect::<String>();
+    if let Some(found) = &report.faults {
+        page += &faults(found);
+    }
+    page
+}
+
+fn head(report: &Report) -> String {
+    let Report {
+        command,
+        date,
+        machine,
+        rounds,
+        seconds,
+        ..
+    } = report;
+    let missing = match report.missing.as_slice() {
+        [] => String::new(),
+        missing => format!(" Not on this machine: {}.", missing.join(", ")),
+    };
+    format!(
+        "\
+# Performance
+
+`{command}`, {date}, {machine}; the figures behind this page are in `performance.json`.{missing}
+
+Each line is {rounds} rounds of {seconds} s per target. A round measures the direct connection, every \
+target in random order, and the direct connection again. A ratio is a target's rate by the direct \
+rate of the same round; given are the median and, in brackets, the least and the most. Processor \
+time is user and system time of the proxy's processes. Every proxy passes bytes on as TCP, on as \
+many threads as there are cores; chaosproxy is run as a user runs it, from a scenario, recording. \
+Absolute figures do not carry from one machine or run to another.
+"
+    )
+}
+
+fn memory(found: &[Memory]) -> String {
+    let levels = found.first().map_or(&[][..], |first| &first.bytes_each);
+    let mut title = vec!["connections held".to_owned()];
+    title.extend(levels.iter().map(|(held, _)| held.to_string()));
+    let rows = found.iter().map(|memory| {
+        let kib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
+        let mut row = vec![memory.target.to_owned()];
+        row.extend(memory.bytes_each.iter().map(|(_, bytes)| kib(*bytes)));
+        row
+    });
+    let about = "KiB of resident memory for each, beyond what the proxy takes without connections.";
+    format!(
+        "\n## Memory of an idle connection\n\n{about}\n\n{}",
+        table(&title, rows)
+    )
+}
+
+fn line(line: &Line) -> String {
+    let direct = line.direct.map_or(0.0, |direct| direct.median);
+    let direct = match line.unit {
+        Unit::Transactions => format!("{} per second", Short(direct)),
+        Unit::Gigabytes => format!("{} GB/s", Short(direct / 1e9)),
+    };
+    let direct = match line.direct_p99_us {
+        Some(p99) => format!("{direct}, p99 {} us", Short(p99)),
+        None => direct,
+    };
+    let mut title = vec![String::new(), "of direct".to_owned()];
+    title.push(format!("CPU s per {}", line.unit.word()));
+    title.push("rounds that chaosproxy won".to_owned());
+    title.extend(line.direct_p99_us.map(|_| "p99 us".to_owned()));
+    let rows = line.places.iter().map(|place| {
+        let show = |spread: Option<Spread>| spread.map_or_else(String::new, |s| s.to_string());
+        let won = match place.target {
+            "chaosproxy" => String::new(),
+            _ => format!("{} of {}", place.rounds_behind_chaosproxy, line.rounds),
+        };
+        let mut row = vec![place.target.to_owned(), show(place.ratio)];
+        row.extend([show(place.cpu_s), won]);
+        row.extend(place.p99_us.map(|p99| Short(p99).to_string()));
+        row
+    });
+    format!(
+        "\n## {}\n\nDirect: {direct}.\n\n{}",
+        line.name,
+        table(&title, rows)
+    )
+}
+
+fn faults(found: &Faults) -> String {
+    let title = [
+        "latency",
+        "error p50 / p99 / max ms",
+        "bare nanosleep",
+        "round trip without",
+    ];
+    let show = |error: &Error| {
+        let Error {
+            p50_ms,
+            p99_ms,
+            max_ms,
+        } = error;
+        format!("{p50_ms:.3} / {p99_ms:.3} / {max_ms:.3}")
+    };
+    let delays = found.delays.iter().map(|delay| {
+        let title = format!("{} ms, {} times", delay.ms, delay.count);
+        let shown = [&delay.error, &delay.nanosleep, &delay.undelayed].map(show);
+        std::iter::once(title).chain(shown).collect()
+    });
+    let text = format!(
+        "\n## Faults against what they promise\n\nA round trip of 64 bytes through chaosproxy, whose \
+        answer is delayed; the error is all that it took beyond the delay.\n\n{}\n",
+        table(&title.map(str::to_owned), delays)
+    );
+    let bulk = found.bulk_s.map(|bulk| {
+        format!("20 MB through 100 ms of latency: {bulk} s from the connection to the last byte.")
+    });
+    let pipelined = found.pipelined.map(|each| {
+        format!("20 messages, one every 5 ms, through 100 ms of latency: {each} ms each.")
+    });
+    let cost = found.cost.map(|Cost { plain, delayed }| {
+        let times = delayed.median / plain.median;
+        format!(
+            "pgbench -S, 8 clients, with 1 ms of latency in force: CPU s per 100,000 transactions \
+            {delayed}, without it {plain}: {times:.2} times as much."
+        )
+    });
+    let Edges {
+        count,
+        late,
+        transactions,
+    } = &found.edges;
+    let edges = format!(
+        "A schedule with {count} edges in 5 s on 50 busy connections ({transactions} transactions \
+        went through): late by p50 / p99 / max {} ms.",
+        show(late)
+    );
+    let items = [bulk, pipelined, cost, Some(edges)].into_iter().flatten();
+    let items: Vec<String> = items.collect();
+    format!("{text}- {}\n", items.join("\n- "))
+}
+
+fn table(title: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule = "|---".repeat(title.len()) + "|\n";
+    row(title) + &rule + &rows.map(|cells| row(&cells)).collect::<String>()
+}
