@@ -11,7 +11,8 @@ pub fn judge(history: &History) -> Vec<Finding> {
     checks.iter().map(|spec| judge_one(spec, history)).collect()
 }
 
-fn judge_one(spec: &CheckSpec, history: &History) -> Finding {
+/// Runs one check.
+pub(super) fn judge_one(spec: &CheckSpec, history: &History) -> Finding {
     let Some(kind) = registry::kind(&spec.kind) else {
         return Finding::inconclusive(
             spec,

@@ -46,7 +46,7 @@ pub(super) fn source(key: &str, name: &str, outlook: &Outlook) -> Option<Lint> {
         .then(|| unknown(key, "workload or probe", name, outlook.sources.keys()))
 }
 
-fn unknown<'a>(
+pub(super) fn unknown<'a>(
     key: &str,
     what: &str,
     name: &str,

@@ -4,6 +4,7 @@
 //! one file and one line in the registry.
 
 pub mod assertion;
+pub mod baseline;
 mod bounds;
 mod exercise;
 mod finding;
@@ -21,7 +22,9 @@ mod testing;
 mod window;
 
 pub use assertion::{Assertion, Measured, ParseError, Watch};
-pub use history::{Connection, History, Hit, JobPoll, Occurrence, QueryRows, Write};
+pub use history::{
+    Connection, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
+};
 pub use judge::judge;
 pub use outlook::{FaultOutlook, Lint, Outlook};
 pub use params::Names;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::SourceBrief;
@@ -12,6 +12,8 @@ pub struct Outlook {
     pub faults: BTreeMap<Name, FaultOutlook>,
     /// Workloads and probes by name.
     pub sources: BTreeMap<Name, SourceBrief>,
+    /// The names of the checks.
+    pub checks: BTreeSet<Name>,
     /// Length of the baseline: the steady-state window and the time to the first fault.
     pub baseline: Duration,
     /// From time zero to the end of the schedule.

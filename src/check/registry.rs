@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,6 +25,11 @@ pub trait Check {
         None
     }
 
+    /// The file of a stored baseline that is to be read when the run begins.
+    fn baseline(_params: &Self::Params) -> Option<PathBuf> {
+        None
+    }
+
     /// Judges the run. `spec` gives the name, the severity and the places in the scenario's text.
     fn judge(params: &Self::Params, spec: &CheckSpec, history: &History) -> Finding;
 }
@@ -39,6 +46,8 @@ pub struct Kind {
     pub lint: fn(&serde_json::Value, &Outlook) -> Result<Vec<Lint>, serde_json::Error>,
     /// The query of [`Check::query`]; `None` also for parameters that do not fit.
     pub query: fn(&serde_json::Value) -> Option<(Name, String)>,
+    /// The file of [`Check::baseline`]; `None` also for parameters that do not fit.
+    pub baseline: fn(&serde_json::Value) -> Option<PathBuf>,
     /// Judges the run.
     pub judge: fn(&CheckSpec, &History) -> Finding,
 }
@@ -50,6 +59,7 @@ const fn entry<C: Check>() -> Kind {
         schema: || schemars::schema_for!(C::Params),
         lint: |params, outlook| Ok(C::lint(&serde_json::from_value(params.clone())?, outlook)),
         query: |params| C::query(&serde_json::from_value(params.clone()).ok()?),
+        baseline: |params| C::baseline(&serde_json::from_value(params.clone()).ok()?),
         judge: |spec, history| match serde_json::from_value(spec.params.clone()) {
             Ok(params) => C::judge(&params, spec, history),
             Err(error) => Finding::inconclusive(
@@ -77,6 +87,7 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::answer::Answer>(),
         entry::<all::log::Log>(),
         entry::<all::exit::Exit>(),
+        entry::<all::regression::Regression>(),
     ];
     KINDS
 }
@@ -115,6 +126,7 @@ mod tests {
                 ("writes".into(), source(50)),
             ]
             .into(),
+            checks: ["it".into()].into(),
             baseline: Duration::from_secs(20),
             duration: Duration::from_secs(60),
         }
@@ -149,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn thirteen_types_have_a_schema_with_described_parameters() {
-        assert_eq!(kinds().len(), 13);
+    fn fourteen_types_have_a_schema_with_described_parameters() {
+        assert_eq!(kinds().len(), 14);
         for kind in kinds() {
             let schema = (kind.schema)().to_value();
             let properties = schema["properties"].as_object().unwrap();
@@ -286,6 +298,34 @@ mod tests {
         ] {
             finds(kind, &params, key, message);
         }
+    }
+
+    #[test]
+    fn a_figure_that_is_never_kept_is_found_before_the_run() {
+        for (figures, key, message) in [
+            (json!(["writes.p95"]), "figures[0]", "unknown figure `p95`"),
+            (
+                json!(["it.job_s", "wirtes.p95_s"]),
+                "figures[1]",
+                "unknown workload, probe or check `wirtes`",
+            ),
+            (
+                json!(["writes.p95_s@fault:cat"]),
+                "figures[0]",
+                "unknown fault `cat`",
+            ),
+            (
+                json!(["it.gap_01_s"]),
+                "figures[0]",
+                "neither more nor less",
+            ),
+            (json!([]), "figures", "nothing is demanded"),
+        ] {
+            let params = json!({ "baseline": "b.json", "figures": figures });
+            finds("regression", &params, key, message);
+        }
+        let sound = json!({ "baseline": "b.json", "figures": ["writes.p95_s", "it.job_s"] });
+        assert_eq!(lints("regression", &sound, "stall"), []);
     }
 
     #[test]

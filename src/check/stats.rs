@@ -1,5 +1,7 @@
 //! The statistics that verdicts rest on. Pure; randomness is handed in.
 
+use std::f64::consts::FRAC_PI_2;
+
 use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 
@@ -16,6 +18,66 @@ pub(super) fn two_sided_z(alpha: f64) -> f64 {
         .mul_add(t, 1.432_788)
         .mul_add(t, 1.0);
     t - above / below
+}
+
+/// The arithmetic mean; 0 of nothing.
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Student's interval of the difference between the means of `one` and `zero`, which leaves `alpha`
+/// outside on both sides together. The variance is taken to be the same and pooled, so that one of
+/// the two may be a single value. `None` if no variance can be told.
+pub(super) fn student(one: &[f64], zero: &[f64], alpha: f64) -> Option<(f64, f64)> {
+    let (n1, n0) = (one.len(), zero.len());
+    let freedom = (n1 + n0).checked_sub(2).filter(|freedom| *freedom > 0)?;
+    if n1 == 0 || n0 == 0 {
+        return None;
+    }
+    let squares = |values: &[f64]| {
+        let mean = mean(values);
+        values
+            .iter()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>()
+    };
+    let variance = (squares(one) + squares(zero)) / freedom as f64;
+    let error = (variance * (1.0 / n1 as f64 + 1.0 / n0 as f64)).sqrt();
+    let half = two_sided_t(alpha, freedom) * error;
+    let difference = mean(one) - mean(zero);
+    Some((difference - half, difference + half))
+}
+
+/// The t of Student's distribution that leaves `alpha` outside on both sides together. G. W. Hill,
+/// "Algorithm 396: Student's t-quantiles", Communications of the ACM 13 (1970); exact for one and
+/// two degrees of freedom, otherwise as good as [`two_sided_z`].
+fn two_sided_t(alpha: f64, freedom: usize) -> f64 {
+    match freedom {
+        1 => return 1.0 / (alpha * FRAC_PI_2).tan(),
+        2 => return (2.0 / (alpha * (2.0 - alpha)) - 2.0).sqrt(),
+        _ => {}
+    }
+    let free = freedom as f64;
+    let near = 1.0 / (free - 0.5);
+    let far = 48.0 / (near * near);
+    let mut body = ((20_700.0 * near / far - 98.0) * near - 16.0) * near + 96.36;
+    let tail = ((94.5 / (far + body) - 3.0) / far + 1.0) * (near * FRAC_PI_2).sqrt() * free;
+    let reach = (tail * alpha).powf(2.0 / free);
+    if reach <= 0.05 + near {
+        let inner = (free + 6.0) / (free * reach) - 0.089 * tail - 0.822;
+        let inner = 1.0 / (inner * (free + 2.0) * 3.0) + 0.5 / (free + 4.0);
+        let squared = (inner * reach - 1.0) * (free + 1.0) / (free + 2.0) + 1.0 / reach;
+        return (free * squared).sqrt();
+    }
+    let z = -two_sided_z(alpha);
+    if freedom < 5 {
+        body += 0.3 * (free - 4.5) * (z + 0.6);
+    }
+    body += (((0.05 * tail * z - 5.0) * z - 7.0) * z - 2.0) * z + far;
+    let square = z * z;
+    let inner = (((0.4 * square + 6.3) * square + 36.0) * square + 94.5) / body;
+    let stretched = ((inner - square - 3.0) / far + 1.0) * z;
+    (free * (near * stretched * stretched).exp_m1()).sqrt()
 }
 
 /// The `q` quantile of sorted values by nearest rank: the smallest value that at least a share `q`
@@ -170,6 +232,41 @@ mod tests {
         for (alpha, z) in [(0.05, 1.959_964), (0.01, 2.575_829), (0.025, 2.241_403)] {
             assert!((two_sided_z(alpha) - z).abs() < 5e-4);
         }
+    }
+
+    /// From the table of Student's t in Abramowitz and Stegun, table 26.10.
+    #[test]
+    fn t_is_that_of_the_tables() {
+        for (alpha, freedom, t) in [
+            (0.05, 1, 12.706),
+            (0.05, 2, 4.303),
+            (0.05, 3, 3.182),
+            (0.05, 4, 2.776),
+            (0.05, 9, 2.262),
+            (0.05, 30, 2.042),
+            (0.01, 3, 5.841),
+            (0.01, 4, 4.604),
+            (0.01, 10, 3.169),
+            (0.001, 4, 8.610),
+            (0.001, 20, 3.850),
+        ] {
+            let found = two_sided_t(alpha, freedom);
+            assert!((found / t - 1.0).abs() < 1e-3, "{alpha} {freedom}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_difference_of_two_means_has_students_interval() {
+        // Two means of 5 and 2 with a pooled variance of 2 and 4 degrees of freedom.
+        let (one, zero) = ([4.0, 4.0, 7.0], [1.0, 2.0, 3.0]);
+        let (low, high) = student(&one, &zero, 0.05).unwrap();
+        let half = 2.776_445 * (2.0_f64 * 2.0 / 3.0).sqrt();
+        assert!((low - (3.0 - half)).abs() < 2e-3, "{low}");
+        assert!((high - (3.0 + half)).abs() < 2e-3, "{high}");
+        let single = student(&[5.0], &zero, 0.05).unwrap();
+        assert!((single.1 - (3.0 + 4.302_653 * (4.0_f64 / 3.0).sqrt())).abs() < 2e-3);
+        assert_eq!(student(&[5.0], &[3.0], 0.05), None);
+        assert_eq!(student(&[], &zero, 0.05), None);
     }
 
     /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.

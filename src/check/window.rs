@@ -3,8 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::History;
 use super::assertion::ParseError;
+use super::{Experiment, History};
 use crate::diag::did_you_mean;
 use crate::event::Name;
 use crate::units::Moment;
@@ -33,6 +33,17 @@ impl Window {
             from: Stretch::All,
             to: None,
         }
+    }
+
+    /// The parts of a run: the baseline, each fault and its recovery, and all.
+    pub fn each(experiment: &Experiment) -> impl Iterator<Item = Self> {
+        let faults = experiment.faults.iter().map(|fault| &fault.name);
+        let under = faults.clone().map(|name| Stretch::Fault(name.clone()));
+        let after = faults.map(|name| Stretch::Recovery(name.clone()));
+        let stretches = [Stretch::Baseline].into_iter().chain(under).chain(after);
+        stretches
+            .chain([Stretch::All])
+            .map(|from| Self { from, to: None })
     }
 
     /// From when to when; `None` if its faults never happened or it ends before it begins.

@@ -1,5 +1,6 @@
 //! The command line: the only place that prints, exits and reads the environment.
 
+pub mod baseline;
 pub mod completions;
 pub mod conductor;
 pub mod demo;
@@ -49,6 +50,8 @@ enum Command {
     Report(report::Args),
     /// Carry out a finished run once more: the same text, the same seed.
     Replay(replay::Args),
+    /// Store the figures of runs, and compare others with them.
+    Baseline(baseline::Args),
     /// Print the JSON Schema of scenario files or of reports.
     Schema(schema::Args),
     /// Start a reference server to try scenarios on.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Faults(args) => faults::main(&args, printer),
         Command::Report(args) => report::main(&args, printer),
         Command::Replay(args) => replay::main(&args, printer),
+        Command::Baseline(args) => baseline::main(&args, printer),
         Command::Completions(args) => completions::main(&args, printer),
         Command::Man(args) => man::main(&args, printer),
         Command::Schema(args) => schema::main(&args, printer),

@@ -12,8 +12,8 @@ use super::run::INTERNAL;
 use super::suite::{self, Folders, OnFailure, Order, Surroundings};
 use crate::check::{Experiment, Purpose};
 use crate::diag::Source;
-use crate::event::Journal;
-use crate::scenario::Plan;
+use crate::event::{Event, Fact, Journal};
+use crate::scenario::{BaselineOrigin, Plan};
 
 /// Arguments of `chaosproxy replay`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
 /// used, which has been told.
 fn recorded(args: &Args, printer: Printer) -> anyhow::Result<Option<Plan>> {
     let journal = input::journal(&args.run);
-    let header = Journal::read(&journal)?.header;
+    let Journal { header, events, .. } = Journal::read(&journal)?;
     if let Some(to) = &args.report_dir
         && to.exists()
         && journal.canonicalize()?.parent() == Some(&to.canonicalize()?)
@@ -74,6 +74,7 @@ fn recorded(args: &Args, printer: Printer) -> anyhow::Result<Option<Plan>> {
         return Ok(None);
     };
     plan.seed = header.seed;
+    compare_with_the_same(&mut plan, events);
     // What the scenario says of its folder would put the replay in the place of the run.
     plan.report_dir = None;
     plan.experiment.purpose = before.purpose;
@@ -89,4 +90,15 @@ fn recorded(args: &Args, printer: Printer) -> anyhow::Result<Option<Plan>> {
         ));
     }
     Ok(Some(plan))
+}
+
+/// Stored baselines are those that the recorded run found, whatever became of the files.
+fn compare_with_the_same(plan: &mut Plan, events: Vec<Event>) {
+    for event in events {
+        if let Fact::StoredBaseline { check, text, .. } = event.fact
+            && let Some(spec) = plan.baselines.iter_mut().find(|spec| spec.check == check)
+        {
+            spec.origin = BaselineOrigin::Recorded(text);
+        }
+    }
 }

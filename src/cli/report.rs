@@ -7,9 +7,10 @@ use anyhow::Context;
 
 use super::input;
 use super::output::Printer;
-use crate::check::{Experiment, Purpose};
+use crate::check::{self, Experiment, Purpose};
 use crate::diag::Source;
-use crate::event::{Header, Journal};
+use crate::event::{Event, Journal};
+use crate::units::Moment;
 use crate::{report, run};
 
 /// Arguments of `chaosproxy report`.
@@ -56,9 +57,10 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
     }
 }
 
-/// Puts the checks of `file` in the place of the run's own. `false`: they cannot be used, which has
-/// been told.
-fn judge_by(file: &Path, header: &mut Header, printer: Printer) -> anyhow::Result<bool> {
+/// Puts the checks of `file` in the place of the run's own, with the baselines that they compare
+/// with as they are now. `false`: they cannot be used, which has been told.
+fn judge_by(file: &Path, journal: &mut Journal, printer: Printer) -> anyhow::Result<bool> {
+    let header = &mut journal.header;
     let recorded = Source {
         name: header.scenario_path.clone(),
         text: header.scenario_text.as_str().into(),
@@ -72,6 +74,13 @@ fn judge_by(file: &Path, header: &mut Header, printer: Printer) -> anyhow::Resul
     };
     let mut experiment: Experiment =
         serde_json::from_value(header.plan.take()).context("the journal's plan cannot be read")?;
+    for spec in &checks {
+        let path = check::kind(&spec.kind).and_then(|kind| (kind.baseline)(&spec.params));
+        journal.events.extend(path.map(|path| Event {
+            at: Moment::ZERO,
+            fact: run::stored_baseline(&spec.name, &path, &header.environment),
+        }));
+    }
     experiment.checks = checks;
     experiment.purpose = Purpose::Judge;
     header.plan = serde_json::to_value(experiment).context("the checks cannot be kept")?;
@@ -97,7 +106,7 @@ fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
     }
     let recorded = journal.header.scenario_path.clone();
     if let Some(file) = &args.checks
-        && !judge_by(file, &mut journal.header, printer)?
+        && !judge_by(file, &mut journal, printer)?
     {
         return Ok(USAGE);
     }

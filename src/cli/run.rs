@@ -53,6 +53,7 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
             if args.record {
                 plan.experiment.purpose = Purpose::Record;
                 plan.experiment.checks.clear();
+                plan.baselines.clear();
             }
             Some(plan)
         })

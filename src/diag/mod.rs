@@ -103,6 +103,12 @@ impl Diagnostic {
         }
     }
 
+    /// Whether it is at least as grave as `other`, about the same place.
+    pub fn covers(&self, other: &Self) -> bool {
+        let place = |one: &Self| one.primary.as_ref().map(|label| label.span);
+        self.severity >= other.severity && place(self).is_some() && place(self) == place(other)
+    }
+
     /// The same as a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {

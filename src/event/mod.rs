@@ -166,6 +166,15 @@ pub enum Fact {
         /// Rows of values.
         rows: Result<Vec<Vec<serde_json::Value>>, String>,
     },
+    /// The stored baseline that a check compares with, as the run found it when it began.
+    StoredBaseline {
+        /// The check.
+        check: Name,
+        /// The file's text, or why it could not be read.
+        text: Result<String, String>,
+        /// The machine of this run, by the same names as in the journal's header.
+        machine: BTreeMap<String, String>,
+    },
     /// A line that a service logged.
     Log {
         /// The service.

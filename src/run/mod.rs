@@ -5,6 +5,7 @@
 //! happens, every fault is lifted before anything else is done.
 
 mod abort;
+mod baselines;
 mod bindings;
 mod board;
 mod clients;
@@ -17,6 +18,7 @@ mod read_back;
 mod schedule;
 mod steady_state;
 
+pub use baselines::stored_baseline;
 pub use halt::{Halt, Halted};
 
 use std::collections::BTreeMap;
@@ -124,6 +126,7 @@ pub async fn run(
         watch,
     );
 
+    baselines::record(plan, &header.environment, &recorder);
     let outcome = conduct(plan, options, &recorder, &board, &halt).await;
     if let Some(Halted::Interrupted(signal)) = halt.reason() {
         recorder.record(Fact::Interrupted {
@@ -249,7 +252,18 @@ pub fn sha256(text: &str) -> String {
 fn environment() -> BTreeMap<String, String> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let kernel = std::fs::read_to_string(Path::new("/proc/sys/kernel/osrelease"));
+    let processors = std::fs::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
+    let model = processors
+        .lines()
+        .find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(':'));
     BTreeMap::from([
+        (
+            "cpu".to_owned(),
+            model
+                .map_or("unknown", |(_, model)| model.trim())
+                .to_owned(),
+        ),
         ("os".to_owned(), std::env::consts::OS.to_owned()),
         ("arch".to_owned(), std::env::consts::ARCH.to_owned()),
         ("cores".to_owned(), cores.to_string()),

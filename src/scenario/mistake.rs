@@ -6,7 +6,7 @@ use super::env::EnvError;
 use super::source::{Arity, BLOCKS, Block};
 use super::wording::{expected, first_paragraph, found, list, meant_or, words};
 use crate::check::{Assertion, Lint, ParseError, Window};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::units::Period;
 
 /// The text is no TOML.
@@ -512,9 +512,12 @@ pub(super) fn not_loopback(block: &Block, key: &str) -> Diagnostic {
 
 /// A check that cannot show what it is there for.
 pub(super) fn lint(block: &Block, lint: &Lint) -> Diagnostic {
-    Diagnostic::error(block.span(&lint.key), &lint.message, &lint.label)
-        .warning()
-        .help(&lint.help)
+    let found =
+        Diagnostic::error(block.span(&lint.key), &lint.message, &lint.label).help(&lint.help);
+    match lint.severity {
+        Severity::Error => found,
+        Severity::Warning => found.warning(),
+    }
 }
 
 fn with_place(diagnostic: Diagnostic, place: Option<Span>, text: &str) -> Diagnostic {

@@ -19,7 +19,10 @@ mod wording;
 mod written;
 
 pub use params::{Param, params};
-pub use plan::{AbortSpec, BlastRadius, FaultPlan, Plan, Start, SteadyStateSpec, Step};
+pub use plan::{
+    AbortSpec, BaselineOrigin, BaselineSpec, BlastRadius, FaultPlan, Plan, Start, SteadyStateSpec,
+    Step,
+};
 pub use schema::schema;
 pub use timeline::timeline;
 

@@ -48,8 +48,28 @@ pub struct Plan {
     pub aborts: Vec<AbortSpec>,
     /// Verification queries of checks: `(check, database, sql)`.
     pub queries: Vec<(Name, Name, String)>,
+    /// Stored baselines that checks compare with.
+    pub baselines: Vec<BaselineSpec>,
     /// Where reports go; `None` makes a folder of its own below `chaosproxy-runs`.
     pub report_dir: Option<PathBuf>,
+}
+
+/// A stored baseline that a check compares with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineSpec {
+    /// The check.
+    pub check: Name,
+    /// Where it is.
+    pub origin: BaselineOrigin,
+}
+
+/// Where the text of a stored baseline comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaselineOrigin {
+    /// A file, read when the run begins; relative to the working directory.
+    File(PathBuf),
+    /// What an earlier run found when it began: a replay compares with the same.
+    Recorded(Result<String, String>),
 }
 
 /// The steady state: what must hold before anything is injected.

@@ -29,11 +29,21 @@ pub struct History {
     reads: BTreeMap<Name, Result<BTreeMap<String, u64>, String>>,
     jobs: BTreeMap<Name, Vec<JobPoll>>,
     queries: BTreeMap<Name, QueryRows>,
+    stored: BTreeMap<Name, StoredBaseline>,
     busy: Vec<(Moment, f64)>,
 }
 
 /// What a verification query answered.
 pub type QueryRows = Result<Vec<Vec<serde_json::Value>>, String>;
+
+/// What a run compares with, and where it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBaseline {
+    /// The text of the file, or why it could not be read.
+    pub text: Result<String, String>,
+    /// The machine of this run.
+    pub machine: BTreeMap<String, String>,
+}
 
 /// One write of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +85,7 @@ impl History {
             reads: BTreeMap::new(),
             jobs: BTreeMap::new(),
             queries: BTreeMap::new(),
+            stored: BTreeMap::new(),
             busy: Vec::new(),
             events: Vec::new(),
         };
@@ -136,6 +147,15 @@ impl History {
                 }),
             Fact::Query { check, rows } => {
                 self.queries.insert(check.clone(), rows.clone());
+            }
+            Fact::StoredBaseline {
+                check,
+                text,
+                machine,
+            } => {
+                let (text, machine) = (text.clone(), machine.clone());
+                self.stored
+                    .insert(check.clone(), StoredBaseline { text, machine });
             }
             Fact::Log { service, line, .. } => {
                 let lines = self.logs.entry(service.clone()).or_default();
@@ -297,6 +317,11 @@ impl History {
     /// The answer to a check's verification query.
     pub fn query(&self, check: &str) -> Option<&QueryRows> {
         self.queries.get(check)
+    }
+
+    /// What a check compares with.
+    pub fn stored_baseline(&self, check: &str) -> Option<&StoredBaseline> {
+        self.stored.get(check)
     }
 
     /// How busy the machine was: the median share of a window's seconds.

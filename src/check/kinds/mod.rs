@@ -12,4 +12,5 @@ pub mod job;
 pub mod log;
 pub mod pool;
 pub mod recovery;
+pub mod regression;
 pub mod slo;

@@ -6,11 +6,14 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Sources;
+use super::names::Names;
 use crate::check::{self, CheckSpec, FaultOutlook, Kind, Outlook};
 use crate::diag::Diagnostic;
 use crate::event::{Edge, Name};
 use crate::scenario::source::Block;
-use crate::scenario::{FaultPlan, SteadyStateSpec, fit, mistake, schema, shape, timeline};
+use crate::scenario::{
+    BaselineOrigin, BaselineSpec, FaultPlan, SteadyStateSpec, fit, mistake, schema, shape, timeline,
+};
 
 /// A query that a check needs answered: `(check, database, sql)`.
 type Query = (Name, Name, String);
@@ -36,7 +39,13 @@ pub(super) fn check(
         &|value| read(kind, value, outlook),
         out,
     )?;
-    out.extend(lints.iter().map(|lint| mistake::lint(block, lint)));
+    for lint in &lints {
+        let found = mistake::lint(block, lint);
+        // A name that nothing bears has been reported already.
+        if !out.iter().any(|known| known.covers(&found)) {
+            out.push(found);
+        }
+    }
     let name: Name = shape.name.into();
     let query = (kind.query)(&params).map(|(database, sql)| (name.clone(), database, sql));
     let spec = CheckSpec {
@@ -74,10 +83,23 @@ fn read(
     }
 }
 
+/// The stored baselines that checks compare with.
+pub(super) fn baselines(checks: &[CheckSpec]) -> Vec<BaselineSpec> {
+    let baseline = |spec: &CheckSpec| {
+        let path = (check::kind(&spec.kind)?.baseline)(&spec.params)?;
+        Some(BaselineSpec {
+            check: spec.name.clone(),
+            origin: BaselineOrigin::File(path),
+        })
+    };
+    checks.iter().filter_map(baseline).collect()
+}
+
 /// What is known of the run before it begins.
 pub(super) fn outlook(
     faults: &[FaultPlan],
     sources: &Sources,
+    names: &Names<'_>,
     steady_state: &SteadyStateSpec,
     duration: Duration,
 ) -> Outlook {
@@ -107,6 +129,7 @@ pub(super) fn outlook(
     Outlook {
         faults,
         sources: sources.clone(),
+        checks: names.of(&["check"]).map(Into::into).collect(),
         baseline: steady_state.window + first,
         duration,
     }

@@ -65,11 +65,12 @@ pub(super) fn resolve(
     let scenario = scenario?;
     let sources = traffic::sources(&workloads, &probes);
     radius::check(blocks, &radius, &faults, head, *scenario.duration, out);
-    let outlook = checks::outlook(&faults, &sources, &steady_state, *scenario.duration);
+    let outlook = checks::outlook(&faults, &sources, &names, &steady_state, *scenario.duration);
     let judged = each(blocks, "check", out, |block, out| {
         checks::check(block, &outlook, out)
     });
     let (checks, queries): (Vec<_>, Vec<_>) = judged.into_iter().unzip();
+    let baselines = checks::baselines(&checks);
     Some(Plan {
         path: source.name.clone(),
         text: source.text.clone(),
@@ -95,6 +96,7 @@ pub(super) fn resolve(
         blast_radius: radius,
         aborts,
         queries: queries.into_iter().flatten().collect(),
+        baselines,
         report_dir: report.dir,
     })
 }
@@ -108,10 +110,15 @@ pub(super) fn checks(
     out: &mut Vec<Diagnostic>,
 ) -> Vec<CheckSpec> {
     let names = Names::gather(recorded, &mut Vec::new());
-    Names::gather(blocks, out);
+    let own = Names::gather(blocks, out);
     references::check(blocks, &names, &Catalogue::default(), out);
-    let (sources, steady_state) = (&plan.experiment.sources, &plan.steady_state);
-    let outlook = checks::outlook(&plan.faults, sources, steady_state, plan.duration);
+    let outlook = checks::outlook(
+        &plan.faults,
+        &plan.experiment.sources,
+        &own,
+        &plan.steady_state,
+        plan.duration,
+    );
     each(blocks, "check", out, |block, out| {
         let (check, query) = checks::check(block, &outlook, out)?;
         if query.is_some_and(|query| !plan.queries.contains(&query)) {

@@ -1,6 +1,7 @@
 //! The stages around a run, from outside: suites, repetitions, replays, recordings, and what CI
 //! systems are told. The scenarios are tiny: a proxy in front of a server of the test's own.
 
+mod baseline;
 mod init;
 mod replay;
 mod server;
