@@ -148,12 +148,16 @@ fn example(kind: &Kind, params: &[Param]) -> String {
         ("for", "\"8s\""),
     ]
     .map(|(key, value)| (key, value.to_owned()));
+    let values = params
+        .iter()
+        .map(|param| (param.name.clone(), param.example.clone()));
+    let lasts = (kind.lasts)(&serde_json::Value::Object(values.collect()));
     let own = params
         .iter()
         .map(|param| (&*param.name, param.example.to_string()));
     let lines: Vec<_> = common
         .into_iter()
-        .filter(|(key, value)| !value.is_empty() && (kind.lasts || *key != "for"))
+        .filter(|(key, value)| !value.is_empty() && (lasts || *key != "for"))
         .chain(own)
         .collect();
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);

@@ -7,9 +7,9 @@ use super::world::{Undo, World};
 use super::{EngineError, Reply, Settings};
 use crate::action::{Action, Injection, ProxySpec};
 use crate::event::{Name, Recorder};
-use crate::fault::{self, Armed, ListenerPolicy, WorldOp};
+use crate::fault::{self, Armed, WorldOp};
 use crate::proxy::{Proxy, Stats, Workers};
-use crate::units::Share;
+use crate::units::Moment;
 
 type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 
@@ -256,16 +256,15 @@ fn build(injection: Injection) -> Result<Armed, EngineError> {
         message,
     };
     let effects = (found.build)(&params).map_err(|error| bad(error.to_string()))?;
-    if effects.listener == Some(ListenerPolicy::Refuse) && scope.percent < Share::ALL {
-        return Err(bad(
-            "a port refuses everybody or nobody: leave `percent` out, or reject instead".to_owned(),
-        ));
+    if let Some(why) = fault::objection(&effects, &scope) {
+        return Err(bad(why.to_owned()));
     }
     Ok(Armed {
         fault,
         occurrence,
         scope,
         first_new: 0,
+        since: Moment::ZERO,
         effects,
     })
 }

@@ -1,7 +1,8 @@
 //! A fault in force on a proxy, and whom it touches.
 
-use super::{Affect, ConnKey, Effects, ListenerPolicy, Scope, dice};
+use super::{Affect, Candidate, Effects, ListenerPolicy, Scope, dice};
 use crate::event::Name;
+use crate::units::Moment;
 
 /// A fault in force on a proxy.
 #[derive(Debug, Clone)]
@@ -15,20 +16,25 @@ pub struct Armed {
     /// The ordinal that the next accepted connection was to get when the fault was injected:
     /// connections below it existed then, the others are new.
     pub first_new: u64,
+    /// When it was injected.
+    pub since: Moment,
     /// What it does.
     pub effects: Effects,
 }
 
 impl Armed {
-    /// Whether the connection is in scope, by its age and by its draw. The answer for one
-    /// connection never changes.
-    pub fn touches(&self, key: &ConnKey) -> bool {
+    /// Whether the connection is in scope, by its age, by what is selected and by its draw. Who was
+    /// not in scope at the injection never will be.
+    pub fn touches(&self, conn: &Candidate) -> bool {
+        let key = &conn.key;
         let of_age = match self.scope.affect {
             Affect::All => true,
             Affect::Existing => key.conn < self.first_new,
             Affect::New => key.conn >= self.first_new,
         };
-        of_age && dice::drawn(key, &self.fault, self.occurrence, self.scope.percent)
+        of_age
+            && self.scope.selection.includes(conn, self.since)
+            && dice::drawn(key, &self.fault, self.occurrence, self.scope.percent)
     }
 
     /// What clients that knock meet; `None` if this fault lets them in.
@@ -40,9 +46,20 @@ impl Armed {
     }
 }
 
+/// Why a fault with such effects cannot have this scope, if so.
+pub fn objection(effects: &Effects, scope: &Scope) -> Option<&'static str> {
+    let for_everybody = effects
+        .listener
+        .is_some_and(ListenerPolicy::is_for_everybody);
+    (for_everybody && scope.chooses()).then_some(
+        "a port refuses or ignores everybody or nobody: leave `percent` and `match` out, or reject instead",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::ConnKey;
     use crate::units::Share;
 
     fn armed(affect: Affect, percent: Share) -> Armed {
@@ -55,6 +72,7 @@ mod tests {
                 ..Scope::default()
             },
             first_new: 5,
+            since: Moment::ZERO,
             effects: Effects {
                 listener: Some(ListenerPolicy::Refuse),
                 ..Effects::default()
@@ -63,12 +81,19 @@ mod tests {
     }
 
     fn touched(armed: &Armed) -> Vec<u64> {
-        let key = |conn| ConnKey {
-            seed: 1,
-            proxy: "db".into(),
-            conn,
+        let candidate = |conn| Candidate {
+            key: ConnKey {
+                seed: 1,
+                proxy: "db".into(),
+                conn,
+            },
+            client: "127.0.0.1".parse().unwrap(),
+            opened: Moment::ZERO,
+            active: Moment::ZERO,
         };
-        (0..10).filter(|conn| armed.touches(&key(*conn))).collect()
+        (0..10)
+            .filter(|conn| armed.touches(&candidate(*conn)))
+            .collect()
     }
 
     #[test]

@@ -18,13 +18,17 @@ macro_rules! embed {
 
 /// The files in `faults/`, by name.
 const EMBEDDED: &[(&str, &str)] = &embed![
+    "3g",
     "cross-region",
+    "dsl",
     "half-open",
     "idle-lb-fin",
+    "lossy-wifi",
     "pg-down",
     "pg-hung-host",
     "pg-kill-sessions",
     "port-closed",
+    "satellite",
     "slow-lan",
 ];
 

@@ -11,11 +11,17 @@ pub mod catalogue;
 mod dice;
 pub mod kinds;
 mod registry;
+mod scope;
+mod selection;
+mod spread;
 pub mod world;
 
-pub use armed::Armed;
+pub use armed::{Armed, objection};
 pub use dice::{ConnKey, generator};
 pub use registry::{BuildError, FaultKind, Kind, Subject, kind, kinds};
+pub use scope::{Affect, Candidate, Scope, Ways};
+pub use selection::{Network, Ordinals, Selection};
+pub use spread::Distribution;
 pub use world::WorldOp;
 
 use std::sync::Arc;
@@ -26,7 +32,8 @@ use rand_chacha::ChaCha12Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::units::{Moment, Share};
+use crate::units::Moment;
+use spread::Spread;
 
 /// Which way bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,69 +108,6 @@ impl Segment {
     }
 }
 
-/// Which connections a fault touches. Every fault has one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scope {
-    /// Each connection is drawn with this probability, once.
-    pub percent: Share,
-    /// Connections that exist at the injection, later ones, or all.
-    pub affect: Affect,
-    /// The ways that it acts on.
-    pub direction: Ways,
-}
-
-impl Default for Scope {
-    fn default() -> Self {
-        Self {
-            percent: Share::ALL,
-            affect: Affect::All,
-            direction: Ways::Both,
-        }
-    }
-}
-
-/// Connections by their age relative to the injection.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Affect {
-    /// Existing and new ones.
-    #[default]
-    All,
-    /// Those that are open when the fault begins.
-    Existing,
-    /// Those that are opened while it is in force.
-    New,
-}
-
-/// One way or both.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Ways {
-    /// Both.
-    #[default]
-    Both,
-    /// Only toward the server.
-    Upstream,
-    /// Only toward the client.
-    Downstream,
-}
-
-impl Ways {
-    /// Whether `direction` is among them.
-    pub const fn includes(self, direction: Direction) -> bool {
-        matches!(
-            (self, direction),
-            (Self::Both, _)
-                | (Self::Upstream, Direction::Upstream)
-                | (Self::Downstream, Direction::Downstream)
-        )
-    }
-}
-
 /// What a fault may know at a call.
 #[derive(Debug)]
 pub struct Cx<'a> {
@@ -171,8 +115,25 @@ pub struct Cx<'a> {
     pub now: Moment,
     /// The way of the segment; at `on_attach`, `on_wake` and `on_lift` each way is called in turn.
     pub direction: Direction,
+    /// When the connection was accepted.
+    pub opened: Moment,
+    /// When the fault was injected.
+    pub since: Moment,
     /// This fault's own dice on this connection and way.
     pub rng: &'a mut ChaCha12Rng,
+}
+
+impl Cx<'_> {
+    /// The same call with other dice.
+    fn with<'b>(&self, rng: &'b mut ChaCha12Rng) -> Cx<'b> {
+        Cx {
+            now: self.now,
+            direction: self.direction,
+            opened: self.opened,
+            since: self.since,
+            rng,
+        }
+    }
 }
 
 /// Where a fault puts what comes out.
@@ -246,4 +207,22 @@ pub enum ListenerPolicy {
         /// How long to wait for the first packet.
         read_for: Duration,
     },
+    /// No SYN is answered; the port itself stays reserved.
+    Ignore,
+    /// Accept, and wait so long before the server is connected and anything is read.
+    Delay(Duration),
+    /// Accept, and end the connection at once if more than so many are open.
+    Limit {
+        /// Connections that may be open.
+        most: u64,
+        /// How further ones are ended.
+        how: How,
+    },
+}
+
+impl ListenerPolicy {
+    /// Whether it acts on the port, and so on everybody.
+    pub const fn is_for_everybody(self) -> bool {
+        matches!(self, Self::Refuse | Self::Ignore)
+    }
 }

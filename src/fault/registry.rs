@@ -16,10 +16,13 @@ pub trait FaultKind {
     const STORY: &'static str;
     /// What it acts on.
     const SUBJECT: Subject = Subject::Connections;
-    /// Whether a length must be given; `false` for a kind that can act once.
-    const LASTS: bool = true;
     /// The parameters, all with a unit and a default where one makes sense.
     type Params: DeserializeOwned + Serialize + schemars::JsonSchema;
+
+    /// Whether a length must be given; `false` for what can act once.
+    fn lasts(_params: &Self::Params) -> bool {
+        true
+    }
 
     /// Refuses combinations that the types allow: `(key, what is wrong and what to write)`.
     fn validate(_params: &Self::Params) -> Result<(), (&'static str, String)> {
@@ -68,8 +71,8 @@ pub struct Kind {
     pub story: &'static str,
     /// What it acts on.
     pub subject: Subject,
-    /// Whether a length must be given; `false` for a kind that can act once.
-    pub lasts: bool,
+    /// Whether a length must be given, with these parameters; `false` for what can act once.
+    pub lasts: fn(&serde_json::Value) -> bool,
     /// The JSON Schema of its parameters.
     pub schema: fn() -> schemars::Schema,
     /// Checks and builds; the parameters are those of the schema, as JSON.
@@ -98,7 +101,9 @@ const fn entry<K: FaultKind>() -> Kind {
         summary: K::SUMMARY,
         story: K::STORY,
         subject: K::SUBJECT,
-        lasts: K::LASTS,
+        lasts: |params| {
+            serde_json::from_value(params.clone()).map_or(true, |params| K::lasts(&params))
+        },
         schema: || schemars::schema_for!(K::Params),
         build: |params| {
             let params: K::Params = serde_json::from_value(params.clone())?;
@@ -115,6 +120,18 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::disconnect::Disconnect>(),
         entry::<all::latency::Latency>(),
         entry::<all::bandwidth::Bandwidth>(),
+        entry::<all::loss::Loss>(),
+        entry::<all::link::Link>(),
+        entry::<all::flap::Flap>(),
+        entry::<all::slicer::Slicer>(),
+        entry::<all::corrupt::Corrupt>(),
+        entry::<all::timeout::Timeout>(),
+        entry::<all::reset_peer::ResetPeer>(),
+        entry::<all::slow_close::SlowClose>(),
+        entry::<all::limit_data::LimitData>(),
+        entry::<all::limit_time::LimitTime>(),
+        entry::<all::accept_delay::AcceptDelay>(),
+        entry::<all::connection_limit::ConnectionLimit>(),
         entry::<all::port_seizure::PortSeizure>(),
         entry::<all::process::Process>(),
         entry::<all::postgres_server::PostgresServer>(),

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::board::Subscription;
-use super::link::{Arrival, Welcome};
+use super::link::{Arrival, Delay, Welcome, candidate};
 use super::stats::OpenGuard;
 use super::workers::Pool;
 use super::{Route, limits};
 use crate::event::{ClosedBy, Fact};
-use crate::fault::{ConnKey, ListenerPolicy};
+use crate::fault::{Candidate, ListenerPolicy};
 use crate::sys::net;
 
 /// The running accept loop. It ends, and the port is free, when this is stopped or dropped.
@@ -33,6 +33,8 @@ pub(super) enum Door {
     Open,
     /// Every SYN is answered with RST.
     Refusing,
+    /// No SYN is answered.
+    Ignoring,
 }
 
 #[derive(Debug)]
@@ -80,27 +82,52 @@ impl Acceptor {
 struct Listener {
     socket: std::net::TcpListener,
     open: Option<TcpListener>,
+    door: Door,
+    /// Fills the queue while SYNs are to be ignored.
+    plug: Option<net::Plug>,
+    /// The peer that the last plug will turn out to be, once it is accepted.
+    plugged_by: Option<SocketAddr>,
 }
 
 impl Listener {
     fn new(socket: std::net::TcpListener) -> io::Result<Self> {
         let open = Some(TcpListener::from_std(socket.try_clone()?)?);
-        Ok(Self { socket, open })
+        Ok(Self {
+            socket,
+            open,
+            door: Door::Open,
+            plug: None,
+            plugged_by: None,
+        })
     }
 
     fn set(&mut self, door: Door) -> io::Result<()> {
-        match (door, &self.open) {
-            (Door::Refusing, Some(_)) => {
-                self.open = None;
-                net::refuse(&self.socket)
+        if self.door == door {
+            return Ok(());
+        }
+        self.open = None;
+        // What a plug filled is full no more: whoever waited gets through.
+        self.plug = None;
+        match door {
+            Door::Refusing => net::refuse(&self.socket)?,
+            Door::Ignoring => {
+                net::welcome(&self.socket)?;
+                let plug = net::ignore(&self.socket)?;
+                self.plugged_by = Some(plug.address());
+                self.plug = Some(plug);
             }
-            (Door::Open, None) => {
+            Door::Open => {
                 net::welcome(&self.socket)?;
                 self.open = Some(TcpListener::from_std(self.socket.try_clone()?)?);
-                Ok(())
             }
-            (Door::Refusing, None) | (Door::Open, Some(_)) => Ok(()),
         }
+        self.door = door;
+        Ok(())
+    }
+
+    /// Whether an accepted connection is but a plug.
+    fn is_plug(&mut self, peer: SocketAddr) -> bool {
+        self.plugged_by.take_if(|plug| *plug == peer).is_some()
     }
 
     /// Cancel safe.
@@ -133,6 +160,7 @@ async fn accept(
             accepted = listener.accept(pause) => accepted,
         };
         match accepted {
+            Ok((_, peer)) if listener.is_plug(peer) => {}
             Ok((stream, peer)) => {
                 pause = None;
                 admit(&route, &pool, stream, peer);
@@ -154,11 +182,13 @@ fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
     let orders = route.board.admit();
     let conn = orders.conn();
     let open = OpenGuard::new(&route.counters);
-    route.recorder.record(Fact::ConnectionOpened {
+    let opened = route.recorder.clock().now();
+    let fact = Fact::ConnectionOpened {
         proxy: route.name.clone(),
         conn,
         peer,
-    });
+    };
+    route.recorder.record_at(opened, fact);
     let at_once = |cause| Fact::ConnectionClosed {
         proxy: route.name.clone(),
         conn,
@@ -174,7 +204,9 @@ fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
         Ok(stream) => pool.assign(Arrival {
             route: Arc::clone(route),
             stream,
-            welcome: welcome(route, &orders),
+            client: peer.ip(),
+            opened,
+            welcome: welcome(route, &orders, &candidate(route, conn, peer.ip(), opened)),
             orders,
             open,
         }),
@@ -184,23 +216,29 @@ fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
     }
 }
 
-fn welcome(route: &Route, orders: &Subscription) -> Welcome {
-    let key = ConnKey {
-        seed: route.seed,
-        proxy: route.name.clone(),
-        conn: orders.conn(),
-    };
+/// What the faults in force make of a new connection. The first that turns it away decides.
+fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
     let faults = orders.edition().map_or(&[][..], |edition| &edition.armed);
-    faults
-        .iter()
-        .find_map(|fault| match fault.listener() {
-            Some(ListenerPolicy::Reject { read_for }) if fault.touches(&key) => {
-                Some(Welcome::Reject {
-                    fault: fault.fault.clone(),
-                    read_for,
-                })
+    let mut delays = Vec::new();
+    for armed in faults.iter().filter(|armed| armed.touches(conn)) {
+        let fault = armed.fault.clone();
+        match armed.listener() {
+            Some(ListenerPolicy::Reject { read_for }) => {
+                return Welcome::Reject { fault, read_for };
             }
-            _ => None,
-        })
-        .unwrap_or(Welcome::Serve)
+            Some(ListenerPolicy::Limit { most, how }) if route.counters.snapshot().open > most => {
+                return Welcome::TurnAway { fault, how };
+            }
+            Some(ListenerPolicy::Delay(by)) => delays.push(Delay {
+                fault,
+                occurrence: armed.occurrence,
+                by,
+            }),
+            Some(
+                ListenerPolicy::Limit { .. } | ListenerPolicy::Refuse | ListenerPolicy::Ignore,
+            )
+            | None => {}
+        }
+    }
+    Welcome::Serve { delays }
 }

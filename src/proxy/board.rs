@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::limits;
 use crate::fault::Armed;
+use crate::units::Moment;
 
 /// What is asked of the connections of a proxy at a time.
 #[derive(Debug)]
@@ -87,10 +88,11 @@ impl Board {
         }
     }
 
-    /// Puts a fault in force, `first_new` being set here.
-    pub(super) fn arm(&self, mut fault: Armed) -> Change {
+    /// Puts a fault in force; `first_new` and `since` are set here.
+    pub(super) fn arm(&self, mut fault: Armed, now: Moment) -> Change {
         self.publish(|armed, _, next_conn| {
             fault.first_new = next_conn;
+            fault.since = now;
             armed.push(fault);
         })
     }

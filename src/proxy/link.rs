@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,7 +19,8 @@ use super::stats::OpenGuard;
 use super::{close, relay, socket};
 use crate::action::Protocol;
 use crate::event::{ClosedBy, Fact, Impact, Name};
-use crate::fault::{ConnKey, Direction, How};
+use crate::fault::{Candidate, ConnKey, Direction, How};
+use crate::units::Moment;
 use crate::wire::{Observation, Session};
 
 /// An accepted connection on its way to a worker.
@@ -26,6 +28,9 @@ use crate::wire::{Observation, Session};
 pub(super) struct Arrival {
     pub(super) route: Arc<Route>,
     pub(super) stream: std::net::TcpStream,
+    pub(super) client: IpAddr,
+    /// When it was accepted.
+    pub(super) opened: Moment,
     pub(super) orders: Subscription,
     pub(super) welcome: Welcome,
     pub(super) open: OpenGuard,
@@ -34,10 +39,20 @@ pub(super) struct Arrival {
 /// How a client is to be received.
 #[derive(Debug)]
 pub(super) enum Welcome {
-    /// It is connected to the server.
-    Serve,
+    /// It is connected to the server, once these have let it wait.
+    Serve { delays: Vec<Delay> },
+    /// It is ended at once.
+    TurnAway { fault: Name, how: How },
     /// It is reset after its first packet, which is waited for at most so long.
     Reject { fault: Name, read_for: Duration },
+}
+
+/// A fault that lets clients wait.
+#[derive(Debug)]
+pub(super) struct Delay {
+    pub(super) fault: Name,
+    pub(super) occurrence: u32,
+    pub(super) by: Duration,
 }
 
 /// Why and how a connection ends.
@@ -52,14 +67,22 @@ pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
     let Arrival {
         route,
         stream,
+        client,
+        opened,
         orders,
         welcome,
         open,
     } = arrival;
-    let mut link = Link::new(route, orders);
+    let mut link = Link::new(route, orders, client, opened);
+    let mut open = Some(open);
     let (ending, legs) = match TcpStream::from_std(stream) {
         Ok(client) => match welcome {
-            Welcome::Serve => link.connect(client, desk).await,
+            Welcome::Serve { delays } => link.receive(client, desk, delays).await,
+            Welcome::TurnAway { fault, how } => {
+                // It is not one of those that are served: others may come in its place.
+                open = None;
+                (link.turn_away(fault, how), vec![client])
+            }
             Welcome::Reject { fault, read_for } => {
                 let ending = link.reject(&client, desk, fault, read_for).await;
                 (ending, vec![client])
@@ -73,6 +96,8 @@ pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
         link.observe(Direction::Upstream, bytes);
     })
     .await;
+    // Whoever hears of the end may count on the place that it leaves.
+    drop(open);
     link.route.recorder.record_at(
         ended,
         Fact::ConnectionClosed {
@@ -83,7 +108,6 @@ pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
             bytes_downstream: link.passed[Direction::Downstream as usize],
         },
     );
-    drop(open);
 }
 
 impl Ending {
@@ -105,15 +129,14 @@ pub(super) struct Link {
     /// The fault that said last that it closed this connection.
     closer: Option<Name>,
     passed: [u64; 2],
+    /// When a byte was last passed.
+    active: Moment,
 }
 
 impl Link {
-    fn new(route: Arc<Route>, orders: Subscription) -> Self {
-        let pipe = Pipe::new(ConnKey {
-            seed: route.seed,
-            proxy: route.name.clone(),
-            conn: orders.conn(),
-        });
+    fn new(route: Arc<Route>, orders: Subscription, client: IpAddr, opened: Moment) -> Self {
+        let candidate = candidate(&route, orders.conn(), client, opened);
+        let pipe = Pipe::new(candidate, Arc::clone(&route.budget));
         let session = (route.protocol == Protocol::Postgres).then(Session::new);
         Self {
             route,
@@ -122,6 +145,7 @@ impl Link {
             session,
             closer: None,
             passed: [0; 2],
+            active: opened,
         }
     }
 
@@ -139,7 +163,7 @@ impl Link {
             });
         }
         let now = self.route.recorder.clock().now();
-        self.pipe.set(now, &news.edition.armed);
+        self.pipe.set(now, &news.edition.armed, self.active);
         self.report()
     }
 
@@ -199,6 +223,7 @@ impl Link {
     /// Counts bytes that a peer took.
     pub(super) fn passed(&mut self, direction: Direction, bytes: usize) {
         self.passed[direction as usize] += bytes as u64;
+        self.active = self.route.recorder.clock().now();
         self.route.counters.passed(direction, bytes as u64);
     }
 
@@ -211,13 +236,53 @@ impl Link {
         });
     }
 
-    async fn connect(&mut self, client: TcpStream, desk: &Desk) -> (Ending, Vec<TcpStream>) {
+    async fn receive(
+        &mut self,
+        client: TcpStream,
+        desk: &Desk,
+        delays: Vec<Delay>,
+    ) -> (Ending, Vec<TcpStream>) {
+        for delay in delays {
+            if let Err(ending) = self.wait(&delay, desk).await {
+                return (ending, vec![client]);
+            }
+        }
         match self.dial().await {
             Ok(server) => {
                 let ending = relay::relay(self, &client, &server, desk).await;
                 (ending, vec![client, server])
             }
             Err(ending) => (ending, vec![client]),
+        }
+    }
+
+    /// Lets the client wait while the fault is in force, but not for longer than it asks for.
+    async fn wait(&mut self, delay: &Delay, desk: &Desk) -> Result<(), Ending> {
+        self.hit(delay.fault.clone(), Impact::Delayed);
+        let until = self.route.recorder.clock().now() + delay.by;
+        let mut timer = desk.timer();
+        std::future::poll_fn(|cx| match self.obey(cx) {
+            Some(ending) => Poll::Ready(Err(ending)),
+            None if !self.is_in_force(delay) => Poll::Ready(Ok(())),
+            None => timer.poll(cx, until).map(Ok),
+        })
+        .await
+    }
+
+    fn is_in_force(&self, delay: &Delay) -> bool {
+        self.orders.edition().is_some_and(|edition| {
+            edition
+                .armed
+                .iter()
+                .any(|armed| armed.fault == delay.fault && armed.occurrence == delay.occurrence)
+        })
+    }
+
+    fn turn_away(&self, fault: Name, how: How) -> Ending {
+        self.hit(fault.clone(), Impact::Refused);
+        Ending {
+            cause: ClosedBy::Fault(fault),
+            how,
         }
     }
 
@@ -282,5 +347,19 @@ impl Link {
             cause: ClosedBy::Fault(fault),
             how: How::Rst,
         }
+    }
+}
+
+/// A connection, as the faults of its proxy choose among them.
+pub(super) fn candidate(route: &Route, conn: u64, client: IpAddr, opened: Moment) -> Candidate {
+    Candidate {
+        key: ConnKey {
+            seed: route.seed,
+            proxy: route.name.clone(),
+            conn,
+        },
+        client,
+        opened,
+        active: opened,
     }
 }

@@ -32,6 +32,7 @@ use crate::fault::{Armed, ListenerPolicy};
 use crate::sys::net;
 use acceptor::{Acceptor, Door};
 use board::{Board, Change};
+use pipe::Budget;
 use stats::Counters;
 
 /// One point of interception, running.
@@ -56,6 +57,7 @@ struct Route {
     recorder: Recorder,
     board: Arc<Board>,
     counters: Arc<Counters>,
+    budget: Arc<Budget>,
 }
 
 /// Why a proxy cannot listen.
@@ -117,6 +119,7 @@ impl Proxy {
             recorder,
             board: Arc::new(Board::new()),
             counters: Arc::default(),
+            budget: workers.budget(),
         });
         let listener = net::listen(spec.listen).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
@@ -141,9 +144,12 @@ impl Proxy {
     }
 
     /// Puts a fault in force; returns once every connection and the port follow it. Its
-    /// `first_new` is set here.
+    /// `first_new` and `since` are set here.
     pub async fn arm(&mut self, fault: Armed) -> io::Result<()> {
-        let change = self.route.board.arm(fault);
+        let change = self
+            .route
+            .board
+            .arm(fault, self.route.recorder.clock().now());
         self.follow(change).await
     }
 
@@ -204,9 +210,11 @@ impl Proxy {
     }
 
     fn door(&self) -> Door {
-        let refuses = |armed: &Armed| armed.listener() == Some(ListenerPolicy::Refuse);
-        if self.route.board.any(refuses) {
+        let does = |policy| move |armed: &Armed| armed.listener() == Some(policy);
+        if self.route.board.any(does(ListenerPolicy::Refuse)) {
             Door::Refusing
+        } else if self.route.board.any(does(ListenerPolicy::Ignore)) {
+            Door::Ignoring
         } else {
             Door::Open
         }

@@ -57,7 +57,8 @@ struct Way<'a> {
     spill: Bytes,
     /// The source's end was read: nothing more comes.
     closed: bool,
-    /// The end was passed on: nothing more goes.
+    /// The end was passed on: nothing more goes. What still comes after an end that a fault made up
+    /// is read and dropped.
     done: bool,
     /// The destination is gone: what still comes for it is dropped.
     mute: bool,
@@ -133,7 +134,9 @@ impl<'a> Relay<'a> {
                 Poll::Ready(Ok(n)) => {
                     self.link.observe(direction, &buffer[..n]);
                     *allowance = allowance.saturating_sub(n);
-                    self.write(cx, direction, &buffer[..n]);
+                    if !self.way(direction).done {
+                        self.write(cx, direction, &buffer[..n]);
+                    }
                 }
                 Poll::Ready(Err(error)) => {
                     self.source_broke(direction, &error);
@@ -236,7 +239,9 @@ impl<'a> Relay<'a> {
                     Payload::End(How::Rst)
                 }
             };
-            self.push(direction, payload);
+            if !self.way(direction).done || matches!(payload, Payload::End(_)) {
+                self.push(direction, payload);
+            }
             moved = true;
         }
         moved
@@ -249,7 +254,8 @@ impl<'a> Relay<'a> {
             let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
             let filled = self.link.pipe.slices(direction, &mut slices);
-            if filled > 0 && !self.ways[direction as usize].mute {
+            let way = &self.ways[direction as usize];
+            if filled > 0 && !way.mute && !way.done {
                 match poll_write(target, cx, &slices[..filled]) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(n)) => {
@@ -268,7 +274,7 @@ impl<'a> Relay<'a> {
                     None => break,
                     Some(Payload::Eof) => self.finish(direction),
                     Some(Payload::End(how)) => return Err(self.ended(how)),
-                    // Only for a destination that is gone.
+                    // Only for a destination that is gone, or was told that nothing more comes.
                     Some(Payload::Data(_)) => {}
                 }
             }

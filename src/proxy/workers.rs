@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::desk::Desk;
 use super::limits;
 use super::link::{self, Arrival};
+use super::pipe::Budget;
 use crate::units::Clock;
 
 /// The worker threads of all proxies. Dropping this ends them and their connections.
@@ -24,6 +25,7 @@ pub struct Workers {
     pool: Pool,
     threads: Vec<JoinHandle<()>>,
     stop: DropGuard,
+    budget: Arc<Budget>,
 }
 
 /// Hands accepted connections to the least loaded worker.
@@ -77,11 +79,17 @@ impl Workers {
             pool: Pool(hands.into()),
             threads,
             stop: stop.drop_guard(),
+            budget: Arc::default(),
         })
     }
 
     pub(super) fn pool(&self) -> Pool {
         self.pool.clone()
+    }
+
+    /// What the connections of all proxies may hold together.
+    pub(super) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
     }
 
     /// Ends the threads and waits for them.

@@ -91,7 +91,7 @@ fn aim(schema: &mut Value, subject: fault::Subject) {
         let of_connections = subject == fault::Subject::Connections;
         properties.retain(|key, _| match key.as_str() {
             "target" => has_target,
-            "percent" | "affect" | "direction" => of_connections,
+            "percent" | "affect" | "direction" | "match" => of_connections,
             _ => true,
         });
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::written::{At, Names};
 use crate::action::Protocol;
 use crate::check::Assertion;
-use crate::fault::{Affect, Ways};
+use crate::fault::{Affect, Selection, Ways};
 use crate::lab::spec::{Expectation, LogSource};
 use crate::load::Compare;
 use crate::template::Template;
@@ -423,6 +423,10 @@ pub(super) struct Fault {
     /// The way of bytes that it acts on.
     #[serde(default)]
     pub(super) direction: Ways,
+    /// What else must be true of a connection when the fault is injected: its age, its idle time, its
+    /// number, its client. All, unless given.
+    #[serde(default, rename = "match")]
+    pub(super) selection: Selection,
     /// How many connections, clients, processes or servers it must touch to count as exercised.
     #[serde(default = "once")]
     pub(super) min_hits: u64,

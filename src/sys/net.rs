@@ -1,7 +1,7 @@
 //! Sockets: what the standard library has no words for.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -48,7 +48,53 @@ pub fn refuse(listener: &impl AsFd) -> io::Result<()> {
     socket.shutdown(std::net::Shutdown::Read)
 }
 
-/// Ends [`refuse`].
+/// Fills the queue of connections that wait to be accepted: the kernel answers no further SYN while
+/// the port stays ours. Ends when the plug is dropped and [`welcome`] is called.
+///
+/// Nobody may accept on the listener meanwhile.
+pub fn ignore(listener: &TcpListener) -> io::Result<Plug> {
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    // A queue for none still takes one.
+    SockRef::from(listener).listen(0)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error),
+        // If the queue was full already, it need not get in.
+        Ok(()) | Err(_) => {}
+    }
+    let address = socket.local_addr()?.as_socket();
+    Ok(Plug {
+        address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
+        _socket: socket,
+    })
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32)
+}
+
+/// The connection that fills a queue, see [`ignore`].
+#[derive(Debug)]
+pub struct Plug {
+    address: SocketAddr,
+    _socket: Socket,
+}
+
+impl Plug {
+    /// Its peer's address, as the one who accepts it will see it.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Ends [`refuse`] and [`ignore`].
 pub fn welcome(listener: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_reuse_address(true)?;

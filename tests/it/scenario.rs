@@ -100,7 +100,14 @@ fn no_parameter_of_a_kind_hides_behind_a_common_key() {
     let common = [
         "name", "type", "use", "target", "at", "for", "after", "with", "every",
     ];
-    let more = ["count", "percent", "affect", "direction", "min_hits"];
+    let more = [
+        "count",
+        "percent",
+        "affect",
+        "direction",
+        "match",
+        "min_hits",
+    ];
     for kind in fault::kinds() {
         for param in scenario::params((kind.schema)()) {
             let taken = common.iter().chain(&more).any(|key| *key == param.name);

@@ -61,8 +61,7 @@ It stands for a saturated uplink, a throttled instance, a backup that takes the 
     type Params = Params;
 
     fn build(params: Params) -> Effects {
-        let lines =
-            move || Arc::new([0, 1].map(|_| Mutex::new(Line::new(params.rate, params.burst))));
+        let lines = move || lines(params.rate, params.burst);
         let shared = (params.per == Per::Fault).then(lines);
         Effects {
             stream: Some(Arc::new(move || {
@@ -76,13 +75,25 @@ It stands for a saturated uplink, a throttled instance, a backup that takes the 
     }
 }
 
-struct Narrow {
+/// Also a part of `link`.
+pub(super) struct Narrow {
     rate: ByteRate,
     /// One per way.
     lines: Arc<[Mutex<Line>; 2]>,
 }
 
+fn lines(rate: ByteRate, burst: Size) -> Arc<[Mutex<Line>; 2]> {
+    Arc::new([0, 1].map(|_| Mutex::new(Line::new(rate, burst))))
+}
+
 impl Narrow {
+    pub(super) fn new(rate: ByteRate) -> Self {
+        Self {
+            rate,
+            lines: lines(rate, Size(0)),
+        }
+    }
+
     /// Bytes that leave together: 2 ms of the rate.
     fn piece(&self) -> usize {
         whole(self.rate.bytes_per_second() / 500).clamp(64, 256 << 10)

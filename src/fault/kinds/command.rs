@@ -45,7 +45,6 @@ What an application sees is the command's business.
 It stands for what chaosproxy has no kind for: a rule of a packet filter, a full disk, a revoked \
 privilege, a lock held by a session, a clock that jumps.";
     const SUBJECT: Subject = Subject::Elsewhere;
-    const LASTS: bool = false;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -53,6 +52,10 @@ privilege, a lock held by a session, a clock that jumps.";
             return Err(("run", "names no program".to_owned()));
         }
         Ok(())
+    }
+
+    fn lasts(_params: &Params) -> bool {
+        false
     }
 
     fn build(params: Params) -> Effects {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Payload, Segment};
+use crate::units::{Moment, Period, Size};
 
 /// See [`FaultKind::STORY`].
 #[derive(Debug)]
@@ -15,19 +16,49 @@ pub struct Disconnect;
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// How connections are ended: `fin` in an orderly way, `rst` by a reset. Default `fin`.
+    /// How connections are ended: `fin` in an orderly way, `rst` by a reset, `half_close` by a FIN
+    /// in the ways in scope only. Default `fin`.
     #[serde(default)]
-    pub how: How,
+    pub how: End,
+    /// Ends a connection so long after the injection, or after its opening if that is later.
+    /// Default `0s`: at once.
+    #[serde(default)]
+    pub delay: Period,
+    /// Ends a connection behind so many bytes in a way in scope. Default `0B`: at once.
+    #[serde(default)]
+    pub bytes: Size,
+    /// Ends a connection once no byte went through it, in the ways in scope, for so long since the
+    /// injection. Default `0s`: at once.
+    #[serde(default)]
+    pub idle: Period,
+}
+
+/// How connections are ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// An orderly end toward both sides.
+    #[default]
+    Fin,
+    /// A reset toward both sides.
+    Rst,
+    /// An orderly end of one way; the other goes on.
+    HalfClose,
 }
 
 impl FaultKind for Disconnect {
     const NAME: &'static str = "disconnect";
-    const SUMMARY: &'static str = "ends connections with FIN or RST; new ones are welcome";
+    const SUMMARY: &'static str =
+        "ends connections with FIN, RST or half a FIN; new ones are welcome";
     const STORY: &'static str = "\
-On the wire, every connection in scope is ended toward both its sides at the moment of injection, \
-with FIN or with RST; bytes still under way through other faults are lost. Without a length the \
-fault acts once. With one, new connections in scope are ended too as soon as they are accepted, \
-until it is lifted.
+On the wire, every connection in scope is ended toward both its sides, with FIN or with RST: at \
+the injection, or after a time, a number of bytes, or a time without bytes. Bytes still under way \
+through other faults are lost, save before an end that comes behind a number of bytes. With \
+`half_close` only the receiver of the way in scope gets FIN, what the sender still sends is \
+dropped, and the other way goes on. An end at the injection needs no length: the fault acts once. \
+With one, new connections in scope are ended too, until it is lifted.
 
 An application sees, with `fin`, an unexpected end of the stream; with `rst`, \"connection reset by \
 peer\". An idle pool notices only when it next uses a connection, and a statement that was under way \
@@ -35,29 +66,149 @@ may or may not have been carried out. Connecting again succeeds at once.
 
 It stands for a restarted pooler or load balancer, a server that ends idle sessions, an expired \
 entry of a firewall, an operator who terminates sessions.";
-    const LASTS: bool = false;
     type Params = Params;
+
+    fn lasts(params: &Params) -> bool {
+        params.conditions() > 0
+    }
+
+    fn validate(params: &Params) -> Result<(), (&'static str, String)> {
+        if params.conditions() > 1 {
+            let message = "connections end after a time, a number of bytes or a time without bytes; \
+                           keep one of `delay`, `bytes` and `idle`";
+            return Err(("how", message.to_owned()));
+        }
+        Ok(())
+    }
 
     fn build(params: Params) -> Effects {
         Effects {
-            stream: Some(Arc::new(move || Box::new(Cut { how: params.how }))),
+            stream: Some(Arc::new(move || {
+                Box::new(Cut {
+                    left: [params.bytes.0; 2],
+                    params: params.clone(),
+                    active: Moment::ZERO,
+                    closed: [false; 2],
+                })
+            })),
             ..Effects::default()
         }
     }
 }
 
-/// Ends the connection as soon as it is attached to it. `partition` uses it too.
-pub(super) struct Cut {
-    pub(super) how: How,
+impl Params {
+    fn conditions(&self) -> usize {
+        let given = [
+            !self.delay.is_zero(),
+            self.bytes.0 > 0,
+            !self.idle.is_zero(),
+        ];
+        given.into_iter().filter(|given| *given).count()
+    }
+}
+
+impl From<How> for Params {
+    fn from(how: How) -> Self {
+        Self {
+            how: match how {
+                How::Fin => End::Fin,
+                How::Rst => End::Rst,
+            },
+            delay: Period::default(),
+            bytes: Size::default(),
+            idle: Period::default(),
+        }
+    }
+}
+
+struct Cut {
+    params: Params,
+    /// Bytes that still pass, per way.
+    left: [u64; 2],
+    /// When a byte was last seen.
+    active: Moment,
+    /// The end was passed on, per way.
+    closed: [bool; 2],
+}
+
+impl Cut {
+    fn end(&mut self, cx: &Cx<'_>, out: &mut dyn Outlet) {
+        let how = match self.params.how {
+            End::Fin => How::Fin,
+            End::Rst => How::Rst,
+            End::HalfClose => return self.pass(cx, cx.now, Payload::Eof, out),
+        };
+        out.hit(Impact::Closed);
+        out.cut(how);
+    }
+
+    /// Sends an end behind the bytes that passed.
+    fn pass(&mut self, cx: &Cx<'_>, due: Moment, payload: Payload, out: &mut dyn Outlet) {
+        if !std::mem::replace(&mut self.closed[cx.direction as usize], true) {
+            out.hit(Impact::Closed);
+            out.pass(Segment { due, payload });
+        }
+    }
+
+    /// Passes what may pass, and the end behind it.
+    fn count(&mut self, cx: &Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        let left = &mut self.left[cx.direction as usize];
+        let due = segment.due;
+        let Payload::Data(mut data) = segment.payload else {
+            return out.pass(segment);
+        };
+        let passing = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len());
+        *left -= passing as u64;
+        let over = *left == 0;
+        let payload = Payload::Data(data.split_to(passing));
+        out.pass(Segment { due, payload });
+        if over {
+            let end = match self.params.how {
+                End::Fin => Payload::End(How::Fin),
+                End::Rst => Payload::End(How::Rst),
+                End::HalfClose => Payload::Eof,
+            };
+            self.pass(cx, due, end, out);
+        }
+    }
 }
 
 impl Fault for Cut {
-    fn on_attach(&mut self, _cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.hit(Impact::Closed);
-        out.cut(self.how);
+    fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
+        self.active = cx.now;
+        if self.params.conditions() == 0 {
+            self.end(cx, out);
+        } else if self.params.bytes.0 == 0 {
+            out.wake_at(cx.now + self.params.delay.max(self.params.idle).get());
+        }
     }
 
-    fn on_segment(&mut self, _cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        out.pass(segment);
+    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        self.active = cx.now;
+        let over = self.closed[cx.direction as usize];
+        if over && !matches!(segment.payload, Payload::End(_)) {
+            // The receiver was told that nothing more comes.
+            out.hold(segment);
+        } else if self.params.bytes.0 > 0 {
+            self.count(cx, segment, out);
+        } else {
+            out.pass(segment);
+        }
     }
+
+    fn on_wake(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
+        let quiet_until = self.active + self.params.idle.get();
+        if quiet_until > cx.now && !self.params.idle.is_zero() {
+            out.wake_at(quiet_until);
+        } else {
+            self.end(cx, out);
+        }
+    }
+}
+
+/// Ends each connection at once, as `partition` does it too.
+pub(super) fn at_once(how: How) -> crate::fault::StreamFactory {
+    Disconnect::build(how.into())
+        .stream
+        .expect("a disconnect acts on streams")
 }

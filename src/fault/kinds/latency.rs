@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, Outlet, Payload, Segment};
-use crate::units::Period;
+use crate::fault::{Cx, Distribution, Effects, Fault, FaultKind, Outlet, Payload, Segment, Spread};
+use crate::units::{Period, Share};
 
 /// See [`FaultKind::STORY`].
 #[derive(Debug)]
@@ -21,19 +20,32 @@ pub struct Params {
     /// How much later bytes arrive, one way. With both directions a round trip takes twice as
     /// much longer.
     pub latency: Period,
-    /// Each delay is drawn evenly from `latency - jitter` to `latency + jitter`; at most
-    /// `latency`. Default `0s`.
+    /// How far single delays lie from `latency`: the most of it with `uniform`, the standard
+    /// deviation with the others; at most `latency`. Default `0s`.
     #[serde(default)]
     pub jitter: Period,
+    /// How delays are spread around `latency`, as in Linux' netem. Default `uniform`.
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// How much each delay resembles the one before it. Default `0%`.
+    #[serde(default = "none")]
+    pub correlation: Share,
+}
+
+fn none() -> Share {
+    Share::NONE
 }
 
 impl FaultKind for Latency {
     const NAME: &'static str = "latency";
-    const SUMMARY: &'static str = "delays bytes, evenly or with jitter; throughput stays";
+    const SUMMARY: &'static str =
+        "delays bytes, evenly or with jitter of four shapes; throughput stays";
     const STORY: &'static str = "\
 On the wire, bytes leave the proxy `latency` after they arrived. The delay counts from the arrival, \
 so a burst stays a burst: twenty messages sent 5 ms apart all take the same time. Jitter changes \
-the delay from one read to the next but never the order of bytes. Up to 32 MiB per connection and \
+the delay from one read to the next but never the order of bytes: who is overtaken is waited for. \
+Its distributions and its correlation are those of Linux' netem; real delays look most like \
+`paretonormal`. Up to 32 MiB per connection and \
 way travel at once, so throughput hardly suffers. Connecting itself is not delayed, because the \
 proxy's kernel answers it. When the fault is lifted, bytes under way arrive at once.
 
@@ -45,41 +57,63 @@ It stands for a distant region, a congested link, a VPN or an overloaded hop in 
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
-        if params.jitter > params.latency {
-            let message = format!(
-                "jitter of {} is more than the latency of {}; write at most `{1}`, or raise the latency",
-                params.jitter, params.latency
-            );
-            return Err(("jitter", message));
-        }
-        Ok(())
+        jitter_fits(params.latency, params.jitter)
     }
 
     fn build(params: Params) -> Effects {
         Effects {
-            stream: Some(Arc::new(move || {
-                Box::new(Delay {
-                    shortest: params.latency.saturating_sub(params.jitter.get()),
-                    longest: params.latency.saturating_add(params.jitter.get()),
-                })
-            })),
+            stream: Some(Arc::new(move || Box::new(Delay::new(&params)))),
             ..Effects::default()
         }
     }
 }
 
-struct Delay {
-    shortest: Duration,
-    longest: Duration,
+/// A jitter beyond the latency would ask for arrivals before departures. `link` asks too.
+pub(super) fn jitter_fits(latency: Period, jitter: Period) -> Result<(), (&'static str, String)> {
+    if jitter > latency {
+        let message = format!(
+            "jitter of {jitter} is more than the latency of {latency}; write at most `{latency}`, or raise the latency"
+        );
+        return Err(("jitter", message));
+    }
+    Ok(())
+}
+
+/// Also a part of `link`.
+pub(super) struct Delay {
+    mean: Duration,
+    jitter: Duration,
+    /// One per way.
+    spread: [Spread; 2],
+}
+
+impl Delay {
+    pub(super) fn new(params: &Params) -> Self {
+        let spread = Spread::new(params.distribution, params.correlation.fraction());
+        Self {
+            mean: params.latency.get(),
+            jitter: params.jitter.get(),
+            spread: [spread.clone(), spread],
+        }
+    }
+
+    fn draw(&mut self, cx: &mut Cx<'_>) -> Duration {
+        if self.jitter.is_zero() {
+            return self.mean;
+        }
+        let off = self.spread[cx.direction as usize].draw(cx.rng);
+        let by = self.jitter.mul_f64(off.abs());
+        if off < 0.0 {
+            self.mean.saturating_sub(by)
+        } else {
+            self.mean.saturating_add(by)
+        }
+    }
 }
 
 impl Fault for Delay {
     fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        let delay = if self.shortest == self.longest {
-            self.longest
-        } else {
-            cx.rng.random_range(self.shortest..=self.longest)
-        };
+        let delay = self.draw(cx);
         if matches!(segment.payload, Payload::Data(_)) && !delay.is_zero() {
             out.hit(Impact::Delayed);
         }

@@ -1,11 +1,11 @@
-//! Losing the network, in three ways that must not be confused.
+//! Losing the network, in four ways that must not be confused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::disconnect::Cut;
+use super::disconnect;
 use crate::event::Impact;
 use crate::fault::{
     Cx, Effects, Fault, FaultKind, How, ListenerPolicy, Outlet, Payload, Segment, StreamFactory,
@@ -20,10 +20,10 @@ pub struct Partition;
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// How the network is lost: `stall`, `reject` or `refuse`. Default `stall`.
+    /// How the network is lost: `stall`, `unanswered`, `reject` or `refuse`. Default `stall`.
     #[serde(default)]
     pub mode: Mode,
-    /// `stall` only: what becomes of held bytes when the fault is lifted. `resume` delivers them
+    /// `stall` and `unanswered` only: what becomes of held bytes when the fault is lifted. `resume` delivers them
     /// late, as TCP would; `reset` resets the connections whose bytes were held. Default `resume`.
     #[serde(default)]
     pub on_heal: OnHeal,
@@ -41,6 +41,8 @@ pub enum Mode {
     /// Sockets stay open, bytes are held: a hung host.
     #[default]
     Stall,
+    /// As `stall`, and the port answers no SYN: a host that is gone.
+    Unanswered,
     /// Existing connections are reset; new ones are accepted, read once, and reset.
     Reject,
     /// Existing connections are reset; the port answers every SYN with RST.
@@ -66,27 +68,33 @@ fn first_packet() -> Period {
 
 impl FaultKind for Partition {
     const NAME: &'static str = "partition";
-    const SUMMARY: &'static str = "cuts the path: stalled, rejected or refused";
+    const SUMMARY: &'static str = "cuts the path: stalled, unanswered, rejected or refused";
     const STORY: &'static str = "\
-On the wire, the path is lost in one of three ways. `stall`: sockets stay open and kernels go on \
+On the wire, the path is lost in one of four ways. `stall`: sockets stay open and kernels go on \
 acknowledging, but bytes and ends of streams are held, those of new connections too, their startup \
 packet included; after 4 MiB the sender is no longer read. When it heals, held bytes arrive late \
 and in order (`resume`), or the connections that had bytes held are reset (`reset`). In one \
-direction only, questions arrive and answers do not, or the reverse. `reject`: existing connections \
+direction only, questions arrive and answers do not, or the reverse. `unanswered`: the same for \
+existing connections, and the port answers nobody who knocks, because its queue of connections is \
+full; when it heals, clients get through with their next SYN, which TCP sends after 1, 3, 7 s and so \
+on. `reject`: existing connections \
 are reset; new ones are accepted, their first packet is read, and they are reset, so that every \
 attempt can be counted. `refuse`: existing connections are reset and the port answers new ones with \
 \"connection refused\"; attempts no longer reach the proxy and cannot be counted.
 
 An application sees, with `stall`, nothing at all: no error, no answer. TCP keepalive and \
 TCP_USER_TIMEOUT do not help, because the kernel answers; only a deadline on the client's side does. \
+`unanswered` adds connection attempts that hang, for two minutes unless the client has a deadline. \
 With `reject` and `refuse` it sees errors at once, and what counts is how often it tries again.
 
-`stall` stands for a hung host, a stopped process, a blocked disk; `reject` for a load balancer \
+`stall` stands for a hung host, a stopped process, a blocked disk; `unanswered` for a host that is \
+gone or a firewall that drops; `reject` for a load balancer \
 without a backend; `refuse` for a server that is down while its host is up.";
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
-        if params.mode != Mode::Stall && params.on_heal == OnHeal::Reset {
+        let holds = matches!(params.mode, Mode::Stall | Mode::Unanswered);
+        if !holds && params.on_heal == OnHeal::Reset {
             let message = "only a stall holds connections that could be reset when it heals; \
                            remove `on_heal`, or write `mode = \"stall\"`";
             return Err(("on_heal", message.to_owned()));
@@ -95,9 +103,10 @@ without a backend; `refuse` for a server that is down while its host is up.";
     }
 
     fn build(params: Params) -> Effects {
-        let reset: StreamFactory = Arc::new(|| Box::new(Cut { how: How::Rst }));
+        let reset = disconnect::at_once(How::Rst);
         let (stream, listener) = match params.mode {
             Mode::Stall => (stall(params.on_heal), None),
+            Mode::Unanswered => (stall(params.on_heal), Some(ListenerPolicy::Ignore)),
             Mode::Reject => {
                 let read_for = params.first_packet.get();
                 (reset, Some(ListenerPolicy::Reject { read_for }))

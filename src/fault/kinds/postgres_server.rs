@@ -51,8 +51,11 @@ Prepared statements, temporary tables, advisory locks and listeners are gone.
 It stands for a minor upgrade, a restart for a setting, a crash with recovery, a failover that kept \
 the address, a database that is started after its clients.";
     const SUBJECT: Subject = Subject::Servers;
-    const LASTS: bool = false;
     type Params = Params;
+
+    fn lasts(_params: &Params) -> bool {
+        false
+    }
 
     fn build(params: Params) -> Effects {
         let halt = match params.how {

@@ -51,8 +51,11 @@ silent.
 It stands for a crash, the out-of-memory killer, a deployment, a supervisor, a frozen virtual \
 machine, a long pause of a garbage collector.";
     const SUBJECT: Subject = Subject::Processes;
-    const LASTS: bool = false;
     type Params = Params;
+
+    fn lasts(_params: &Params) -> bool {
+        false
+    }
 
     fn build(params: Params) -> Effects {
         let halt = match params.action {

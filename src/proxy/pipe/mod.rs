@@ -5,30 +5,33 @@
 //! lifted fault gives back its share at once; whatever comes and goes, no byte is lost, doubled or
 //! overtaken. What is parked is bounded, and [`Pipe::room`] carries the bound back to the sender.
 
+mod budget;
 mod outbox;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use crate::event::{Impact, Name};
-use crate::fault::{Armed, ConnKey, Direction, How, Payload, Segment};
+use crate::fault::{Armed, Candidate, Direction, How, Payload, Segment};
 use crate::units::Moment;
+use budget::Account;
+pub use budget::Budget;
 use outbox::Outbox;
 use stage::Stage;
 
-/// What a pipe may hold per way, over all its stages and what waits to be written: 32 MiB.
-const MOST_HELD: usize = 32 << 20;
 /// What may wait to be written per way before the sender is held back: 1 MiB.
 const MOST_UNWRITTEN: usize = 1 << 20;
 
 /// Both ways of one connection through the faults in force.
 pub struct Pipe {
-    key: ConnKey,
+    conn: Candidate,
     stages: Vec<Stage>,
     outboxes: [Outbox; 2],
     signals: Signals,
+    account: Account,
 }
 
 /// The first touch of a fault's occurrence on this connection.
@@ -43,20 +46,22 @@ pub struct Hit {
 }
 
 impl Pipe {
-    /// A pipe without faults.
-    pub fn new(key: ConnKey) -> Self {
+    /// A pipe without faults, which holds no more than the budget of all pipes allows.
+    pub fn new(conn: Candidate, budget: Arc<Budget>) -> Self {
         Self {
-            key,
+            conn,
             stages: Vec::new(),
             outboxes: Default::default(),
             signals: Signals::default(),
+            account: Account::new(budget),
         }
     }
 
     /// Puts exactly those of `armed` in force that touch this connection. Faults already in force
     /// stay as they are, missing ones are lifted first (what they parked moves on at once), new
-    /// ones are appended.
-    pub fn set(&mut self, now: Moment, armed: &[Armed]) {
+    /// ones are appended. `active` is when a byte last went through the connection.
+    pub fn set(&mut self, now: Moment, armed: &[Armed], active: Moment) {
+        self.conn.active = active;
         // From the last to the first, so that what an earlier stage gives back comes behind.
         for index in (0..self.stages.len()).rev() {
             if !armed.iter().any(|armed| self.stages[index].is(armed)) {
@@ -68,11 +73,12 @@ impl Pipe {
                 continue;
             };
             let in_force = self.stages.iter().any(|stage| stage.is(armed));
-            if !in_force && self.signals.cut.is_none() && armed.touches(&self.key) {
-                let stage = Stage::attach(now, armed, factory, &self.key, &mut self.signals);
+            if !in_force && self.signals.cut.is_none() && armed.touches(&self.conn) {
+                let stage = Stage::attach(now, armed, factory, &self.conn, &mut self.signals);
                 self.stages.push(stage);
             }
         }
+        self.advance(now);
     }
 
     /// What was read goes in.
@@ -81,6 +87,7 @@ impl Pipe {
             let segment = Segment { due: now, payload };
             self.deliver(now, 0, direction, segment);
             self.settle(now, 0, direction);
+            self.charge();
         }
     }
 
@@ -89,6 +96,7 @@ impl Pipe {
         for direction in Direction::BOTH {
             self.settle(now, 0, direction);
         }
+        self.charge();
     }
 
     /// When [`Self::advance`] will have something to do; `None` if not by itself.
@@ -102,16 +110,25 @@ impl Pipe {
     /// How many bytes may still be read; 0 means to stop reading until it grows again.
     pub fn room(&self, direction: Direction) -> usize {
         let unwritten = self.outboxes[direction as usize].bytes();
-        let parked: usize = self
-            .stages
-            .iter()
-            .map(|stage| stage.parked(direction))
-            .sum();
+        let held = self.held(direction);
+        let allowed = self.account.allowance(held).saturating_sub(held);
         self.stages
             .iter()
             .map(|stage| stage.room(direction))
-            .fold(MOST_HELD.saturating_sub(parked + unwritten), usize::min)
+            .fold(allowed, usize::min)
             .min(MOST_UNWRITTEN.saturating_sub(unwritten))
+    }
+
+    /// What stages park that way, and what waits to be written.
+    fn held(&self, direction: Direction) -> usize {
+        let parked = self.stages.iter().map(|stage| stage.parked(direction));
+        parked.sum::<usize>() + self.outboxes[direction as usize].bytes()
+    }
+
+    /// Settles the account after a change of what is held.
+    fn charge(&mut self) {
+        let held = Direction::BOTH.map(|direction| self.held(direction));
+        self.account.settle(held.iter().sum());
     }
 
     /// Fills `into` with what is to be written, up to the next end; tells how many slices were
@@ -123,11 +140,14 @@ impl Pipe {
     /// The first `n` bytes of [`Self::slices`] were written.
     pub fn consume(&mut self, direction: Direction, n: usize) {
         self.outboxes[direction as usize].consume(n);
+        self.charge();
     }
 
     /// Takes the next payload as a whole.
     pub fn pop(&mut self, direction: Direction) -> Option<Payload> {
-        self.outboxes[direction as usize].pop()
+        let payload = self.outboxes[direction as usize].pop();
+        self.charge();
+        payload
     }
 
     /// The fault that ended the connection. Nothing moves any more; both legs are to be closed now,

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use super::Signals;
 use crate::event::{Impact, Name};
 use crate::fault::{
-    Armed, ConnKey, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways, generator,
+    Armed, Candidate, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways, generator,
 };
 use crate::units::Moment;
 
@@ -16,6 +16,10 @@ use crate::units::Moment;
 pub(super) struct Stage {
     id: Id,
     ways: Ways,
+    /// When the connection was accepted.
+    opened: Moment,
+    /// When the fault was injected.
+    since: Moment,
     fault: Box<dyn Fault>,
     dice: [ChaCha12Rng; 2],
     lanes: [Lane; 2],
@@ -59,10 +63,10 @@ impl Stage {
         now: Moment,
         armed: &Armed,
         factory: &StreamFactory,
-        key: &ConnKey,
+        conn: &Candidate,
         signals: &mut Signals,
     ) -> Self {
-        let dice = |direction| generator(key, direction, &armed.fault, armed.occurrence);
+        let dice = |direction| generator(&conn.key, direction, &armed.fault, armed.occurrence);
         let mut stage = Self {
             id: Id {
                 fault: armed.fault.clone(),
@@ -70,6 +74,8 @@ impl Stage {
                 hit: false,
             },
             ways: armed.scope.direction,
+            opened: conn.opened,
+            since: armed.since,
             fault: factory(),
             dice: Direction::BOTH.map(dice),
             lanes: <[Lane; 2]>::default(),
@@ -192,6 +198,8 @@ impl Stage {
         let mut cx = Cx {
             now,
             direction,
+            opened: self.opened,
+            since: self.since,
             rng: &mut self.dice[direction as usize],
         };
         call(self.fault.as_mut(), &mut cx, &mut exit);

@@ -25,32 +25,37 @@ pub(super) fn fault(
         out,
     )?;
     let before = out.len();
-    if let Err(error @ BuildError::Value { key, .. }) = (kind.build)(&params) {
-        out.push(mistake::refused(block, key, &error.to_string()));
+    let scope = scope(&shape);
+    match (kind.build)(&params) {
+        Err(error @ BuildError::Value { key, .. }) => {
+            out.push(mistake::refused(block, key, &error.to_string()));
+        }
+        Err(BuildError::Shape(_)) => {}
+        Ok(effects) => {
+            if let Some(why) = fault::objection(&effects, &scope) {
+                let key = if shape.percent.is_some() {
+                    "percent"
+                } else {
+                    "match"
+                };
+                out.push(mistake::refused(block, key, why));
+            }
+        }
     }
     let start = start(block, &shape, out);
-    if shape.length.is_none() && kind.lasts {
+    if shape.length.is_none() && (kind.lasts)(&params) {
         out.push(mistake::endless(block, kind.name));
     }
     repetition(block, &shape, out);
     if out.len() > before {
         return None;
     }
-    let affect = if shape.length.is_none() {
-        Affect::Existing
-    } else {
-        Affect::All
-    };
     let plan = FaultPlan {
         name: shape.name.into(),
         kind: kind.name.to_owned(),
         params,
         targets: shape.target.0.into_iter().map(Into::into).collect(),
-        scope: Scope {
-            percent: shape.percent.unwrap_or(Share::ALL),
-            affect: shape.affect.unwrap_or(affect),
-            direction: shape.direction,
-        },
+        scope,
         start: start?,
         length: shape.length.map(Into::into),
         every: shape.every.map(Into::into),
@@ -65,6 +70,21 @@ pub(super) fn fault(
         min_hits: shape.min_hits,
     };
     Some((plan, brief))
+}
+
+/// Whom it touches. A fault that acts once acts on those who are there.
+fn scope(shape: &shape::Fault) -> Scope {
+    let affect = if shape.length.is_none() {
+        Affect::Existing
+    } else {
+        Affect::All
+    };
+    Scope {
+        percent: shape.percent.unwrap_or(Share::ALL),
+        affect: shape.affect.unwrap_or(affect),
+        direction: shape.direction,
+        selection: shape.selection.clone(),
+    }
 }
 
 /// What chaosproxy ends, it must have started.

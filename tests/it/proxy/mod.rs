@@ -2,6 +2,7 @@
 
 mod endings;
 mod faults;
+mod kinds;
 mod listening;
 mod postgres;
 mod stream;

@@ -182,9 +182,10 @@ impl Check for Backoff {
     }
 }
 
-/// Whether a fault closes the port, so that the kernel answers and attempts go unseen.
+/// Whether a fault closes the port, so that the kernel answers or nobody does, and attempts go unseen.
 fn refuses(kind: &str, params: &serde_json::Value) -> bool {
-    kind == "partition" && params.get("mode").is_some_and(|mode| mode == "refuse")
+    let mode = params.get("mode").and_then(serde_json::Value::as_str);
+    kind == "partition" && matches!(mode, Some("refuse" | "unanswered"))
 }
 
 /// The attempts that even the slowest loop of a policy makes in `length`, each taking `took`.

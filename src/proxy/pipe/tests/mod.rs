@@ -1,9 +1,12 @@
 //! Pipes and fault kinds in virtual time.
 
+mod budget;
 mod chain;
+mod cuts;
 mod kinds;
 mod properties;
 mod rate;
+mod shapes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +14,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::Pipe;
-use crate::fault::{Armed, ConnKey, Direction, Effects, Fault, How, Payload, Scope, Ways, kind};
+use super::{Budget, Pipe};
+use crate::fault::{
+    Armed, Candidate, ConnKey, Direction, Effects, Fault, How, Payload, Scope, Ways, kind,
+};
 use crate::units::Moment;
 
 const UP: Direction = Direction::Upstream;
@@ -28,6 +33,7 @@ fn armed(name: &str, effects: Effects) -> Armed {
         occurrence: 0,
         scope: Scope::default(),
         first_new: 0,
+        since: Moment::ZERO,
         effects,
     }
 }
@@ -73,13 +79,23 @@ impl Rig {
     }
 
     fn of_conn(conn: u64) -> Self {
-        let key = ConnKey {
-            seed: 1,
-            proxy: "db".into(),
-            conn,
+        Self::sharing(conn, &Arc::default())
+    }
+
+    /// Opened at the beginning of time, like every connection here.
+    fn sharing(conn: u64, budget: &Arc<Budget>) -> Self {
+        let candidate = Candidate {
+            key: ConnKey {
+                seed: 1,
+                proxy: "db".into(),
+                conn,
+            },
+            client: "127.0.0.1".parse().unwrap(),
+            opened: Moment::ZERO,
+            active: Moment::ZERO,
         };
         Self {
-            pipe: Pipe::new(key),
+            pipe: Pipe::new(candidate, Arc::clone(budget)),
             now: Moment::ZERO,
             out: Default::default(),
         }
@@ -92,7 +108,7 @@ impl Rig {
     }
 
     fn set(&mut self, armed: &[Armed]) {
-        self.pipe.set(self.now, armed);
+        self.pipe.set(self.now, armed, Moment::ZERO);
         self.collect();
     }
 

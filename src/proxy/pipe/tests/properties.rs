@@ -12,7 +12,7 @@ enum Step {
     Force(Vec<bool>),
 }
 
-/// Faults of every kind that keeps a connection alive.
+/// Faults of every kind that keeps a connection alive and its bytes as they are.
 fn shelf() -> Vec<Armed> {
     let jittered = of_kind("latency", &json!({ "latency": "20ms", "jitter": "20ms" }));
     let mut questions = one_way(stall(), Ways::Upstream);
@@ -20,6 +20,27 @@ fn shelf() -> Vec<Armed> {
     let narrow = of_kind("bandwidth", &json!({ "rate": "1KB/s", "burst": "30B" }));
     vec![
         narrow,
+        of_kind(
+            "slicer",
+            &json!({ "size": "7B", "variation": "6B", "pause": "1ms" }),
+        ),
+        of_kind("slow_close", &json!({ "delay": "1s" })),
+        of_kind("flap", &json!({ "down": "7ms", "up": "5ms" })),
+        of_kind(
+            "loss",
+            &json!({ "rate": "30%", "turns_bad": "10%", "rtt": "3ms", "min_rto": "3ms" }),
+        ),
+        of_kind(
+            "link",
+            &json!({
+                "up": "5KB/s", "down": "9KB/s", "latency": "4ms", "jitter": "4ms",
+                "distribution": "paretonormal", "loss": "5%",
+            }),
+        ),
+        of_kind("reset_peer", &json!({ "delay": "1h" })),
+        of_kind("limit_data", &json!({ "bytes": "1GB" })),
+        of_kind("limit_time", &json!({ "lifetime": "2000h" })),
+        of_kind("disconnect", &json!({ "delay": "2000h" })),
         latency(30_000),
         jittered,
         stall(),
@@ -93,5 +114,74 @@ proptest! {
         rig.send(UP, "x");
         rig.until(ms(100_000));
         prop_assert_eq!(rig.times(UP), vec![u128::from(at + delays.iter().sum::<u64>())]);
+    }
+
+    #[test]
+    fn the_time_on_a_line_adds_to_the_delays_around_it(
+        delays in proptest::collection::btree_set(0..5_000_u64, 0..4),
+        place in 0..4_usize,
+        bytes in 1..50_000_usize,
+    ) {
+        let mut faults: Vec<_> = delays.iter().map(|delay| latency(*delay)).collect();
+        let line = of_kind("bandwidth", &json!({ "rate": "1KB/s" }));
+        faults.insert(place.min(faults.len()), line);
+        let mut rig = Rig::with(&faults);
+        rig.push(DOWN, Payload::Data(Bytes::from(vec![7; bytes])));
+        rig.until(ms(1_000_000));
+        let last = rig.out[1].last().map(|(at, _)| *at);
+        prop_assert_eq!(last, Some(ms(delays.iter().sum::<u64>() + bytes as u64)));
+    }
+
+    #[test]
+    fn a_line_behind_any_chain_keeps_its_rate(
+        chosen in proptest::collection::vec(any::<bool>(), shelf().len()),
+        sends in proptest::collection::vec((0..60_u64, 1..400_usize), 1..30),
+    ) {
+        let chosen = shelf().into_iter().zip(chosen).filter(|(_, chosen)| *chosen);
+        let mut faults: Vec<_> = chosen.map(|(fault, _)| fault).collect();
+        let mut line = of_kind("bandwidth", &json!({ "rate": "2KB/s" }));
+        line.fault = "the line behind".into();
+        faults.push(line);
+        let mut rig = Rig::with(&faults);
+        for (wait, bytes) in sends {
+            rig.until(rig.now + Duration::from_millis(wait));
+            rig.push(UP, Payload::Data(Bytes::from(vec![7; bytes])));
+        }
+        rig.until(rig.now + Duration::from_secs(60));
+        let out: Vec<(u64, usize)> = rig.out[0]
+            .iter()
+            .map(|(at, payload)| match payload {
+                Payload::Data(data) => (at.as_nanos(), data.len()),
+                Payload::Eof | Payload::End(_) => panic!("an end that nobody sent"),
+            })
+            .collect();
+        for (first, (from, _)) in out.iter().enumerate() {
+            let mut seen = 0;
+            for (to, bytes) in &out[first..] {
+                seen += *bytes as u64;
+                // A piece leaves whole, with its last byte.
+                prop_assert!(seen <= (to - from) * 2_000 / 1_000_000_000 + 64 + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn damage_keeps_the_number_of_bytes(
+        rate in 1..100_u32,
+        texts in proptest::collection::vec("[a-z]{1,90}", 0..20),
+    ) {
+        let fault = of_kind("corrupt", &json!({ "rate": format!("{rate}%"), "flip": "byte" }));
+        let mut rig = Rig::with(&[fault]);
+        for text in &texts {
+            rig.send(DOWN, text);
+        }
+        let out: usize = rig.out[1]
+            .iter()
+            .map(|(_, payload)| match payload {
+                Payload::Data(data) => data.len(),
+                Payload::Eof | Payload::End(_) => 0,
+            })
+            .sum();
+        prop_assert_eq!(out, texts.concat().len());
     }
 }

@@ -1,0 +1,95 @@
+//! Which connections a fault touches.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConnKey, Direction, Selection};
+use crate::units::{Moment, Share};
+
+/// Which connections a fault touches. Every fault has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Each connection is drawn with this probability, once.
+    pub percent: Share,
+    /// Connections that exist at the injection, later ones, or all.
+    pub affect: Affect,
+    /// The ways that it acts on.
+    pub direction: Ways,
+    /// What else must be true of a connection.
+    #[serde(default)]
+    pub selection: Selection,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            percent: Share::ALL,
+            affect: Affect::All,
+            direction: Ways::Both,
+            selection: Selection::default(),
+        }
+    }
+}
+
+impl Scope {
+    /// Whether it leaves out connections by anything but the moment of their opening.
+    pub fn chooses(&self) -> bool {
+        self.percent < Share::ALL || self.selection != Selection::default()
+    }
+}
+
+/// A connection, as faults choose among them.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Keys its dice; its ordinal is part of it.
+    pub key: ConnKey,
+    /// The client's address.
+    pub client: IpAddr,
+    /// When it was accepted.
+    pub opened: Moment,
+    /// When a byte last went through it, either way; its opening if none did.
+    pub active: Moment,
+}
+
+/// Connections by their age relative to the injection.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Affect {
+    /// Existing and new ones.
+    #[default]
+    All,
+    /// Those that are open when the fault begins.
+    Existing,
+    /// Those that are opened while it is in force.
+    New,
+}
+
+/// One way or both.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Ways {
+    /// Both.
+    #[default]
+    Both,
+    /// Only toward the server.
+    Upstream,
+    /// Only toward the client.
+    Downstream,
+}
+
+impl Ways {
+    /// Whether `direction` is among them.
+    pub const fn includes(self, direction: Direction) -> bool {
+        matches!(
+            (self, direction),
+            (Self::Both, _)
+                | (Self::Upstream, Direction::Upstream)
+                | (Self::Downstream, Direction::Downstream)
+        )
+    }
+}
