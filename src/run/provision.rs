@@ -64,12 +64,12 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Databases, then proxies, then what goes wrong before services start, then services in the
+    /// Databases, then the services' addresses, then proxies, then what goes wrong before services start, then services in the
     /// order of their dependencies, then clients.
     pub(super) async fn set_up(&mut self, halt: &Halt) -> Result<(), RunError> {
         self.start_databases().await?;
-        self.start_proxies().await?;
         self.bind_services()?;
+        self.start_proxies().await?;
         self.declare_services()?;
         schedule::before_services(self.plan, self).await?;
         self.start_services().await?;

@@ -145,3 +145,35 @@ setup = ["SELECT 1"]
         finished.stderr
     );
 }
+
+#[test]
+fn a_proxy_may_stand_before_a_service() {
+    let text = r#"
+[scenario]
+title    = "between two services"
+duration = "1s"
+
+[[proxy]]
+name     = "path"
+upstream = "{{service.embeddings.address}}"
+
+[[service]]
+name    = "embeddings"
+url     = "http://127.0.0.1:0"
+command = ["chaosproxy", "demo", "embeddings", "--listen", "{{service.embeddings.address}}"]
+ready   = "/health"
+
+[steady_state]
+window = "100ms"
+
+[[fault]]
+name   = "hanging"
+type   = "partition"
+target = "path"
+at     = "0s"
+for    = "100ms"
+"#;
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(text));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
