@@ -126,14 +126,14 @@ async fn two_clusters_start_at_once_and_leave_nothing_behind() {
     }
     let answer = bench.lab.query(
         "first",
-        "SELECT sum(n), current_user, current_setting('fsync'), true, 0.5::float8, null FROM t",
+        "SELECT sum(n), current_user, current_setting('fsync') || current_setting('synchronous_commit'), true, 0.5::float8, null FROM t",
     );
     assert_eq!(
         answer.await.unwrap(),
         [[
             json!(6),
             json!("chaos"),
-            json!("off"),
+            json!("offon"),
             json!(true),
             json!(0.5),
             json!(null)
