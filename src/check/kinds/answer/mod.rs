@@ -49,9 +49,11 @@ impl Check for Answer {
             Ok(window) => window,
             Err(finding) => return *finding,
         };
-        let before = digests(history, &params.source, history.baseline());
+        let mut before = digests(history, &params.source, history.baseline());
+        // What was under way when the first fault began, it may have met.
+        before.retain(|answer| answer.done <= history.baseline().1);
         let during = digests(history, &params.source, window);
-        let known: BTreeSet<&str> = before.iter().map(|(_, digest)| *digest).collect();
+        let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
         let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
         for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
             let count = answers.len() as u64;
@@ -66,7 +68,9 @@ impl Check for Answer {
             let help = "compare only what does not change by itself: name JSON paths in `compare`";
             return undecided(why, help);
         }
-        let mut others = during.iter().filter(|(_, digest)| !known.contains(digest));
+        let mut others = during
+            .iter()
+            .filter(|answer| !known.contains(answer.digest));
         let first = others.next();
         let different = others.count() as u64 + u64::from(first.is_some());
         let count = during.len() as u64;
@@ -75,8 +79,8 @@ impl Check for Answer {
                 Verdict::Pass,
                 format!("{} as in the baseline", show::plural(count, "answer")),
             ),
-            Some((at, _)) => {
-                let when = show::seconds(at.seconds_from(history.time_zero()));
+            Some(answer) => {
+                let when = show::seconds(answer.asked.seconds_from(history.time_zero()));
                 let answers = show::plural(count, "answer");
                 (
                     Verdict::Fail,
@@ -103,13 +107,22 @@ impl Check for Answer {
     }
 }
 
-/// What was answered, and when it was asked. An error is no answer; other checks count it.
-fn digests<'a>(
-    history: &'a History,
-    source: &str,
-    window: (Moment, Moment),
-) -> Vec<(Moment, &'a str)> {
-    let digest = |sample: &'a Sample| Some((sample.intended, sample.digest.as_deref()?));
+/// What was answered, when it was asked and when it was there.
+struct Answered<'a> {
+    asked: Moment,
+    done: Moment,
+    digest: &'a str,
+}
+
+/// The answers to what was asked in the window. An error is no answer; other checks count it.
+fn digests<'a>(history: &'a History, source: &str, window: (Moment, Moment)) -> Vec<Answered<'a>> {
+    let digest = |sample: &'a Sample| {
+        Some(Answered {
+            asked: sample.intended,
+            done: sample.done,
+            digest: sample.digest.as_deref()?,
+        })
+    };
     let samples = history.samples_in(source, window).iter();
     samples.filter_map(digest).collect()
 }

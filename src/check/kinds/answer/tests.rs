@@ -53,6 +53,26 @@ fn an_answer_from_the_wrong_place_fails() {
 }
 
 #[test]
+fn an_answer_that_the_fault_may_have_met_is_none_of_the_baseline() {
+    let story = Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .samples(("reads", "web"), 0.1, (0.0, 40.0), |when| {
+            let slow = (19.5..22.0).contains(&when);
+            (if slow { 1.0 } else { 0.01 }, ok())
+        })
+        .digests("reads", |when| {
+            if (19.5..22.0).contains(&when) {
+                "wrong"
+            } else {
+                "right"
+            }
+        });
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+}
+
+#[test]
 fn answers_that_always_change_decide_nothing() {
     let clock = |when: f64| {
         if when.fract() < 0.5 { "early" } else { "late" }

@@ -156,10 +156,11 @@ impl<'a> Case<'a> {
             if self.history.samples_in(probe, (from, to)).is_empty())
     }
 
-    /// When a signal was first given, from the injection on until the next one of any fault.
+    /// When a signal was first given, from the injection on until the first one of any fault after
+    /// it was lifted: what begins beside it belongs to the same trouble.
     fn first(&self, watched: &Watched<'_>, occurrence: &Occurrence) -> Option<Moment> {
         let from = occurrence.inject;
-        let next = self.history.next_injection(from + Duration::from_nanos(1));
+        let next = self.history.next_injection(self.until(occurrence));
         let to = next.unwrap_or(Moment::MAX);
         let at = match watched {
             Watched::Probe(probe) => answers(self.history.samples(probe), from),

@@ -100,6 +100,16 @@ fn any_of_needs_one_signal_and_all_of_needs_each() {
 }
 
 #[test]
+fn a_fault_that_begins_beside_it_hides_no_signal() {
+    let story = story(degraded_after(21.5))
+        .fault("other", 20.0, 28.0)
+        .fault("third", 21.0, 22.0)
+        .log("codebase", 22.05, "Database connection lost");
+    let finding = judge(story, &both());
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
 fn only_the_close_of_a_touched_connection_is_a_signal() {
     let signal = json!({ "any_of": [{ "closes": "db" }] });
     let lazily_opened = story(hangs).session(1, 21.0);

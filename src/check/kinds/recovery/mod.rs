@@ -80,12 +80,14 @@ impl Check for Recovery {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        if let Some(why) = exercise::any_missing(history, &params.fault.0) {
-            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
-        }
         let mut parts = Vec::new();
         for fault in &params.fault.0 {
-            for occurrence in history.fault(fault) {
+            if let Some(why) = exercise::missing(history, fault) {
+                parts.push(Finding::inconclusive(spec, why, exercise::NO_VICTIMS));
+            }
+            // What did not come back the first time is not there to be touched the next time.
+            let touched = |one: &&Occurrence| one.hits.len() as u64 >= history.min_hits(fault);
+            for occurrence in history.fault(fault).iter().filter(touched) {
                 parts.push(judge_one(params, spec, history, fault, occurrence));
             }
         }
@@ -151,7 +153,7 @@ fn judge_one(
     let course = watch.course();
     let healed = watch.healed;
     let mut finding = match course.recovered {
-        _ if unreplaced(history, occurrence) => Finding::inconclusive(
+        Some(_) if unreplaced(history, occurrence) => Finding::inconclusive(
             spec,
             format!("no new session was seen after `{fault}`"),
             "let the service use the database, so that it needs a new connection",

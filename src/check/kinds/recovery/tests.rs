@@ -137,6 +137,32 @@ fn success_on_connections_that_the_fault_never_met_decides_nothing() {
 }
 
 #[test]
+fn a_service_that_never_comes_back_fails_although_it_makes_no_session() {
+    let story = Story::until(60.0)
+        .session(0, 1.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Closed)
+        .closed(0, 20.0, ClosedBy::Fault("cut".into()))
+        .samples(
+            ("writes", "codebase"),
+            0.05,
+            (0.0, 60.0),
+            failing_until(60.0),
+        )
+        .samples(("health", "codebase"), 0.1, (0.0, 60.0), |_| (0.01, ok()));
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+}
+
+#[test]
+fn what_one_time_broke_is_not_excused_by_the_next_that_met_nobody() {
+    let finding = judge(story(90.0, failing_until(90.0)).fault("cut", 50.0, 58.0));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    let finding = judge(story(90.0, failing_until(30.0)).fault("cut", 50.0, 58.0));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}
+
+#[test]
 fn of_several_faults_the_worst_decides() {
     let story = story(90.0, |when| {
         if (20.0..30.0).contains(&when) || (50.0..75.0).contains(&when) {
