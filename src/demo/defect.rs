@@ -28,6 +28,13 @@ pub enum Defect {
     SmallPool,
     /// workflow waits for codebase on every read, so it is as slow as codebase's database.
     SharedFate,
+    /// workflow reads the work items of all projects one request at a time: whoever waits for a lost
+    /// database makes everybody wait.
+    OneAtATime,
+    /// Work items of a project whose database is away come from the registry.
+    SilentFallback,
+    /// Work items that cannot be read are answered as an empty list.
+    EmptyAnswer,
     /// Writes of unknown fate are sent again although no unique index makes that harmless.
     DuplicateOnRetry,
     /// codebase answers 201 for a chunk that is in memory only, and dropped if the database is lost.
@@ -42,6 +49,8 @@ pub enum Defect {
     StuckRunning,
     /// A server that cannot have its port says so in words for programmers, and exits with 0.
     WrongExit,
+    /// Tables of another version are taken as they are.
+    SchemaUnchecked,
     /// Every failed attempt of every request is logged.
     LogStorm,
 }

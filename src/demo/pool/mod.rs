@@ -132,7 +132,12 @@ impl Pool {
             setup.log,
         ));
         let stop = CancellationToken::new();
-        let supervisor = Supervisor::new(Arc::clone(&shared), setup.config, setup.schema, backoff);
+        let schema = if shared.settings.has(Defect::SchemaUnchecked) {
+            String::new()
+        } else {
+            setup.schema
+        };
+        let supervisor = Supervisor::new(Arc::clone(&shared), setup.config, schema, backoff);
         let task = tokio::spawn(supervisor.run(stop.clone()));
         Self {
             shared,

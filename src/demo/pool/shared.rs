@@ -89,7 +89,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Least recently used first.
+    /// Longest unused first.
     idle: VecDeque<Connection>,
     /// Open connections of this epoch: idle and lent.
     open: usize,
@@ -247,6 +247,21 @@ impl Shared {
             return self.discard(connection);
         }
         inner.hand_out(connection, self);
+    }
+
+    /// Takes back a connection that was only asked whether it answers: it stays the one that has
+    /// been idle for longest.
+    pub(super) fn put_back_unused(self: &Arc<Self>, connection: Connection) {
+        let mut inner = self.lock();
+        if connection.is_closed() {
+            drop(inner);
+            return self.discard(connection);
+        }
+        if inner.queue.is_empty() {
+            inner.idle.push_front(connection);
+        } else {
+            inner.hand_out(connection, self);
+        }
     }
 
     /// Closes a connection that was lent and cannot be trusted any more.

@@ -135,7 +135,7 @@ impl Supervisor {
             match timeout(deadline, connection.ping()).await {
                 Ok(Ok(())) => {
                     self.shared.assure(self.shared.clock.now().since(asked));
-                    self.shared.put_back(connection);
+                    self.shared.put_back_unused(connection);
                     return true;
                 }
                 // One broken connection proves nothing: the next one is asked.

@@ -16,7 +16,7 @@ use super::metrics::{self, Metrics};
 use super::pool::{Operation, Pool, Setup, Size};
 use super::{DatabaseArgs, Defect, ListenArgs, schema};
 use crate::units::{Clock, Period};
-use projects::Projects;
+use projects::{Home, Projects};
 use references::References;
 
 /// Arguments of the workflow server.
@@ -35,6 +35,10 @@ pub struct Args {
     /// Connections to the registry that are never exceeded.
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pool_max: usize,
+    /// A project whose database is not beside the registry's, with its URL; may be given several
+    /// times.
+    #[arg(long = "project", value_name = "NAME=URL")]
+    homes: Vec<Home>,
     /// Base URL of the codebase server, which knows whether a reference is valid.
     #[arg(long, env, value_name = "URL", default_value = "http://127.0.0.1:8020")]
     codebase_url: String,
@@ -67,6 +71,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let projects = Projects::new(projects::Setup {
         registry: registry.clone(),
         config: args.database.database_url.clone(),
+        homes: args.homes.clone(),
         settings,
         clock: host.clock,
         log: host.log.clone(),
@@ -77,6 +82,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         registry: registry.clone(),
         projects: projects.clone(),
         references: References::new(&args.codebase_url, args.codebase_timeout.get()),
+        turn: tokio::sync::Mutex::new(()),
         defect,
     };
     let outcome = host.serve(app, registry.unfit()).await;
@@ -91,6 +97,8 @@ struct Workflow {
     registry: Pool,
     projects: Projects,
     references: References,
+    /// Held by nobody unless requests wait for each other.
+    turn: tokio::sync::Mutex<()>,
     defect: Option<Defect>,
 }
 
@@ -113,6 +121,10 @@ impl App for Workflow {
                 if self.defect == Some(Defect::SharedFate) {
                     self.references.look_around().await;
                 }
+                let _turn = match self.defect {
+                    Some(Defect::OneAtATime) => Some(self.turn.lock().await),
+                    _ => None,
+                };
                 items::list(&self.projects, request).await
             }
             (&Method::POST, ["work-items"]) => {

@@ -1,7 +1,8 @@
-//! Projects: a registry in the default database, and a database with a small pool for each. Losing
-//! one project's database touches no other project.
+//! Projects: a registry in the default database, and a database with a small pool for each, beside
+//! the registry's or elsewhere. Losing one project's database touches no other project.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use crate::demo::Defect;
 use crate::demo::host::Host;
 use crate::demo::http::{Reply, Request};
 use crate::demo::log::Log;
@@ -77,9 +79,32 @@ pub(super) struct Setup {
     pub(super) registry: Pool,
     /// How to reach the registry's database; the others are on the same server.
     pub(super) config: Config,
+    /// Those that are not.
+    pub(super) homes: Vec<Home>,
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) log: Log,
+}
+
+/// A project with a database of its own, on a server of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    name: String,
+    config: Config,
+}
+
+impl FromStr for Home {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, url) = text.split_once('=').ok_or("write NAME=URL")?;
+        Ok(Self {
+            name: name.to_owned(),
+            config: url
+                .parse()
+                .map_err(|error: tokio_postgres::Error| error.to_string())?,
+        })
+    }
 }
 
 /// The projects' databases. Cheap to clone.
@@ -106,7 +131,9 @@ impl Projects {
     pub(super) async fn create(&self, request: &Request) -> Result<Reply, Reply> {
         let Wanted { name } = request.json()?;
         check(&name)?;
-        self.create_database(&name).await?;
+        if self.home(&name).is_none() {
+            self.create_database(&name).await?;
+        }
         self.setup.registry.run(&REGISTER, &[&name]).await?;
         Ok(Reply::json(StatusCode::CREATED, &json!({ "name": name })))
     }
@@ -127,7 +154,9 @@ impl Projects {
         if let Some(pool) = self.open().get(name) {
             return Ok(pool.clone());
         }
-        if self.setup.registry.run(&FIND, &[&name]).await?.is_empty() {
+        let known = self.home(name).is_some()
+            || !self.setup.registry.run(&FIND, &[&name]).await?.is_empty();
+        if !known {
             return Err(Reply::error(
                 StatusCode::NOT_FOUND,
                 format!("there is no project `{name}`; POST /projects creates it"),
@@ -136,6 +165,11 @@ impl Projects {
         let mut open = self.open();
         let pool = open.entry(name.to_owned());
         Ok(pool.or_insert_with(|| self.connect(name)).clone())
+    }
+
+    /// Whether the server was started with `defect`.
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.setup.settings.has(defect)
     }
 
     /// Closes every project's connections.
@@ -147,8 +181,11 @@ impl Projects {
     }
 
     fn connect(&self, name: &str) -> Pool {
-        let mut config = self.setup.config.clone();
-        config.dbname(database(name));
+        let config = self.home(name).cloned().unwrap_or_else(|| {
+            let mut beside = self.setup.config.clone();
+            beside.dbname(database(name));
+            beside
+        });
         Pool::start(pool::Setup {
             config,
             settings: self.setup.settings.clone(),
@@ -158,6 +195,12 @@ impl Projects {
             log: self.setup.log.clone(),
             rng: Host::dice(),
         })
+    }
+
+    /// How to reach a project's database that is not beside the registry's.
+    fn home(&self, name: &str) -> Option<&Config> {
+        let home = self.setup.homes.iter().find(|home| home.name == name);
+        home.map(|home| &home.config)
     }
 
     async fn create_database(&self, name: &str) -> Result<(), Failure> {

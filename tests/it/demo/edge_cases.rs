@@ -34,6 +34,24 @@ async fn a_database_of_another_version_ends_the_server_and_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_look_takes_tables_of_another_version_as_they_are() {
+    let cluster = Cluster::shared();
+    for server in ["codebase", "workflow"] {
+        let database = cluster.database().await;
+        let sql = cluster.client(&database).await;
+        sql.batch_execute(
+            "CREATE TABLE schema_version (version text NOT NULL);
+             INSERT INTO schema_version VALUES ('002')",
+        )
+        .await
+        .unwrap();
+        let defect = ["--defect=schema-unchecked"];
+        let server = Server::start(server, &cluster.url(&database), &defect).await;
+        server.is("healthy").await;
+    }
+}
+
+#[tokio::test]
 async fn a_database_of_the_expected_version_is_used_again() {
     let cluster = Cluster::shared();
     let database = cluster.database().await;

@@ -3,6 +3,7 @@
 mod cluster;
 mod defects;
 mod edge_cases;
+mod projects;
 mod server;
 mod wire;
 
@@ -281,6 +282,37 @@ async fn an_exhausted_pool_queues_and_then_turns_away() {
         .await;
     codebase.is("healthy").await;
     assert_eq!(insert().await.status, 201);
+}
+
+#[tokio::test]
+async fn a_pool_that_grew_shrinks_to_its_minimum() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let flags = [
+        "--pool-min=1",
+        "--idle-timeout=300ms",
+        "--query-timeout=10s",
+    ];
+    let codebase = Server::start("codebase", &cluster.url(&database), &flags).await;
+    codebase.is("healthy").await;
+    let sql = cluster.client(&database).await;
+    sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
+    let insert = async || {
+        let chunk = json!({ "id": Uuid::new_v4(), "text": "many" });
+        codebase.post("/chunks", &chunk).await
+    };
+    let unlock = async {
+        eventually("the pool grows", async || {
+            (codebase.metric("db_pool_size").await >= 4).then_some(())
+        })
+        .await;
+        sql.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(insert(), insert(), insert(), insert(), unlock);
+    eventually("the pool shrinks", async || {
+        (codebase.metric("db_pool_size").await == 1).then_some(())
+    })
+    .await;
 }
 
 /// A port that was free a moment ago.
