@@ -47,13 +47,35 @@ fn a_scenario_for_given_servers_is_valid_and_aims_at_them() {
 fn every_template_is_listed_and_copied_as_it_is() {
     let desk = Desk::new();
     let list = desk.run(&["init", "--list"]).exits_with(0).stdout;
-    assert!(list.lines().count() >= 1, "{list}");
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    assert_eq!(list.lines().count(), shipped().len(), "{list}");
     for line in list.lines() {
         let name = line.split_whitespace().next().unwrap();
         let copied = desk.run(&["init", "--template", name]).exits_with(0).stdout;
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let shipped = fs::read_to_string(shipped.join(format!("{name}.toml"))).unwrap();
+        let shipped = fs::read_to_string(scenarios.join(format!("{name}.toml"))).unwrap();
         assert_eq!(copied, shipped);
+    }
+}
+
+/// The names of the shipped scenarios.
+fn shipped() -> Vec<String> {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = fs::read_dir(scenarios).unwrap();
+    let names = files.map(|file| file.unwrap().path().file_stem().unwrap().to_owned());
+    names.map(|name| name.into_string().unwrap()).collect()
+}
+
+#[test]
+fn templates_whose_faults_act_on_connections_fit_servers_that_run_already() {
+    // These end or pause servers, which only chaosproxy's own can be, or have no fault at all.
+    let others = ["process-pause", "restart-both", "schema-mismatch"];
+    let desk = Desk::new();
+    let service = "--service=api=http://127.0.0.1:8000";
+    for name in shipped() {
+        let code = if others.contains(&&*name) { 2 } else { 0 };
+        let finished = desk.run(&["init", "--template", &name, service]);
+        let finished = finished.exits_with(code);
+        assert_eq!(finished.stdout.is_empty(), code == 2, "{name}");
     }
 }
 
