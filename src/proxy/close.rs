@@ -2,7 +2,6 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::{limits, socket};
@@ -45,5 +44,5 @@ pub(super) async fn close(
         }
         if open { Poll::Pending } else { Poll::Ready(()) }
     });
-    let _in_time = timeout(limits::LINGER, read_away).await.is_ok();
+    let _in_time = desk.within(limits::LINGER, read_away).await.is_some();
 }

@@ -1,6 +1,10 @@
 use std::cell::{RefCell, RefMut};
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 
 use super::limits;
 use super::timer::{Alarm, Timer};
@@ -25,6 +29,22 @@ impl Desk {
     /// Rings the timers of the connections, for ever.
     pub(super) async fn ring(&self) -> io::Error {
         self.alarm.ring().await
+    }
+
+    /// What `future` comes to within `limit`; `None` if that passes first.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut timer = self.timer();
+        let deadline = self.alarm.now() + limit;
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => timer.poll(cx, deadline).map(|()| None),
+        })
+        .await
     }
 
     /// A timer for one connection.

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::Route;
 use super::board::Subscription;
@@ -247,7 +246,7 @@ impl Link {
                 return (ending, vec![client]);
             }
         }
-        match self.dial().await {
+        match self.dial(desk).await {
             Ok(server) => {
                 let ending = relay::relay(self, &client, &server, desk).await;
                 (ending, vec![client, server])
@@ -287,27 +286,25 @@ impl Link {
     }
 
     /// Connects to the server, following orders meanwhile.
-    async fn dial(&mut self) -> Result<TcpStream, Ending> {
+    async fn dial(&mut self, desk: &Desk) -> Result<TcpStream, Ending> {
         let route = Arc::clone(&self.route);
-        let mut dial = pin!(timeout(
-            route.dial_timeout,
-            TcpStream::connect(&*route.upstream)
-        ));
+        let connecting = TcpStream::connect(&*route.upstream);
+        let mut dial = pin!(desk.within(route.dial_timeout, connecting));
         let dialled = std::future::poll_fn(|cx| match self.obey(cx) {
             Some(ending) => Poll::Ready(Err(ending)),
             None => dial.as_mut().poll(cx).map(Ok),
         })
         .await?;
         let why = match dialled {
-            Ok(Ok(server)) => match server.set_nodelay(true) {
+            Some(Ok(server)) => match server.set_nodelay(true) {
                 Ok(()) => return Ok(server),
                 Err(error) => return Err(Ending::error(&error)),
             },
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 format!("connection refused by {}", route.upstream)
             }
-            Ok(Err(error)) => format!("cannot connect to {}: {error}", route.upstream),
-            Err(_) => format!(
+            Some(Err(error)) => format!("cannot connect to {}: {error}", route.upstream),
+            None => format!(
                 "no answer from {} within {}",
                 route.upstream,
                 crate::units::Period(route.dial_timeout)
@@ -342,7 +339,7 @@ impl Link {
             })
         });
         // Whether something came or not: the answer is the same.
-        let _seen = timeout(read_for, first_packet).await.is_ok();
+        let _seen = desk.within(read_for, first_packet).await.is_some();
         Ending {
             cause: ClosedBy::Fault(fault),
             how: How::Rst,

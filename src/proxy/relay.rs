@@ -169,6 +169,9 @@ impl<'a> Relay<'a> {
 
     /// Whether nothing is left of the spill.
     fn flush_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
+        if self.way(direction).spill.is_empty() {
+            return true;
+        }
         while !self.way(direction).spill.is_empty() {
             let target = self.target(direction);
             match poll_write(target, cx, &[IoSlice::new(&self.way(direction).spill)]) {

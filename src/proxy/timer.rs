@@ -54,6 +54,11 @@ impl Alarm {
         }
     }
 
+    /// The present moment.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
     fn enter(&self, deadline: Moment, waker: Waker) -> Ticket {
         let mut waiting = self.waiting.borrow_mut();
         waiting.issued += 1;

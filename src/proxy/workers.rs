@@ -124,8 +124,9 @@ impl Pool {
 
 /// A worker's runtime and what its connections share.
 fn station(clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
+    // Without the runtime's own timers, which would cost at every turn: the desk's are better.
     let runtime = Builder::new_current_thread()
-        .enable_all()
+        .enable_io()
         .build_local(LocalOptions::default())?;
     let entered = runtime.enter();
     let desk = Desk::new(clock)?;
@@ -153,7 +154,7 @@ fn work(
                 },
                 () = stop.cancelled() => break,
                 // Without its timer no fault keeps its word: rather no connections.
-                _error = &mut ringing => break,
+                _error = &mut ringing => return,
             };
             let desk = Rc::clone(desk);
             links.spawn_local(async move {
@@ -163,8 +164,6 @@ fn work(
         }
         links.close();
         // Those that do not end in time are dropped with the runtime.
-        let _in_time = tokio::time::timeout(limits::SHUTDOWN, links.wait())
-            .await
-            .is_ok();
+        let _in_time = desk.within(limits::SHUTDOWN, links.wait()).await.is_some();
     });
 }

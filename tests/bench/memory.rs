@@ -22,9 +22,7 @@ pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Memory>> {
         let mut bytes_each = Vec::new();
         for level in LEVELS {
             let level = level.min(most);
-            while (held.len() as u64) < level {
-                held.push(connect(stage, target)?);
-            }
+            held.extend(hold(stage, target, level - held.len() as u64)?);
             let grown = target.family.memory().saturating_sub(before);
             bytes_each.push((level, grown / level.max(1)));
         }
@@ -34,6 +32,11 @@ pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Memory>> {
         });
     }
     Ok(found)
+}
+
+/// So many connections.
+pub(crate) fn hold(stage: &Stage, target: &Target, count: u64) -> anyhow::Result<Vec<TcpStream>> {
+    (0..count).map(|_| connect(stage, target)).collect()
 }
 
 /// A connection that reaches the server, because it answered.

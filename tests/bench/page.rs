@@ -130,6 +130,17 @@ fn faults(found: &Faults) -> String {
         answer is delayed; the error is all that it took beyond the delay.\n\n{}\n",
         table(&title.map(str::to_owned), delays)
     );
+    let rates = found.rates.iter().map(|rate| {
+        let errors = rate
+            .error_percent
+            .iter()
+            .map(|error| format!("{error:+.3} %"));
+        format!("{}: {}", rate.wanted, errors.collect::<Vec<_>>().join(", "))
+    });
+    let rates = format!(
+        "Bandwidth, error over windows of 2 s: {}.",
+        rates.collect::<Vec<_>>().join("; ")
+    );
     let bulk = found.bulk_s.map(|bulk| {
         format!("20 MB through 100 ms of latency: {bulk} s from the connection to the last byte.")
     });
@@ -143,17 +154,21 @@ fn faults(found: &Faults) -> String {
             {delayed}, without it {plain}: {times:.2} times as much."
         )
     });
-    let Edges {
-        count,
-        late,
-        transactions,
-    } = &found.edges;
-    let edges = format!(
-        "A schedule with {count} edges in 5 s on 50 busy connections ({transactions} transactions \
-        went through): late by p50 / p99 / max {} ms.",
-        show(late)
-    );
-    let items = [bulk, pipelined, cost, Some(edges)].into_iter().flatten();
+    let edges = |what: &str, edges: &Edges| {
+        format!(
+            "{} edges of a schedule on {} {what} connections, late by p50 / p99 / max ms: begun {}; \
+            lifted, with every connection following, {}.",
+            edges.count,
+            edges.connections,
+            show(&edges.injected),
+            show(&edges.lifted)
+        )
+    };
+    let busy = Some(edges("busy", &found.busy));
+    let crowded = Some(edges("idle", &found.crowded));
+    let items = [bulk, pipelined, Some(rates), cost, busy, crowded]
+        .into_iter()
+        .flatten();
     let items: Vec<String> = items.collect();
     format!("{text}- {}\n", items.join("\n- "))
 }

@@ -79,8 +79,10 @@ pub(crate) struct Faults {
     pub(crate) bulk_s: Option<Spread>,
     /// Milliseconds that each of 20 messages takes through 100 ms.
     pub(crate) pipelined: Option<Spread>,
+    pub(crate) rates: Vec<Rate>,
     pub(crate) cost: Option<Cost>,
-    pub(crate) edges: Edges,
+    pub(crate) busy: Edges,
+    pub(crate) crowded: Edges,
 }
 
 /// One delay, measured often.
@@ -121,6 +123,14 @@ impl Error {
     }
 }
 
+/// A bandwidth, measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rate {
+    pub(crate) wanted: &'static str,
+    /// Of each window of 2 s.
+    pub(crate) error_percent: Vec<f64>,
+}
+
 /// Processor time for 100,000 transactions, in seconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
@@ -132,10 +142,13 @@ pub(crate) struct Cost {
 /// How late the edges of a schedule were.
 #[derive(Debug, Serialize)]
 pub(crate) struct Edges {
+    /// Connections that had to follow.
+    pub(crate) connections: u64,
     pub(crate) count: usize,
-    pub(crate) late: Error,
-    /// What went through meanwhile.
-    pub(crate) transactions: u64,
+    /// Until it was begun.
+    pub(crate) injected: Error,
+    /// Until every connection had followed.
+    pub(crate) lifted: Error,
 }
 
 /// What is counted.

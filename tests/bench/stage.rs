@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -32,6 +33,8 @@ const OTHER_DESCRIPTORS: u64 = 500;
 pub(crate) struct Stage {
     guard: Guard,
     lab: Option<Lab>,
+    /// Counts peers, so that each has a folder of its own.
+    started: AtomicU64,
     pub(crate) servers: Servers,
     pub(crate) targets: Vec<Target>,
     /// Peers that are not on this machine.
@@ -133,6 +136,7 @@ impl Stage {
             servers: Servers::start(lab.as_ref()).await?,
             guard,
             lab,
+            started: AtomicU64::new(0),
             targets: Vec::new(),
             missing: Vec::new(),
             connections: descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2,
@@ -157,9 +161,17 @@ impl Stage {
         Ok(self.guard.finish().await?)
     }
 
-    /// One more chaosproxy, which does what `blocks` of a scenario say.
+    /// One more chaosproxy, with the fault that `blocks` of a scenario describe in force.
     pub(crate) async fn distort(&self, name: &'static str, blocks: &str) -> anyhow::Result<Target> {
-        self.start(&PEERS[0], exe(), name, blocks).await
+        let target = self.start(&PEERS[0], exe(), name, blocks).await?;
+        let journal = target.folder.join("report/journal.jsonl");
+        let in_force = async {
+            while !std::fs::read_to_string(&journal)?.contains("fault_edge") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(target)
+        };
+        tokio::time::timeout(READY_LIMIT, in_force).await?
     }
 
     async fn start(
@@ -169,7 +181,8 @@ impl Stage {
         name: &'static str,
         blocks: &str,
     ) -> anyhow::Result<Target> {
-        let folder = self.guard.directory().join(name);
+        let nth = self.started.fetch_add(1, Ordering::Relaxed);
+        let folder = self.guard.directory().join(format!("{nth}-{name}"));
         std::fs::create_dir(&folder)?;
         let routes = self.servers.routes()?;
         let order = (peer.order)(&Setting {

@@ -23,7 +23,6 @@ pub(super) async fn delays(stage: &Stage) -> anyhow::Result<Vec<Delay>> {
         let wanted = Duration::from_millis(ms);
         let target = delayed(stage, "echo", ms).await?;
         let at = target.toward(stage.servers.echo);
-        until_in_force(at, wanted)?;
         let times = talk::round_trips(at, talk::ECHO, count)?;
         target.stop().await?;
         let clock = Clock::start();
@@ -50,7 +49,6 @@ pub(super) async fn bulk(stage: &Stage) -> anyhow::Result<Option<Spread>> {
     let source = stage.servers.source.address;
     let target = delayed(stage, "source", 100).await?;
     let at = target.toward(source);
-    while bulk::fetch(at, 1)? < Duration::from_millis(100) {}
     let times = (0..5).map(|_| bulk::fetch(at, BULK));
     let times = times.collect::<anyhow::Result<Vec<_>>>()?;
     target.stop().await?;
@@ -62,7 +60,6 @@ pub(super) async fn pipelined(stage: &Stage) -> anyhow::Result<Option<Spread>> {
     eprintln!("latency: 20 messages under way at once");
     let target = delayed(stage, "echo", 100).await?;
     let at = target.toward(stage.servers.echo);
-    until_in_force(at, Duration::from_millis(100))?;
     let times = talk::pipelined(at, talk::ECHO, 20, Duration::from_millis(5))?;
     target.stop().await?;
     Ok(Spread::of(
@@ -74,9 +71,4 @@ pub(super) async fn pipelined(stage: &Stage) -> anyhow::Result<Option<Spread>> {
 async fn delayed(stage: &Stage, proxy: &str, ms: u64) -> anyhow::Result<Target> {
     let params = format!("type = \"latency\"\nlatency = \"{ms}ms\"\ndirection = \"downstream\"");
     stage.distort("delay", &lasting(proxy, &params)).await
-}
-
-fn until_in_force(at: std::net::SocketAddr, delay: Duration) -> anyhow::Result<()> {
-    while talk::round_trips(at, talk::ECHO, 1)?[0] < delay {}
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Whether faults do what they promise, and what they cost.
 
+mod bandwidth;
 mod cost;
 mod latency;
 mod schedule;
@@ -13,8 +14,10 @@ pub(crate) async fn measure(options: &Options, stage: &Stage) -> anyhow::Result<
         delays: latency::delays(stage).await?,
         bulk_s: latency::bulk(stage).await?,
         pipelined: latency::pipelined(stage).await?,
+        rates: bandwidth::rates(stage).await?,
         cost: cost::measure(options, stage).await?,
-        edges: schedule::edges(stage).await?,
+        busy: schedule::busy(stage).await?,
+        crowded: schedule::crowded(stage).await?,
     })
 }
 

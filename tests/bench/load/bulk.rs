@@ -11,8 +11,8 @@ use chaosproxy::units::{Clock, Moment};
 
 use super::{Outcome, pause};
 
-/// Bytes per call.
-const PIECE: usize = 256 * 1024;
+/// Bytes per call, as many as iperf3's.
+const PIECE: usize = 128 * 1024;
 /// A stream that stands still for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Windows grow before bytes are counted.
@@ -116,6 +116,34 @@ fn receive(mut stream: &TcpStream, received: &AtomicU64) {
     while let Ok(n @ 1..) = stream.read(&mut piece) {
         received.fetch_add(n as u64, Ordering::Relaxed);
     }
+}
+
+/// Bytes per second that come from a source that `at` leads to, in `count` windows of `window`, one
+/// after the other, each from one arrival to another.
+pub(crate) fn rates(at: SocketAddr, window: Duration, count: usize) -> anyhow::Result<Vec<f64>> {
+    let clock = Clock::start();
+    let mut stream = TcpStream::connect(at)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut piece = vec![0; PIECE];
+    let mut rates = Vec::new();
+    let mut begun = None;
+    let mut received = 0;
+    while rates.len() < count {
+        let n = stream.read(&mut piece)?;
+        anyhow::ensure!(n > 0, "the stream ended");
+        let now = clock.now();
+        received += n;
+        match begun {
+            None if now.since(Moment::ZERO) < WARM_UP => {}
+            Some(begun) if now.since(begun) < window => {}
+            _ => {
+                rates.extend(begun.map(|begun| received as f64 / now.since(begun).as_secs_f64()));
+                begun = Some(now);
+                received = 0;
+            }
+        }
+    }
+    Ok(rates)
 }
 
 /// How long the first `bytes` bytes take from a source that `at` leads to, counted from the

@@ -5,6 +5,7 @@ mod faults;
 mod kinds;
 mod listening;
 mod postgres;
+mod speed;
 mod stream;
 
 use std::io;

@@ -1,0 +1,53 @@
+//! Gross losses of speed. Only ratios to the direct connection, measured in turns: whatever else
+//! the machine does, it does to both. Small differences are for `make bench`.
+
+use std::time::Duration;
+
+use crate::support::rig::{Rig, spec};
+
+#[path = "../../bench/load/mod.rs"]
+#[expect(dead_code, reason = "the bench uses the rest")]
+mod load;
+
+use load::bulk::{Depot, Way};
+use load::{Outcome, talk};
+
+/// Of the rate of the direct connection. Builds without optimisation reach about twice this.
+const LEAST_ECHO: f64 = 0.1;
+const LEAST_BULK: f64 = 0.2;
+
+/// The median of the ratios of `through` to `direct`.
+fn ratio(
+    direct: impl Fn() -> anyhow::Result<Outcome>,
+    through: impl Fn() -> anyhow::Result<Outcome>,
+) -> f64 {
+    let mut ratios: Vec<f64> = (0..5)
+        .map(|_| through().unwrap().per_second() / direct().unwrap().per_second())
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[2]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_messages_pass_at_a_fair_share_of_the_direct_rate() {
+    let rig = Rig::new();
+    let server = talk::serve(talk::ECHO).unwrap();
+    let proxy = rig.add(spec("db", server)).await.unwrap();
+    let ask = |at| move || talk::talk(at, talk::ECHO, 8, Duration::from_millis(200));
+    let ratio = ratio(ask(server), ask(proxy));
+    assert!(ratio >= LEAST_ECHO, "{ratio:.3} of the direct rate");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_passes_at_a_fair_share_of_the_direct_rate_both_ways() {
+    let rig = Rig::new();
+    for (name, way) in [("up", Way::Up), ("down", Way::Down)] {
+        let depot = Depot::serve(way).unwrap();
+        let proxy = rig.add(spec(name, depot.address)).await.unwrap();
+        let flow = |at| depot.flow(at, 1, Duration::from_millis(200));
+        let ratio = ratio(|| flow(depot.address), || flow(proxy));
+        assert!(ratio >= LEAST_BULK, "{name}: {ratio:.3} of the direct rate");
+    }
+    rig.engine.shutdown().await;
+}
