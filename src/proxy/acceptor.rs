@@ -196,7 +196,7 @@ fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
         bytes_upstream: 0,
         bytes_downstream: 0,
     };
-    if route.counters.snapshot().open > route.max_connections {
+    if route.counters.snapshot().open > route.max_connections || !pool.has_room() {
         route.recorder.record(at_once(ClosedBy::Limit));
         return;
     }

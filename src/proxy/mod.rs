@@ -108,13 +108,12 @@ impl Proxy {
         seed: u64,
     ) -> Result<Self, ListenError> {
         let failed = |error| ListenError::new(spec.listen, error);
-        let possible = limits::max_connections(net::raise_descriptor_limit().map_err(failed)?);
         let route = Arc::new(Route {
             name: spec.name.clone(),
             protocol: spec.protocol,
             upstream: spec.upstream.clone(),
             dial_timeout: spec.dial_timeout,
-            max_connections: possible.min(spec.max_connections as u64),
+            max_connections: spec.max_connections as u64,
             seed,
             recorder,
             board: Arc::new(Board::new()),

@@ -17,6 +17,7 @@ use super::desk::Desk;
 use super::limits;
 use super::link::{self, Arrival};
 use super::pipe::Budget;
+use crate::sys::net;
 use crate::units::Clock;
 
 /// The worker threads of all proxies. Dropping this ends them and their connections.
@@ -30,7 +31,11 @@ pub struct Workers {
 
 /// Hands accepted connections to the least loaded worker.
 #[derive(Debug, Clone)]
-pub(super) struct Pool(Arc<[Hand]>);
+pub(super) struct Pool {
+    hands: Arc<[Hand]>,
+    /// Connections that there are descriptors for.
+    most: u64,
+}
 
 #[derive(Debug)]
 struct Hand {
@@ -52,6 +57,7 @@ impl Workers {
     /// Starts `count` threads; `None` starts one per core.
     pub fn start(count: Option<NonZero<usize>>, clock: Clock) -> io::Result<Self> {
         let count = count.map_or_else(thread::available_parallelism, Ok)?;
+        let most = limits::max_connections(net::raise_descriptor_limit()?);
         let stop = CancellationToken::new();
         let mut hands = Vec::new();
         let mut threads = Vec::new();
@@ -76,7 +82,10 @@ impl Workers {
             });
         }
         Ok(Self {
-            pool: Pool(hands.into()),
+            pool: Pool {
+                hands: hands.into(),
+                most,
+            },
             threads,
             stop: stop.drop_guard(),
             budget: Arc::default(),
@@ -107,9 +116,16 @@ impl Workers {
 }
 
 impl Pool {
+    /// Whether one more connection would leave enough descriptors.
+    pub(super) fn has_room(&self) -> bool {
+        let loads = self.hands.iter();
+        let held: usize = loads.map(|hand| hand.load.load(Ordering::Relaxed)).sum();
+        (held as u64) < self.most
+    }
+
     pub(super) fn assign(&self, arrival: Arrival) {
         let Some(hand) = self
-            .0
+            .hands
             .iter()
             .min_by_key(|hand| hand.load.load(Ordering::Relaxed))
         else {

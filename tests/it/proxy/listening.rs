@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::read_to_end;
+use crate::support::exe;
 use crate::support::rig::{Path, Rig, patiently, spec};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +71,78 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
         })
         .await;
     assert_eq!((conn, cause), (2, ClosedBy::Limit));
+    rig.engine.shutdown().await;
+}
+
+/// The program itself, because a lower limit would hold for every other test of this process.
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptors_bound_the_connections_of_all_proxies_together() {
+    const DESCRIPTORS: usize = 300;
+    const SERVED: usize = (DESCRIPTORS - 200) / 2;
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = server.local_addr().unwrap();
+    let ports = [(); 2].map(|()| chaosproxy::lab::port::free(upstream).unwrap());
+    let mut scenario = "[scenario]\ntitle = \"two proxies\"\nduration = \"1h\"\n".to_owned();
+    for (name, listen) in ["first", "second"].iter().zip(ports) {
+        scenario += "[[proxy]]\n";
+        scenario +=
+            &format!("name = \"{name}\"\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\n");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.toml");
+    std::fs::write(&file, scenario).unwrap();
+    let limited = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
+    let _run = tokio::process::Command::new("sh")
+        .args(["-c", &limited, "sh"])
+        .arg(exe())
+        .args(["--quiet", "run", "--record"])
+        .arg(file)
+        .arg("--report-dir")
+        .arg(folder.path().join("report"))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let greeting = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut stream, _) = server.accept().await.unwrap();
+            stream.write_all(b"!").await.unwrap();
+            held.push(stream);
+        }
+    });
+
+    let mut held = Vec::new();
+    let (mut served, mut turned_away) = (0, 0);
+    while served + turned_away < SERVED + 10 {
+        let port = ports[held.len() % ports.len()];
+        // Until it listens, nobody answers; then everybody gets an answer.
+        let Ok(mut client) = TcpStream::connect(port).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        match patiently(client.read_u8()).await {
+            Ok(_) => served += 1,
+            Err(_) => turned_away += 1,
+        }
+        held.push(client);
+    }
+    assert_eq!((served, turned_away), (SERVED, 10));
+    greeting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_pass_over_ipv6() {
+    let rig = Rig::new();
+    let server = TcpListener::bind("[::1]:0").await.unwrap();
+    let spec = ProxySpec {
+        listen: "[::1]:0".parse().unwrap(),
+        ..spec("db", server.local_addr().unwrap())
+    };
+    let proxy = rig.add(spec).await.unwrap();
+    assert!(proxy.is_ipv6());
+    let (mut client, mut server) = Path { proxy, server }.connect().await;
+    client.write_all(b"hello").await.unwrap();
+    assert_eq!(super::read_n(&mut server, 5).await, b"hello");
     rig.engine.shutdown().await;
 }
 
