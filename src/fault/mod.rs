@@ -124,6 +124,11 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// When the fault began for this connection: at the injection, or at a later opening.
+    fn began(&self) -> Moment {
+        self.since.max(self.opened)
+    }
+
     /// The same call with other dice.
     fn with<'b>(&self, rng: &'b mut ChaCha12Rng) -> Cx<'b> {
         Cx {

@@ -73,10 +73,7 @@ impl<'a> Relay<'a> {
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ending> {
         match self.turn(cx, buffer) {
             Err(ending) => Poll::Ready(ending),
-            Ok(()) if self.ways.iter().all(|way| way.done) => Poll::Ready(Ending {
-                cause: self.ended_by.take().unwrap_or(ClosedBy::Shutdown),
-                how: How::Fin,
-            }),
+            Ok(()) if self.ways.iter().all(|way| way.done) => Poll::Ready(self.ended(How::Fin)),
             Ok(()) => Poll::Pending,
         }
     }

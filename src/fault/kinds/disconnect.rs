@@ -175,11 +175,11 @@ impl Cut {
 
 impl Fault for Cut {
     fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        self.active = cx.now;
+        self.active = cx.began();
         if self.params.conditions() == 0 {
             self.end(cx, out);
         } else if self.params.bytes.0 == 0 {
-            out.wake_at(cx.now + self.params.delay.max(self.params.idle).get());
+            out.wake_at(cx.began() + self.params.delay.max(self.params.idle).get());
         }
     }
 

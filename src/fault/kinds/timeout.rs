@@ -51,7 +51,7 @@ struct Hole(Params);
 
 impl Fault for Hole {
     fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.wake_at(cx.now + self.0.delay.get());
+        out.wake_at(cx.began() + self.0.delay.get());
     }
 
     fn on_segment(&mut self, _cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {

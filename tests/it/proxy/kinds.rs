@@ -109,6 +109,21 @@ async fn half_a_disconnect_ends_one_way_and_the_other_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_halves_of_a_disconnect_end_the_connection_in_an_orderly_way() {
+    let params = json!({ "how": "half_close", "bytes": "1B" });
+    let mut rig = Rig::new();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    rig.inject("disconnect", params, Scope::default()).await;
+    client.write_all(TEXT).await.unwrap();
+    server.write_all(TEXT).await.unwrap();
+    assert_eq!(read_to_end(&mut server).await, (TEXT[..1].to_vec(), Ok(())));
+    assert_eq!(read_to_end(&mut client).await, (TEXT[..1].to_vec(), Ok(())));
+    let cause = rig.fact(closed).await;
+    assert_eq!(cause, ClosedBy::Fault("disconnect".into()));
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_close_keeps_the_bytes_and_delays_the_end() {
     let rig = Rig::new();
     let (mut client, mut server) = rig.path().await.connect().await;
