@@ -79,15 +79,15 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
 async fn descriptors_bound_the_connections_of_all_proxies_together() {
     const DESCRIPTORS: usize = 300;
     const SERVED: usize = (DESCRIPTORS - 200) / 2;
-    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = server.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
     let ports = [(); 2].map(|()| chaosproxy::lab::port::free(upstream).unwrap());
-    let mut scenario = "[scenario]\ntitle = \"two proxies\"\nduration = \"1h\"\n".to_owned();
-    for (name, listen) in ["first", "second"].iter().zip(ports) {
-        scenario += "[[proxy]]\n";
-        scenario +=
-            &format!("name = \"{name}\"\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\n");
-    }
+    let proxy = |(name, listen): (&&str, _)| {
+        format!("[[proxy]]\nname = \"{name}\"\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\n")
+    };
+    let proxies: Vec<_> = ["first", "second"].iter().zip(ports).map(proxy).collect();
+    let opening = "[scenario]\ntitle = \"two proxies\"\nduration = \"1h\"\n";
+    let scenario = opening.to_owned() + &proxies.concat();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
@@ -105,7 +105,7 @@ async fn descriptors_bound_the_connections_of_all_proxies_together() {
     let greeting = tokio::spawn(async move {
         let mut held = Vec::new();
         loop {
-            let (mut stream, _) = server.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"!").await.unwrap();
             held.push(stream);
         }
