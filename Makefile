@@ -6,7 +6,7 @@ demo: postgres
 	cargo build --release --locked
 	./target/release/chaosproxy run scenarios/db-partition.toml
 
-test: postgres lint
+test: postgres chromium lint
 	cargo test --locked
 
 # The matrix of defects three times over, on a machine with nothing else to do.
@@ -31,9 +31,12 @@ lint: rust
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-.PHONY: postgres rust
+.PHONY: postgres chromium rust
 postgres: rust
 	@scripts/install-postgres
+
+chromium:
+	@scripts/install-chromium
 
 rust:
 	@command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust 1.95 or later (your system's package manager, or rustup)" >&2; exit 1; }

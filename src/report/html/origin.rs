@@ -14,37 +14,14 @@ pub(super) fn origin(report: &Report) -> Markup {
         ("sha256", report.scenario.sha256.clone()),
         ("chaosproxy", report.chaosproxy.clone()),
     ];
-    let path = quoted(&report.scenario.path);
     html! {
         dl .facts {
             @for (name, fact) in &facts { dt { (name) } dd { (fact) } }
             @for (name, fact) in &report.environment { dt { (name) } dd { (fact) } }
         }
-        p { "To run it again with the same dice:" }
-        pre { code { "chaosproxy run " (path) " --seed " (report.seed) } }
+        p { "To run it again with the same schedule and dice, where it was started; RUN is the folder of this page:" }
+        pre { code { "chaosproxy replay RUN" } }
         p { "To judge this run again from its journal, in the folder of this page:" }
         pre { code { (report.judge_again) } }
-    }
-}
-
-/// As a shell takes it for one word.
-fn quoted(path: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
-    if !path.is_empty() && path.chars().all(plain) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_path_stays_one_word() {
-        assert_eq!(quoted("scenarios/db-1.toml"), "scenarios/db-1.toml");
-        assert_eq!(quoted("my dir/it's.toml"), r"'my dir/it'\''s.toml'");
-        assert_eq!(quoted(""), "''");
     }
 }

@@ -3,7 +3,7 @@ use maud::{Markup, html};
 use super::bands::short;
 use super::{badge, line, seconds};
 use crate::event::{Gate, Impact};
-use crate::report::{CheckVerdict, EdgeRecord, FaultRecord, Report};
+use crate::report::{CheckVerdict, EdgeRecord, FaultRecord, OccurrenceRecord, Report};
 
 /// Times that a fault was in force which are listed at most.
 const MOST_OCCURRENCES: usize = 50;
@@ -21,10 +21,7 @@ pub(super) fn faults(report: &Report) -> Markup {
                     @if count == 0 { (named(index, fault)) } @else { td {} td {} }
                     td { (edge(&one.injected)) }
                     td { @match &one.lifted { Some(lifted) => (edge(lifted)), None => "–" } }
-                    td {
-                        @if one.victims.is_empty() { "nobody" }
-                        @for (impact, count) in &one.victims { span { (count) " " (felt(*impact)) " " } }
-                    }
+                    td { (touched(one)) }
                 }
             }
             @if fault.occurrences.len() > MOST_OCCURRENCES {
@@ -51,6 +48,19 @@ fn named(index: usize, fault: &FaultRecord) -> Markup {
 
 fn edge(edge: &EdgeRecord) -> Markup {
     html! { (seconds(edge.actual_s)) div .quiet { (format!("{:+.1} ms", edge.late_ms)) } }
+}
+
+/// `5 ended, 6 refused`.
+fn touched(occurrence: &OccurrenceRecord) -> String {
+    let victims = occurrence.victims.iter();
+    let victims: Vec<_> = victims
+        .map(|(impact, count)| format!("{count} {}", felt(*impact)))
+        .collect();
+    if victims.is_empty() {
+        "nobody".to_owned()
+    } else {
+        victims.join(", ")
+    }
 }
 
 const fn felt(impact: Impact) -> &'static str {

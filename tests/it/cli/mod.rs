@@ -3,6 +3,8 @@
 
 mod baseline;
 mod init;
+mod live;
+mod pipelines;
 mod replay;
 mod server;
 mod suite;
@@ -10,7 +12,7 @@ mod suite;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use server::{Answer, Server, Then};
 
@@ -52,25 +54,33 @@ impl Desk {
     }
 
     fn run_with(&self, args: &[&str], env: &[(&str, &Path)]) -> Finished {
-        let output = Command::new(exe())
+        let mut command = self.command(args);
+        Finished::new(command.envs(env.iter().copied()).output().unwrap())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(exe());
+        command
             .args(args)
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
             .env_remove("GITHUB_ACTIONS")
             .env_remove("GITHUB_STEP_SUMMARY")
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+            .stdin(Stdio::null());
+        command
     }
 }
 
 impl Finished {
+    fn new(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// Asserts the exit code, and shows everything if it is another.
     fn exits_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);

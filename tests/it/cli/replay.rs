@@ -67,8 +67,10 @@ fn a_replay_has_the_schedule_and_the_dice_of_the_run() {
         .exits_with(1);
     // The file plays no part any more: the journal holds its text.
     fs::remove_file(desk.path("a.toml")).unwrap();
-    desk.run(&["replay", "first", "--report-dir", "second"])
+    let replayed = desk
+        .run(&["replay", "first", "--report-dir", "second"])
         .exits_with(1);
+    assert!(!replayed.stderr.contains("warning"), "{}", replayed.stderr);
 
     let read = |name: &str| Journal::read(&desk.path(name).join("journal.jsonl")).unwrap();
     let (first, second) = (read("first"), read("second"));
@@ -107,6 +109,50 @@ fn a_run_is_never_replayed_over_itself() {
         finished.stderr
     );
     assert_eq!(desk.read("first/journal.jsonl"), before);
+}
+
+#[test]
+fn the_folder_that_a_scenario_asks_for_is_not_the_one_of_its_replay() {
+    let (desk, server) = (Desk::new(), well());
+    let text = scenario(&server, SLOW) + "\n[report]\ndir = \"own\"\n";
+    desk.write("a.toml", &text);
+    desk.run(&["run", "a.toml"]).exits_with(0);
+    let before = desk.read("own/journal.jsonl");
+    desk.run(&["replay", "own"]).exits_with(0);
+    assert_eq!(desk.read("own/journal.jsonl"), before);
+    let made = fs::read_dir(desk.path("chaosproxy-runs")).unwrap();
+    assert_eq!(made.count(), 1);
+}
+
+#[test]
+fn the_replay_of_a_recording_is_a_recording() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, REJECTED));
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "first"])
+        .exits_with(0);
+    let replayed = desk
+        .run(&["replay", "first", "--report-dir", "second"])
+        .exits_with(0);
+    let told = "recorded: checks: none";
+    assert!(replayed.stdout.contains(told), "{}", replayed.stdout);
+}
+
+#[test]
+fn a_replay_that_is_another_experiment_by_now_says_so() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, SLOW));
+    desk.run(&["run", "a.toml", "--report-dir", "first"])
+        .exits_with(0);
+    let journal = desk.read("first/journal.jsonl");
+    let of_the_plan = "\"title\":\"a small one\"";
+    assert_eq!(journal.matches(of_the_plan).count(), 1);
+    let journal = journal.replace(of_the_plan, "\"title\":\"another one\"");
+    desk.write("first/journal.jsonl", &journal);
+    let replayed = desk
+        .run(&["replay", "first", "--report-dir", "second"])
+        .exits_with(0);
+    let told = "warning: the recorded text means something else than it did";
+    assert!(replayed.stderr.contains(told), "{}", replayed.stderr);
 }
 
 #[test]

@@ -1,3 +1,8 @@
+use std::io::{BufRead, BufReader, Read};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::*;
 
 #[test]
@@ -54,6 +59,37 @@ fn the_first_file_that_is_not_green_ends_a_fail_fast_suite_and_ci_is_told() {
     let junit = desk.read("out/junit.xml");
     assert_eq!(junit.matches("<testsuite ").count(), 3, "{junit}");
     assert_eq!(junit.matches("<failure").count(), 1, "{junit}");
+}
+
+#[test]
+fn an_interrupt_ends_the_whole_suite() {
+    let (desk, server) = (Desk::new(), well());
+    for file in ["one.toml", "two.toml"] {
+        desk.write(file, &scenario(&server, SLOW));
+    }
+    let args = ["run", "one.toml", "two.toml", "--report-dir", "out"];
+    let mut command = desk.command(&args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("trouble") {
+        line.clear();
+        assert!(
+            talk.read_line(&mut line).unwrap() > 0,
+            "nothing was injected"
+        );
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    talk.read_to_string(&mut line).unwrap();
+    let finished = Finished::new(child.wait_with_output().unwrap()).exits_with(143);
+    let told = "interrupted: files: 1 interrupted, 1 not run; runs: 1,";
+    assert!(finished.stdout.contains(told), "{}", finished.stdout);
+    assert!(desk.read("out/one/junit.xml").contains("SIGTERM"));
+    assert!(!desk.path("out/two").exists());
 }
 
 #[test]

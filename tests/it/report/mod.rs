@@ -14,7 +14,8 @@ use chaosproxy::event::{
 };
 use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use chaosproxy::units::Moment;
-use quick_xml::events::Event as Xml;
+
+use crate::support::junit;
 
 const SCENARIO: &str = "[steady_state]\nrequire = [\"reads.error_rate == 0%\"]\n";
 
@@ -252,33 +253,12 @@ fn what_could_not_be_decided_is_aborted_in_a_run_that_was_interrupted() {
     assert_eq!(judged(&events), (CheckVerdict::Aborted, 143));
 }
 
-/// What a test tool reads: each case with `failure`, `error` or nothing below it.
+/// What a test tool reads: each case with `failure`, `error` or nothing below it, and the counts.
 fn junit_cases(xml: &str) -> (Vec<(String, String)>, [u64; 3]) {
-    let mut reader = quick_xml::Reader::from_str(xml);
-    let (mut cases, mut counts) = (Vec::new(), [0; 3]);
-    loop {
-        let event = reader.read_event().unwrap();
-        let (Xml::Start(tag) | Xml::Empty(tag)) = &event else {
-            if matches!(event, Xml::Eof) {
-                return (cases, counts);
-            }
-            continue;
-        };
-        let attribute = |key: &str| {
-            let found = tag.try_get_attribute(key).unwrap().unwrap();
-            found.value.into_owned()
-        };
-        match tag.name().as_ref() {
-            "testsuite" => {
-                counts = ["tests", "failures", "errors"].map(|key| attribute(key).parse().unwrap());
-            }
-            "testcase" => cases.push((attribute("name"), String::new())),
-            kind @ ("failure" | "error") => {
-                kind.clone_into(&mut cases.last_mut().unwrap().1);
-            }
-            _ => {}
-        }
-    }
+    let [suite] = junit::suites(xml).try_into().unwrap();
+    let cases = suite.cases.into_iter();
+    let cases = cases.map(|case| (case.name, case.kind));
+    (cases.collect(), suite.counts)
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the tests of several areas share.
 
+pub(crate) mod browser;
+pub(crate) mod junit;
 pub(crate) mod processes;
 pub(crate) mod program;
 pub(crate) mod rig;

@@ -91,6 +91,22 @@ async fn a_stopped_service_stands_still_until_everything_is_healed() {
 }
 
 #[tokio::test]
+async fn a_stopped_service_that_is_told_to_end_ends_by_itself() {
+    let mut bench = Bench::new().await;
+    bench.start_server("x").await;
+    let process = bench.lab.process("x").unwrap().unwrap();
+    bench
+        .inject("process", json!({ "action": "stop" }), &["x"])
+        .await;
+    assert!(eventually(SOON, || state(process.pid()) == 'T').await);
+    process.terminate().await.unwrap();
+    let ended = ServiceChange::Exited("exit code 0".to_owned());
+    bench.change("x", &ended).await;
+    bench.lift("process").await;
+    bench.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_service_that_is_down_is_not_met() {
     let mut bench = Bench::new().await;
     bench.declare("x", &["false"]);

@@ -167,3 +167,34 @@ async fn an_interrupted_run_continues_what_it_stopped_and_undoes_its_command() {
 async fn the_guard_of_a_killed_run_continues_what_was_stopped_and_undoes_the_command() {
     is_undone_after(Signal::SIGKILL, None).await;
 }
+
+#[tokio::test]
+async fn the_guard_undoes_a_command_that_was_not_done_when_the_run_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("blocked");
+    let path = blocked.display();
+    let text = format!(
+        r#"
+[scenario]
+title    = "a command takes its time"
+duration = "60s"
+
+[[fault]]
+name    = "half-done"
+type    = "command"
+run     = ["sh", "-c", "touch {path}; sleep 50"]
+undo    = ["rm", "{path}"]
+timeout = "60s"
+at      = "0s"
+for     = "50s"
+"#
+    );
+    let bench = Bench::new();
+    let mut run = bench.start(&bench.scenario(&text));
+    run.wait_for("half-done");
+    assert!(eventually(SOON, || blocked.exists()).await);
+    run.signal(Signal::SIGKILL);
+    assert_eq!(run.wait(), None);
+    assert!(eventually(SOON, || bench.survivors().is_empty()).await);
+    assert!(!blocked.exists());
+}

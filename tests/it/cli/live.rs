@@ -1,0 +1,172 @@
+//! The reports of a live run, opened as a person and as a test tool would open them.
+
+use chaosproxy::report::Report;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::support::browser::{Browser, Screen};
+use crate::support::junit::{self, Case};
+
+/// A check of which nobody is a victim, one that fails and does not count, one that holds.
+const MORE: &str = r#"
+[[check]]
+name   = "fails-tolerated"
+type   = "health"
+probe  = "work"
+during = "fault:trouble"
+that   = ["work.ok_ratio == 100%"]
+severity = "warning"
+
+[[check]]
+name   = "holds"
+type   = "slo"
+during = "baseline"
+that   = ["work.ok_ratio == 100%"]
+
+[[check]]
+name   = "too-few"
+type   = "health"
+probe  = "work"
+during = "fault:nobody"
+that   = ["work.ok_ratio == 100%"]
+
+[[fault]]
+name     = "nobody"
+type     = "latency"
+latency  = "1ms"
+target   = "edge"
+affect   = "existing"
+min_hits = 1000
+at       = "650ms"
+for      = "50ms"
+
+[[workload]]
+name    = "orders"
+service = "web"
+rate    = "50/s"
+timeout = "300ms"
+request = { method = "GET", path = "/work" }
+"#;
+
+/// Would be markup if it were not escaped.
+const TITLE: &str = "'</title><b>small</b> & \"quoted\"'";
+
+/// A run with every verdict; gives its report too.
+fn live() -> (Desk, Report) {
+    let (desk, server) = (Desk::new(), well());
+    let text = scenario(&server, REJECTED) + MORE;
+    desk.write("a.toml", &text.replace("\"a small one\"", TITLE));
+    desk.run(&["run", "a.toml", "--report-dir", "out"])
+        .exits_with(1);
+    let report: Report = serde_json::from_str(&desk.read("out/report.json")).unwrap();
+    let mut verdicts: Vec<_> = report
+        .checks
+        .iter()
+        .map(|check| check.verdict.word())
+        .collect();
+    verdicts.sort_unstable();
+    let expected = ["fail", "fail", "inconclusive", "pass", "pass"];
+    assert_eq!(verdicts, expected);
+    (desk, report)
+}
+
+#[test]
+fn junit_of_a_live_run_says_what_its_report_says() {
+    let (desk, report) = live();
+    let checks = report.checks.iter();
+    let cases: Vec<_> = checks
+        .map(|check| {
+            let counts = check.severity == chaosproxy::check::Severity::Error;
+            let kind = match check.verdict.word() {
+                "fail" if counts => "failure",
+                "inconclusive" | "aborted" if counts => "error",
+                _ => "",
+            };
+            let message = if kind.is_empty() { "" } else { &*check.summary };
+            Case {
+                name: check.name.to_string(),
+                kind: kind.to_owned(),
+                message: message.to_owned(),
+            }
+        })
+        .collect();
+    let suites = junit::suites(&desk.read("out/junit.xml"));
+    assert_eq!(suites.len(), 1);
+    assert_eq!(suites[0].cases, cases);
+    assert_eq!(suites[0].counts, [5, 1, 1]);
+}
+
+/// What is to be known of a shown page: its checks, what is wider than the screen, its colour, its
+/// links that lead nowhere, and its texts that stand out from their background by less than 4.5 to
+/// 1 (WCAG 2.1, success criterion 1.4.3).
+const LOOK: &str = r"(() => {
+  const all = what => [...document.querySelectorAll(what)];
+  const colour = text => text.match(/[\d.]+/g).map(Number);
+  const luminance = text => colour(text).slice(0, 3)
+    .map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, index) => sum + one * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = element => {
+    const own = element ? getComputedStyle(element).backgroundColor : 'rgb(255, 255, 255)';
+    return colour(own)[3] === 0 ? behind(element.parentElement) : own;
+  };
+  const contrast = element => {
+    const [one, other] = [getComputedStyle(element).color, behind(element)].map(luminance);
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  };
+  const told = element => element.getClientRects().length > 0
+    && [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+  return {
+    checks: all('.check').map(check =>
+      ['.name', '.badge', '.said'].map(part => check.querySelector(part).textContent)),
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    background: getComputedStyle(document.documentElement).backgroundColor,
+    lost: all('a').filter(link => !document.getElementById(link.hash.slice(1))).length,
+    links: all('a').length,
+    texts: all('body *:not(svg *)').filter(told).length,
+    faint: all('body *:not(svg *)').filter(told).filter(one => contrast(one) < 4.5)
+      .map(one => one.outerHTML.slice(0, 80)),
+    plots: all('svg').length,
+    title: document.querySelector('h1').textContent,
+    scripts: document.scripts.length,
+  };
+})()";
+
+#[test]
+fn the_page_of_a_live_run_shows_its_verdicts_on_every_screen_and_asks_for_nothing() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let (desk, report) = live();
+    let page = desk.path("out/report.html");
+    let checks = report.checks.iter();
+    let checks: Vec<Value> = checks
+        .map(|check| {
+            let badge = format!("{} {}", check.verdict.symbol(), check.verdict.word());
+            json!([check.name, badge, check.summary])
+        })
+        .collect();
+    let mut backgrounds = Vec::new();
+    for (width, scheme) in [
+        (1280, "light"),
+        (1280, "dark"),
+        (360, "light"),
+        (360, "dark"),
+    ] {
+        let opened = browser.open(&page, Screen { width, scheme });
+        assert_eq!(opened.console, Vec::<String>::new());
+        assert_eq!(opened.requests, [format!("file://{}", page.display())]);
+        let look = browser.ask(LOOK);
+        assert_eq!(look["checks"], json!(checks));
+        assert_eq!(look["overflow"], 0, "{width} {scheme}");
+        assert_eq!(look["faint"], json!([]), "{width} {scheme}");
+        assert!(look["texts"].as_u64().unwrap() > 100, "{look}");
+        assert_eq!((&look["lost"], &look["scripts"]), (&json!(0), &json!(0)));
+        assert!(look["links"].as_u64().unwrap() > 20, "{look}");
+        assert_eq!(look["plots"], 3);
+        assert_eq!(look["title"], TITLE.trim_matches('\''));
+        backgrounds.push(look["background"].clone());
+    }
+    assert_ne!(backgrounds[0], backgrounds[1]);
+    assert_eq!(backgrounds[..2], backgrounds[2..]);
+}
