@@ -1,5 +1,5 @@
-# Two commands: `make demo` runs the main job, `make test` runs the tests. `make test-long` adds the
-# matrix of defects, which measures and so needs a machine with nothing else to do.
+# Two commands: `make demo` runs the main job, `make test` runs the tests. `make test-long` adds what
+# takes long, and the matrix of defects, which measures and so needs a machine with nothing else to do.
 .PHONY: demo test test-long lint measure bench clean
 
 demo: postgres
@@ -9,8 +9,10 @@ demo: postgres
 test: postgres chromium lint
 	cargo test --locked
 
-# The matrix of defects three times over, on a machine with nothing else to do.
+# The proofs of the data plane, and the matrix of defects three times over, on a machine with nothing
+# else to do.
 test-long: postgres
+	cargo test --locked --test it proxy:: -- --ignored --test-threads 1 --nocapture
 	for round in 1 2 3; do \
 		cargo test --locked --test it matrix:: -- --ignored --test-threads 1 || exit 1; \
 	done

@@ -56,12 +56,7 @@ fn perform(commands: &[&str]) -> Desk {
 fn assert_installs(commands: &[&str], variables: &Yaml) {
     let install = "cargo install --locked --git \"$CHAOSPROXY_SOURCE\"";
     assert!(commands.contains(&install), "{commands:?}");
-    assert!(
-        variables["CHAOSPROXY_SOURCE"]
-            .as_str()
-            .unwrap()
-            .ends_with(".git")
-    );
+    assert!(variables["CHAOSPROXY_SOURCE"].as_str().is_some());
 }
 
 #[test]

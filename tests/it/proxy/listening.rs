@@ -193,7 +193,7 @@ async fn a_storm_of_connections_leaves_nothing_open() {
     /// No other test uses it.
     const OWN: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
     const CLIENTS: u64 = 20;
-    const EACH: u64 = 100;
+    const EACH: u64 = 250;
     let mut rig = Rig::new();
     let path = rig.path_on(OWN).await;
     let descriptors = open_descriptors();

@@ -1,9 +1,13 @@
 //! The data plane over real sockets.
 
+mod churn;
 mod endings;
 mod faults;
 mod kinds;
+mod leaks;
 mod listening;
+mod overload;
+mod pattern;
 mod postgres;
 mod speed;
 mod stream;

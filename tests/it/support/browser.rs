@@ -1,4 +1,4 @@
-//! A headless Chromium in the hands of a test. The two speak the Chrome DevTools Protocol over a
+//! A headless Chromium in the hands of a test. The two speak the Chrome `DevTools` Protocol over a
 //! pair of pipes: JSON, each message ended by a zero byte.
 
 use std::io::{BufRead, BufReader, Write};
@@ -53,9 +53,7 @@ impl Browser {
         let Some(program) = PROGRAMS.into_iter().find(there) else {
             let required = std::env::var("CHAOSPROXY_REQUIRE_CHROMIUM");
             assert!(required.as_deref() != Ok("1"), "no Chromium on the path");
-            // Past the capture of test output, to be seen in any case.
-            let notice = b"skipped: no Chromium on the path\n";
-            std::io::stderr().write_all(notice).unwrap();
+            super::tell("skipped: no Chromium on the path");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
@@ -83,14 +81,17 @@ impl Browser {
     }
 
     fn open_tab(&mut self) {
-        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = self.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = self.call("Target.attachToTarget", attach);
+        let session = self.call("Target.attachToTarget", &attach);
         self.tab = session["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Network", "Runtime", "Log"] {
-            self.call(&format!("{domain}.enable"), json!({}));
+            self.call(&format!("{domain}.enable"), &json!({}));
         }
-        self.call("Page.setLifecycleEventsEnabled", json!({ "enabled": true }));
+        self.call(
+            "Page.setLifecycleEventsEnabled",
+            &json!({ "enabled": true }),
+        );
     }
 
     /// Opens a file and waits until it is shown whole.
@@ -98,15 +99,15 @@ impl Browser {
         let metrics = json!({
             "width": screen.width, "height": 900, "deviceScaleFactor": 1, "mobile": false,
         });
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
         let scheme = json!({ "name": "prefers-color-scheme", "value": screen.scheme });
         self.call(
             "Emulation.setEmulatedMedia",
-            json!({ "features": [scheme] }),
+            &json!({ "features": [scheme] }),
         );
         self.heard.clear();
         let address = format!("file://{}", page.display());
-        let load = self.call("Page.navigate", json!({ "url": address }))["loaderId"].take();
+        let load = self.call("Page.navigate", &json!({ "url": address }))["loaderId"].take();
         let shown = |event: &Value| {
             event["method"] == "Page.lifecycleEvent"
                 && event["params"]["name"] == "load"
@@ -131,7 +132,7 @@ impl Browser {
     /// The value of an expression of JavaScript in the page.
     pub(crate) fn ask(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true });
-        let mut answer = self.call("Runtime.evaluate", params);
+        let mut answer = self.call("Runtime.evaluate", &params);
         assert!(answer["exceptionDetails"].is_null(), "{answer}");
         answer["result"]["value"].take()
     }
@@ -151,7 +152,7 @@ impl Browser {
         self.heard.iter().filter_map(part).collect()
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         self.asked += 1;
         let mut question = json!({ "id": self.asked, "method": method, "params": params });
         if let Some(tab) = &self.tab {

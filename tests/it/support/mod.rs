@@ -14,6 +14,12 @@ pub(crate) fn exe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chaosproxy"))
 }
 
+/// Says something past the capture of test output, to be seen in any case.
+pub(crate) fn tell(line: &str) {
+    let line = format!("{line}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
 /// Whether PostgreSQL is installed. If it is not, says that the test is skipped, and fails where
 /// `CHAOSPROXY_REQUIRE_PG=1` wants every test to run.
 pub(crate) async fn postgres_is_there() -> bool {
@@ -23,9 +29,7 @@ pub(crate) async fn postgres_is_there() -> bool {
         Err(error) => {
             let required = std::env::var("CHAOSPROXY_REQUIRE_PG").is_ok_and(|value| value == "1");
             assert!(!required, "{error}");
-            // Past the capture of test output, to be seen in any case.
-            let notice = format!("skipped: {error}\n");
-            std::io::stderr().write_all(notice.as_bytes()).unwrap();
+            tell(&format!("skipped: {error}"));
             false
         }
     }

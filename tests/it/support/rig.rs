@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chaosproxy::action::{Action, Injection, Protocol, ProxySpec};
 use chaosproxy::engine::{EngineError, EngineHandle, Reply, Settings};
-use chaosproxy::event::{Event, Fact, Recorder, Stream, bus};
+use chaosproxy::event::{Event, Fact, Name, Recorder, Stream, bus};
 use chaosproxy::fault::Scope;
 use chaosproxy::units::Clock;
 use serde_json::Value;
@@ -88,6 +88,20 @@ impl Rig {
             params,
             targets: vec!["db".into()],
             scope,
+        };
+        let action = Action::Inject(injection);
+        assert_eq!(self.engine.apply(action).await.unwrap(), Reply::Done);
+    }
+
+    /// The same under a name of its own, on every connection.
+    pub(crate) async fn inject_as(&self, fault: &Name, kind: &str, params: Value) {
+        let injection = Injection {
+            fault: fault.clone(),
+            occurrence: 0,
+            kind: kind.to_owned(),
+            params,
+            targets: vec!["db".into()],
+            scope: Scope::default(),
         };
         let action = Action::Inject(injection);
         assert_eq!(self.engine.apply(action).await.unwrap(), Reply::Done);

@@ -164,7 +164,9 @@ async fn a_command_is_undone_and_one_that_fails_is_reported_and_undone_too() {
     let mut bench = Bench::new().await;
     let file = bench.report.path().join("blocked");
     let path = file.to_str().unwrap().to_owned();
-    let works = json!({ "run": ["touch", path], "undo": ["rm", path] });
+    let undone = bench.report.path().join("undone");
+    let undo = format!("rm {path}; echo once >> {}", undone.display());
+    let works = json!({ "run": ["touch", path], "undo": ["sh", "-c", undo] });
     bench.inject("command", works, &[]).await;
     assert!(file.exists());
     bench.lift("command").await;
@@ -183,6 +185,8 @@ async fn a_command_is_undone_and_one_that_fails_is_reported_and_undone_too() {
     assert!(message.contains("it ended with exit code 3"), "{message}");
     assert!(message.contains("no luck"), "{message}");
     assert_eq!(bench.hits(), Vec::<String>::new());
+    patiently(bench.lab.shutdown()).await.unwrap();
+    assert_eq!(fs::read_to_string(undone).unwrap(), "once\n");
     bench.shutdown().await;
 }
 
