@@ -87,7 +87,8 @@ sent again. If at least three packets of the same read follow, that takes one ro
 retransmit, RFC 5681). Otherwise it takes the retransmission timeout, three round trips and at \
 least `min_rto`, doubled with each further loss of the same packet up to a minute (RFC 6298). Losses \
 are independent, or come in bursts while the link is bad (the model of Gilbert and Elliott, as in \
-netem's `gemodel`). That TCP also slows down is not modelled; add a `bandwidth` for it.
+netem's `gemodel`); a burst is over when its packets are sent again. That TCP also slows down is \
+not modelled; add a `bandwidth` for it.
 
 An application sees most answers on time and a few that are late by a fifth of a second, by half a \
 second, by seconds. Small answers suffer most, since nothing behind them tells of their loss. The \
@@ -162,8 +163,9 @@ impl Lossy {
         (self.params.rtt.get() * 3).max(self.params.min_rto.get())
     }
 
-    /// How much later a packet arrives that was lost; `followers` were sent right behind it.
-    fn delay(&mut self, way: usize, followers: usize, rng: &mut ChaCha12Rng) -> Duration {
+    /// How much later a packet arrives that was lost; `followers` were sent right behind it. By the
+    /// time at which it is sent again, a burst of losses is over.
+    fn delay(&self, followers: usize, rng: &mut ChaCha12Rng) -> Duration {
         let mut timeout = self.timeout();
         let mut delay = if followers >= HINTS {
             self.params.rtt.get()
@@ -171,7 +173,7 @@ impl Lossy {
             timeout
         };
         for _ in 1..RETRIES {
-            if !self.loses(way, rng) {
+            if !rng.random_bool(self.params.rate.fraction()) {
                 break;
             }
             timeout = (timeout * 2).min(LONGEST);
@@ -203,7 +205,7 @@ impl Fault for Lossy {
                 pass(due, data.split_to(whole));
                 whole = 0;
                 stalled = true;
-                due = due.max(segment.due + self.delay(way, packets - packet - 1, cx.rng));
+                due = due.max(segment.due + self.delay(packets - packet - 1, cx.rng));
             }
             whole += PACKET.min(data.len() - whole);
         }

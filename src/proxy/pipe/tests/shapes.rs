@@ -144,7 +144,7 @@ fn a_flapping_link_carries_when_it_is_up_and_all_connections_alike() {
 
 #[test]
 fn a_lost_packet_stalls_what_follows_for_a_timeout_or_a_round_trip() {
-    // Every packet is lost, and so is its repetition, until the link turns good.
+    // Every packet is lost, and so is each repetition but the last.
     let certain = |rest: Value| {
         let mut params = json!({ "rate": "100%", "rtt": "40ms", "min_rto": "200ms" });
         params
@@ -189,6 +189,29 @@ fn losses_are_as_frequent_as_asked_and_short_behind_more_data() {
     rig.until(ms(10_000));
     assert_eq!(rig.times(UP)[0], 40);
     assert_eq!(rig.hits(), ["loss 0 Delayed"]);
+}
+
+#[test]
+fn a_burst_is_over_when_its_packets_are_sent_again() {
+    let bad = json!({ "rate": "0%", "turns_bad": "100%", "turns_good": "1%", "min_rto": "1s" });
+    let mut rig = Rig::with(&[of_kind("loss", &bad)]);
+    for round in 0..20 {
+        rig.until(ms(round * 10_000));
+        rig.send(UP, "x");
+    }
+    rig.until(ms(1_000_000));
+    let stalls: Vec<_> = (0..)
+        .zip(rig.times(UP))
+        .map(|(round, at)| at - round * 10_000)
+        .collect();
+    assert!(
+        stalls.iter().filter(|stall| **stall == 1000).count() >= 15,
+        "{stalls:?}"
+    );
+    assert!(
+        stalls.iter().all(|stall| [0, 1000].contains(stall)),
+        "{stalls:?}"
+    );
 }
 
 #[test]
