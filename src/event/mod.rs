@@ -217,6 +217,17 @@ pub enum Fact {
     },
     /// Every fault was lifted.
     HealedAll,
+    /// What a proxy carried in the whole run.
+    ProxyTotals {
+        /// The proxy.
+        proxy: Name,
+        /// Bytes and pieces passed on to the server.
+        upstream: Volume,
+        /// Bytes and pieces passed on to the client.
+        downstream: Volume,
+        /// How much later than due bytes left that a fault had delayed.
+        late: Option<Late>,
+    },
     /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
         /// What and why.
@@ -271,6 +282,29 @@ pub struct Condition {
     pub met: bool,
     /// What was measured.
     pub measured: String,
+}
+
+/// What went one way through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Volume {
+    /// Bytes.
+    pub bytes: u64,
+    /// Pieces, as they were written.
+    pub chunks: u64,
+}
+
+/// How much later than due bytes left that a fault had delayed: what chaosproxy itself added. A
+/// figure is at most a quarter too high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Deliveries that were measured.
+    pub samples: u64,
+    /// The median.
+    pub p50: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
 }
 
 /// One of the two edges of a fault.

@@ -196,7 +196,7 @@ fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
         bytes_upstream: 0,
         bytes_downstream: 0,
     };
-    if route.counters.snapshot().open > route.max_connections || !pool.has_room() {
+    if route.counters.open() > route.max_connections || !pool.has_room() {
         route.recorder.record(at_once(ClosedBy::Limit));
         return;
     }
@@ -226,7 +226,7 @@ fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
             Some(ListenerPolicy::Reject { read_for }) => {
                 return Welcome::Reject { fault, read_for };
             }
-            Some(ListenerPolicy::Limit { most, how }) if route.counters.snapshot().open > most => {
+            Some(ListenerPolicy::Limit { most, how }) if route.counters.open() > most => {
                 return Welcome::TurnAway { fault, how };
             }
             Some(ListenerPolicy::Delay(by)) => delays.push(Delay {

@@ -13,17 +13,24 @@ use crate::units::Clock;
 /// What all connections of a worker thread share.
 #[derive(Debug)]
 pub(super) struct Desk {
+    worker: usize,
     alarm: Rc<Alarm>,
     buffer: RefCell<Box<[u8]>>,
 }
 
 impl Desk {
     /// Must be called within the worker's runtime.
-    pub(super) fn new(clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(worker: usize, clock: Clock) -> io::Result<Self> {
         Ok(Self {
+            worker,
             alarm: Rc::new(Alarm::new(clock)?),
             buffer: RefCell::new(vec![0; limits::BUFFER_BYTES].into()),
         })
+    }
+
+    /// The number of the worker, from 0.
+    pub(super) const fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Rings the timers of the connections, for ever.

@@ -14,7 +14,7 @@ use super::Route;
 use super::board::Subscription;
 use super::desk::Desk;
 use super::pipe::Pipe;
-use super::stats::OpenGuard;
+use super::stats::{OpenGuard, Tally};
 use super::{close, relay, socket};
 use crate::action::Protocol;
 use crate::event::{ClosedBy, Fact, Impact, Name};
@@ -72,7 +72,7 @@ pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
         welcome,
         open,
     } = arrival;
-    let mut link = Link::new(route, orders, client, opened);
+    let mut link = Link::new(route, orders, client, opened, desk.worker());
     let mut open = Some(open);
     let (ending, legs) = match TcpStream::from_std(stream) {
         Ok(client) => match welcome {
@@ -130,10 +130,18 @@ pub(super) struct Link {
     passed: [u64; 2],
     /// When a byte was last passed.
     active: Moment,
+    /// Who carries it.
+    worker: usize,
 }
 
 impl Link {
-    fn new(route: Arc<Route>, orders: Subscription, client: IpAddr, opened: Moment) -> Self {
+    fn new(
+        route: Arc<Route>,
+        orders: Subscription,
+        client: IpAddr,
+        opened: Moment,
+        worker: usize,
+    ) -> Self {
         let candidate = candidate(&route, orders.conn(), client, opened);
         let pipe = Pipe::new(candidate, Arc::clone(&route.budget));
         let session = (route.protocol == Protocol::Postgres).then(Session::new);
@@ -145,6 +153,7 @@ impl Link {
             closer: None,
             passed: [0; 2],
             active: opened,
+            worker,
         }
     }
 
@@ -168,6 +177,9 @@ impl Link {
 
     /// Records what faults did; `Some` if one of them cut the connection.
     pub(super) fn report(&mut self) -> Option<Ending> {
+        if let Some(late) = self.pipe.late() {
+            self.tally().late(late);
+        }
         for hit in self.pipe.hits() {
             if hit.impact == Impact::Closed {
                 self.closer = Some(hit.fault.clone());
@@ -223,7 +235,11 @@ impl Link {
     pub(super) fn passed(&mut self, direction: Direction, bytes: usize) {
         self.passed[direction as usize] += bytes as u64;
         self.active = self.route.recorder.clock().now();
-        self.route.counters.passed(direction, bytes as u64);
+        self.tally().passed(direction, bytes as u64);
+    }
+
+    fn tally(&self) -> &Tally {
+        self.route.counters.tally(self.worker)
     }
 
     fn hit(&self, fault: Name, impact: Impact) {

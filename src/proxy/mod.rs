@@ -117,7 +117,7 @@ impl Proxy {
             seed,
             recorder,
             board: Arc::new(Board::new()),
-            counters: Arc::default(),
+            counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
         });
         let listener = net::listen(spec.listen).map_err(failed)?;

@@ -290,7 +290,7 @@ impl<'a> Relay<'a> {
         for direction in Direction::BOTH {
             let idle = self.wants_more(direction)
                 && self.way(direction).spill.is_empty()
-                && self.link.pipe.room(direction) > 0;
+                && (direct || self.link.pipe.room(direction) > 0);
             if idle || self.way(direction.reverse()).mute {
                 continue;
             }

@@ -1,6 +1,13 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! What a proxy carries, counted where it happens and readable at any time.
+//!
+//! Each worker counts for itself, in memory that no other worker writes; whoever reads adds up. So
+//! counting costs a plain store, and nobody waits for anybody.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::event::Late;
 use crate::fault::Direction;
 
 /// What a proxy has carried so far.
@@ -14,27 +21,139 @@ pub struct Stats {
     pub bytes_upstream: u64,
     /// Bytes passed on to the client.
     pub bytes_downstream: u64,
+    /// Pieces in which bytes were passed on to the server.
+    pub chunks_upstream: u64,
+    /// Pieces in which bytes were passed on to the client.
+    pub chunks_downstream: u64,
+    /// How much later than due bytes left that a fault had delayed; `None` if it delayed none.
+    pub late: Option<Late>,
 }
 
-#[derive(Debug, Default)]
+/// The counts of one proxy.
+#[derive(Debug)]
 pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
+    /// One for each worker.
+    tallies: Box<[Tally]>,
+}
+
+/// What one worker has carried for one proxy. Only that worker writes here.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Tally {
     bytes: [AtomicU64; 2],
+    chunks: [AtomicU64; 2],
+    late: Lateness,
 }
 
 impl Counters {
-    pub(super) fn snapshot(&self) -> Stats {
-        Stats {
-            open: self.open.load(Ordering::Relaxed),
-            accepted: self.accepted.load(Ordering::Relaxed),
-            bytes_upstream: self.bytes[Direction::Upstream as usize].load(Ordering::Relaxed),
-            bytes_downstream: self.bytes[Direction::Downstream as usize].load(Ordering::Relaxed),
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            open: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            tallies: (0..workers).map(|_| Tally::default()).collect(),
         }
     }
 
+    /// Connections that are open now.
+    pub(super) fn open(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+
+    /// Where a worker counts.
+    pub(super) fn tally(&self, worker: usize) -> &Tally {
+        &self.tallies[worker]
+    }
+
+    pub(super) fn snapshot(&self) -> Stats {
+        let sum = |counter: fn(&Tally) -> &AtomicU64| {
+            let each = self.tallies.iter().map(counter);
+            each.map(|counter| counter.load(Relaxed)).sum()
+        };
+        Stats {
+            open: self.open(),
+            accepted: self.accepted.load(Relaxed),
+            bytes_upstream: sum(|tally| &tally.bytes[Direction::Upstream as usize]),
+            bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
+            chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
+            chunks_downstream: sum(|tally| &tally.chunks[Direction::Downstream as usize]),
+            late: Lateness::sum(self.tallies.iter().map(|tally| &tally.late)),
+        }
+    }
+}
+
+impl Tally {
+    /// Bytes were passed on in one piece.
     pub(super) fn passed(&self, direction: Direction, bytes: u64) {
-        self.bytes[direction as usize].fetch_add(bytes, Ordering::Relaxed);
+        add(&self.bytes[direction as usize], bytes);
+        add(&self.chunks[direction as usize], 1);
+    }
+
+    /// Bytes that were due `late` ago leave.
+    pub(super) fn late(&self, late: Duration) {
+        add(&self.late.buckets[Lateness::bucket(late)], 1);
+    }
+}
+
+/// For a counter with one writer: no other thread can come between the two steps.
+fn add(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+/// A histogram of delays: buckets for each power of two of nanoseconds, four to a power, so that
+/// what is read is at most a quarter too high. The last one, from 4 s on, has no end.
+#[derive(Debug)]
+struct Lateness {
+    buckets: [AtomicU64; Self::BUCKETS],
+}
+
+impl Default for Lateness {
+    fn default() -> Self {
+        Self {
+            buckets: [const { AtomicU64::new(0) }; Self::BUCKETS],
+        }
+    }
+}
+
+impl Lateness {
+    const BUCKETS: usize = 128;
+
+    fn bucket(late: Duration) -> usize {
+        let nanos = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX).max(4);
+        let power = nanos.ilog2();
+        let quarter = (nanos >> (power - 2)) & 3;
+        ((power * 4) as usize + quarter as usize).min(Self::BUCKETS - 1)
+    }
+
+    /// The longest delay that is counted in a bucket.
+    fn longest(bucket: usize) -> Duration {
+        let (power, quarter) = (bucket / 4, bucket as u64 % 4);
+        Duration::from_nanos((5 + quarter) << power >> 2)
+    }
+
+    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Late> {
+        let mut counts = [0_u64; Self::BUCKETS];
+        for one in all {
+            for (count, bucket) in counts.iter_mut().zip(&one.buckets) {
+                *count += bucket.load(Relaxed);
+            }
+        }
+        let samples: u64 = counts.iter().sum();
+        let at_rank = |rank: u64| {
+            let mut seen = 0;
+            let found = counts.iter().position(|count| {
+                seen += count;
+                seen >= rank
+            });
+            Self::longest(found.unwrap_or_default())
+        };
+        (samples > 0).then(|| Late {
+            samples,
+            p50: at_rank(samples.div_ceil(2)),
+            p99: at_rank((samples * 99).div_ceil(100)),
+            max: at_rank(samples),
+        })
     }
 }
 
@@ -44,14 +163,63 @@ pub(super) struct OpenGuard(Arc<Counters>);
 
 impl OpenGuard {
     pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        counters.open.fetch_add(1, Ordering::Relaxed);
-        counters.accepted.fetch_add(1, Ordering::Relaxed);
+        counters.open.fetch_add(1, Relaxed);
+        counters.accepted.fetch_add(1, Relaxed);
         Self(Arc::clone(counters))
     }
 }
 
 impl Drop for OpenGuard {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_workers_count_is_added_up() {
+        let counters = Counters::new(2);
+        counters.tally(0).passed(Direction::Upstream, 10);
+        counters.tally(1).passed(Direction::Upstream, 5);
+        counters.tally(1).passed(Direction::Downstream, 7);
+        let stats = counters.snapshot();
+        assert_eq!((stats.bytes_upstream, stats.chunks_upstream), (15, 2));
+        assert_eq!((stats.bytes_downstream, stats.chunks_downstream), (7, 1));
+        assert_eq!(stats.late, None);
+    }
+
+    #[test]
+    fn lateness_is_read_at_most_a_quarter_too_high() {
+        for nanos in [4, 7, 100, 12_345, 999_999, 3_000_000_000] {
+            let counters = Counters::new(1);
+            counters.tally(0).late(Duration::from_nanos(nanos));
+            let late = counters.snapshot().late.unwrap();
+            let read = late.max.as_nanos();
+            assert!(
+                read >= nanos.into() && read <= u128::from(nanos) * 5 / 4,
+                "{nanos}: {read}"
+            );
+        }
+    }
+
+    #[test]
+    fn percentiles_of_lateness_are_nearest_ranks_over_all_workers() {
+        let counters = Counters::new(2);
+        for micros in 1..=100 {
+            let worker = usize::from(micros % 3 == 0);
+            counters.tally(worker).late(Duration::from_micros(micros));
+        }
+        let late = counters.snapshot().late.unwrap();
+        assert_eq!(late.samples, 100);
+        let about = |read: Duration, micros: u64| {
+            read >= Duration::from_micros(micros) && read <= Duration::from_micros(micros * 5 / 4)
+        };
+        assert!(
+            about(late.p50, 50) && about(late.p99, 99) && about(late.max, 100),
+            "{late:?}"
+        );
     }
 }

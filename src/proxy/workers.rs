@@ -67,7 +67,7 @@ impl Workers {
             let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || match station(clock) {
+                .spawn(move || match station(index, clock) {
                     Ok((runtime, desk)) => {
                         drop(ready.send(Ok(())));
                         work(&runtime, &desk, arrivals, &stop);
@@ -94,6 +94,11 @@ impl Workers {
 
     pub(super) fn pool(&self) -> Pool {
         self.pool.clone()
+    }
+
+    /// How many threads there are.
+    pub(super) fn count(&self) -> usize {
+        self.threads.len()
     }
 
     /// What the connections of all proxies may hold together.
@@ -139,13 +144,13 @@ impl Pool {
 }
 
 /// A worker's runtime and what its connections share.
-fn station(clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
+fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
     // Without the runtime's own timers, which would cost at every turn: the desk's are better.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
     let entered = runtime.enter();
-    let desk = Desk::new(clock)?;
+    let desk = Desk::new(index, clock)?;
     drop(entered);
     Ok((runtime, Rc::new(desk)))
 }

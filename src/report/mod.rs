@@ -25,8 +25,8 @@ pub use html::html;
 pub use junit::junit;
 pub use model::{
     CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
-    OccurrenceRecord, Place, ProxyRecord, ProxyWindow, REPORT_FORMAT, Report, ScenarioRecord,
-    SourceRecord, SourceWindow, SteadyStateRecord,
+    LateRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow, REPORT_FORMAT,
+    Report, ScenarioRecord, SourceRecord, SourceWindow, SteadyStateRecord,
 };
 pub use outcome::Outcome;
 pub use text::text;

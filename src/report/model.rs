@@ -284,6 +284,40 @@ pub struct ProxyRecord {
     pub name: Name,
     /// Each window of the run in which somebody connected.
     pub windows: Vec<ProxyWindow>,
+    /// What it carried in the whole run; absent of a run that did not take it down.
+    pub totals: Option<ProxyTotals>,
+    /// Connections that ended, by who ended them: `client`, `upstream`, `dial`, `fault:NAME`,
+    /// `shutdown`, `limit` or `error`.
+    pub closed: BTreeMap<String, u64>,
+}
+
+/// What a proxy carried in the whole run, chaosproxy's own connections included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProxyTotals {
+    /// Bytes passed on to the server.
+    pub bytes_upstream: u64,
+    /// Bytes passed on to the client.
+    pub bytes_downstream: u64,
+    /// Pieces in which they were written to the server.
+    pub chunks_upstream: u64,
+    /// Pieces in which they were written to the client.
+    pub chunks_downstream: u64,
+    /// How late bytes left that a fault had delayed, if any were.
+    pub late: Option<LateRecord>,
+}
+
+/// How much later than due bytes left that a fault had delayed: what chaosproxy itself added. A
+/// figure is at most a quarter too high.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LateRecord {
+    /// Deliveries that were measured.
+    pub samples: u64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
 }
 
 /// Connections of clients to a proxy in one window; chaosproxy's own are left out.

@@ -24,6 +24,7 @@ pub fn text(report: &Report, scenario_text: &str, kept: &Path) -> String {
     section(&mut out, "faults", &faults(report));
     section(&mut out, "traffic", &traffic(report));
     section(&mut out, "connections", &connections(report));
+    section(&mut out, "carried", &carried(report));
     section(&mut out, "verdicts", &verdicts(report));
     let notes = report.notes.iter().map(|note| format!("  {note}\n"));
     section(&mut out, "notes", &notes.collect::<String>());
@@ -125,6 +126,31 @@ fn connections(report: &Report) -> String {
     } else {
         table(&rows, 2)
     }
+}
+
+/// One line for each proxy: bytes, who ended connections, and how late delayed bytes left.
+fn carried(report: &Report) -> String {
+    let rows = report.proxies.iter().filter_map(|proxy| {
+        let totals = proxy.totals.as_ref()?;
+        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let closed = proxy
+            .closed
+            .iter()
+            .map(|(by, count)| format!("{by} {count}"));
+        let closed = closed.collect::<Vec<_>>().join(", ");
+        let late = totals.late.map_or_else(String::new, |late| {
+            let (p50, p99, max) = (late.p50_ms, late.p99_ms, late.max_ms);
+            format!("delays late by p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms")
+        });
+        Some([
+            proxy.name.to_string(),
+            format!("{} up", megabytes(totals.bytes_upstream)),
+            format!("{} down", megabytes(totals.bytes_downstream)),
+            format!("closed: {closed}"),
+            late,
+        ])
+    });
+    table(&rows.collect::<Vec<_>>(), 5)
 }
 
 fn verdicts(report: &Report) -> String {

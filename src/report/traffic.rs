@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{ProxyRecord, ProxyWindow, SourceRecord, SourceWindow};
+use super::{LateRecord, ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow};
 use crate::check::{Connection, History};
-use crate::event::{Fact, Impact, Name, Outcome, Sample, Startup};
+use crate::event::{ClosedBy, Fact, Impact, Late, Name, Outcome, Sample, Startup};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
@@ -90,8 +90,62 @@ pub(super) fn proxies(history: &History, windows: &[(String, Span)]) -> Vec<Prox
                 .iter()
                 .filter_map(|(window, span)| proxy_window(window, *span, name, history))
                 .collect(),
+            totals: totals(name, history),
+            closed: closed(name, history),
         })
         .collect()
+}
+
+fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
+    let events = history.events().iter().rev();
+    let mut found = events.filter_map(|event| match &event.fact {
+        Fact::ProxyTotals {
+            proxy,
+            upstream,
+            downstream,
+            late,
+        } if proxy == name => Some(ProxyTotals {
+            bytes_upstream: upstream.bytes,
+            bytes_downstream: downstream.bytes,
+            chunks_upstream: upstream.chunks,
+            chunks_downstream: downstream.chunks,
+            late: late.as_ref().map(late_record),
+        }),
+        _ => None,
+    });
+    found.next()
+}
+
+fn late_record(late: &Late) -> LateRecord {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+    LateRecord {
+        samples: late.samples,
+        p50_ms: ms(late.p50),
+        p99_ms: ms(late.p99),
+        max_ms: ms(late.max),
+    }
+}
+
+/// How often connections ended, by who ended them.
+fn closed(name: &Name, history: &History) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for event in history.events() {
+        if let Fact::ConnectionClosed { proxy, cause, .. } = &event.fact
+            && proxy == name
+        {
+            let by = match cause {
+                ClosedBy::Client => "client".to_owned(),
+                ClosedBy::Upstream => "upstream".to_owned(),
+                ClosedBy::Dial(_) => "dial".to_owned(),
+                ClosedBy::Fault(fault) => format!("fault:{fault}"),
+                ClosedBy::Shutdown => "shutdown".to_owned(),
+                ClosedBy::Limit => "limit".to_owned(),
+                ClosedBy::Error(_) => "error".to_owned(),
+            };
+            *counts.entry(by).or_default() += 1;
+        }
+    }
+    counts
 }
 
 fn proxy_window(

@@ -15,10 +15,11 @@ use super::halt::{Halt, Halted};
 use super::{Options, RunError, schedule, system};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
-use crate::event::{Fact, Name, Recorder};
+use crate::event::{Fact, Name, Recorder, Volume};
 use crate::lab::spec::{Expectation, ServiceSpec};
 use crate::lab::{Lab, port};
 use crate::load::spec::WorkloadKind;
+use crate::proxy::Stats;
 use crate::scenario::Plan;
 
 /// Everything that a scenario stands up, and what is needed to take it down again.
@@ -217,6 +218,12 @@ impl<'a> Stage<'a> {
     pub(super) async fn strike(self) -> Result<(), RunError> {
         self.clients.stop();
         let gone = self.lab.shutdown().await;
+        for name in self.proxies.keys() {
+            // One that was never added carried nothing.
+            if let Ok(stats) = self.engine.stats(name.clone()).await {
+                self.recorder.record(totals(name, &stats));
+            }
+        }
         self.engine.shutdown().await;
         Ok(gone?)
     }
@@ -265,6 +272,21 @@ fn with_free_port(url: &str) -> io::Result<String> {
             Ok(format!("{scheme}://{}{path}", port::free(address)?))
         }
         _ => Ok(url.to_owned()),
+    }
+}
+
+fn totals(proxy: &Name, stats: &Stats) -> Fact {
+    Fact::ProxyTotals {
+        proxy: proxy.clone(),
+        upstream: Volume {
+            bytes: stats.bytes_upstream,
+            chunks: stats.chunks_upstream,
+        },
+        downstream: Volume {
+            bytes: stats.bytes_downstream,
+            chunks: stats.chunks_downstream,
+        },
+        late: stats.late,
     }
 }
 

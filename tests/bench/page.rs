@@ -46,7 +46,8 @@ fn head(report: &Report) -> String {
 
 `{command}`, {date}, {machine}; the figures behind this page are in `performance.json`.{missing}
 
-Each line is {rounds} rounds of {seconds} s per target. A round measures the direct connection, every \
+Each line is {rounds} rounds of {seconds} s per target with pgbench, and of half as long with the bench's \
+own loads. A round measures the direct connection, every \
 target in random order, and the direct connection again. A ratio is a target's rate by the direct \
 rate of the same round; given are the median and, in brackets, the least and the most. Processor \
 time is user and system time of the proxy's processes. Every proxy passes bytes on as TCP, on as \

@@ -125,7 +125,7 @@ impl Servers {
 impl Stage {
     pub(crate) async fn set_up(options: &Options) -> anyhow::Result<Self> {
         let guard = Guard::start(exe()).await?;
-        let lab = if options.wants("pgbench") {
+        let lab = if options.wants("pgbench") || options.wants("faults") {
             let (recorder, _nobody_reads) = bus(Clock::start());
             Some(Lab::start(exe(), recorder, guard.directory()).await?)
         } else {

@@ -13,6 +13,7 @@ mod tests;
 
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::{Impact, Name};
 use crate::fault::{Armed, Candidate, Direction, How, Payload, Segment};
@@ -32,6 +33,8 @@ pub struct Pipe {
     outboxes: [Outbox; 2],
     signals: Signals,
     account: Account,
+    /// See [`Self::late`].
+    late: Duration,
 }
 
 /// The first touch of a fault's occurrence on this connection.
@@ -54,6 +57,7 @@ impl Pipe {
             outboxes: Default::default(),
             signals: Signals::default(),
             account: Account::new(budget),
+            late: Duration::ZERO,
         }
     }
 
@@ -164,6 +168,12 @@ impl Pipe {
             && self.outboxes.iter().all(Outbox::is_empty)
     }
 
+    /// Takes how long after it was due the latest segment left since the last call; `None` if all
+    /// were on time to the nanosecond, as those are that no fault delays.
+    pub fn late(&mut self) -> Option<Duration> {
+        Some(std::mem::take(&mut self.late)).filter(|late| !late.is_zero())
+    }
+
     /// Takes the hits since the last call.
     pub fn hits(&mut self) -> Vec<Hit> {
         std::mem::take(&mut self.signals.hits)
@@ -187,7 +197,10 @@ impl Pipe {
     fn deliver(&mut self, now: Moment, index: usize, direction: Direction, segment: Segment) {
         match self.stages.get_mut(index) {
             Some(stage) => stage.accept(now, direction, segment, &mut self.signals),
-            None => self.outboxes[direction as usize].push(segment.payload),
+            None => {
+                self.late = self.late.max(now.since(segment.due));
+                self.outboxes[direction as usize].push(segment.payload);
+            }
         }
     }
 

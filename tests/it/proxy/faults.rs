@@ -191,6 +191,9 @@ async fn latency_delays_and_its_lifting_releases_at_once() {
     assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
     rig.lift("latency").await;
     assert_eq!(read_n(&mut server, 6).await, b"never?");
+    // What was released early is not late.
+    let late = rig.engine.stats("db".into()).await.unwrap().late;
+    assert_eq!(late.expect("a delay was carried out").samples, 1);
     rig.engine.shutdown().await;
 }
 

@@ -69,5 +69,7 @@ async fn bytes_are_exact_both_ways() {
     assert_eq!(stats.bytes_upstream, read_up as u64);
     assert_eq!(stats.bytes_downstream, read_down as u64);
     assert_eq!(stats.accepted, 1);
+    assert!(stats.chunks_upstream > 0 && stats.chunks_downstream > 0);
+    assert_eq!(stats.late, None, "nothing was delayed");
     rig.engine.shutdown().await;
 }

@@ -4,13 +4,14 @@ mod html;
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use chaosproxy::check::{
     CheckSpec, Experiment, FaultBrief, Purpose, Severity, SourceBrief, SourceMap, Verdict,
 };
 use chaosproxy::event::{
-    Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter, Outcome,
-    Phase, Sample,
+    ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter,
+    Late, Outcome, Phase, Sample, Volume,
 };
 use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use chaosproxy::units::Moment;
@@ -57,6 +58,21 @@ fn header() -> Header {
         seed: 20_251_013,
         plan: serde_json::to_value(experiment).unwrap(),
         environment: [("cores".to_owned(), "2".to_owned())].into(),
+    }
+}
+
+fn totals() -> Fact {
+    let volume = |bytes, chunks| Volume { bytes, chunks };
+    Fact::ProxyTotals {
+        proxy: "db".into(),
+        upstream: volume(1_234_567, 100),
+        downstream: volume(7_654_321, 200),
+        late: Some(Late {
+            samples: 50,
+            p50: Duration::from_nanos(62_500),
+            p99: Duration::from_nanos(125_000),
+            max: Duration::from_nanos(312_500),
+        }),
     }
 }
 
@@ -113,6 +129,18 @@ fn events(recovers: bool) -> Vec<Event> {
             impact,
         },
     ));
+    let (proxy, conn) = ("db".into(), 0);
+    facts.push((
+        10_210,
+        Fact::ConnectionClosed {
+            proxy,
+            conn,
+            cause: ClosedBy::Client,
+            bytes_upstream: 1_234_567,
+            bytes_downstream: 7_654_321,
+        },
+    ));
+    facts.push((10_220, totals()));
     facts.extend(samples());
     facts.sort_by_key(|(ms, _)| *ms);
     let event = |(ms, fact)| Event { at: at(ms), fact };
