@@ -37,13 +37,14 @@ impl Lint {
 
 /// A fault that the scenario does not have.
 pub(super) fn fault(key: &str, name: &str, outlook: &Outlook) -> Option<Lint> {
-    (!outlook.faults.contains_key(name)).then(|| unknown(key, "fault", name, outlook.faults.keys()))
+    let known = outlook.faults.contains_key(name) || outlook.unread.contains(name);
+    (!known).then(|| unknown(key, "fault", name, outlook.faults.keys()))
 }
 
 /// A workload or probe that the scenario does not have.
 pub(super) fn source(key: &str, name: &str, outlook: &Outlook) -> Option<Lint> {
-    (!outlook.sources.contains_key(name))
-        .then(|| unknown(key, "workload or probe", name, outlook.sources.keys()))
+    let known = outlook.sources.contains_key(name) || outlook.unread.contains(name);
+    (!known).then(|| unknown(key, "workload or probe", name, outlook.sources.keys()))
 }
 
 pub(super) fn unknown<'a>(

@@ -12,6 +12,9 @@ pub struct Outlook {
     pub faults: BTreeMap<Name, FaultOutlook>,
     /// Workloads and probes by name.
     pub sources: BTreeMap<Name, SourceBrief>,
+    /// Names of faults, workloads and probes that the scenario has, but with mistakes: they were told,
+    /// and nothing follows from them.
+    pub unread: BTreeSet<Name>,
     /// The names of the checks.
     pub checks: BTreeSet<Name>,
     /// Length of the baseline: the steady-state window and the time to the first fault.

@@ -126,6 +126,7 @@ mod tests {
                 ("writes".into(), source(50)),
             ]
             .into(),
+            unread: ["half".into()].into(),
             checks: ["it".into()].into(),
             baseline: Duration::from_secs(20),
             duration: Duration::from_secs(60),

@@ -49,22 +49,22 @@ pub struct Journal {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The file system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Io {
         /// The journal.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// A line is not what a journal of this format holds.
-    #[error("{path}:{line}: not a journal line: {source}")]
+    #[error("{path}:{line}: not a journal line: {why}")]
     Malformed {
         /// The journal.
         path: PathBuf,
         /// 1-based.
         line: usize,
         /// Why.
-        source: serde_json::Error,
+        why: serde_json::Error,
     },
     /// The journal has another format.
     #[error("{path}: journal format {found}, this program reads format {JOURNAL_FORMAT}")]
@@ -169,18 +169,18 @@ fn read_header(path: &Path, line: &str) -> Result<Header, JournalError> {
     serde_json::from_str(line).map_err(|source| malformed(path, 1, source))
 }
 
-fn io(path: &Path, source: std::io::Error) -> JournalError {
+fn io(path: &Path, why: std::io::Error) -> JournalError {
     JournalError::Io {
         path: path.to_owned(),
-        source,
+        why,
     }
 }
 
-fn malformed(path: &Path, line: usize, source: serde_json::Error) -> JournalError {
+fn malformed(path: &Path, line: usize, why: serde_json::Error) -> JournalError {
     JournalError::Malformed {
         path: path.to_owned(),
         line,
-        source,
+        why,
     }
 }
 

@@ -18,12 +18,12 @@ pub const HTML_FILE: &str = "report.html";
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The journal's header holds a plan that this version does not know.
     #[error("the journal's plan cannot be read: {0}")]
@@ -55,9 +55,9 @@ fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
     })
 }
 
-fn io(path: &Path, source: std::io::Error) -> ReportError {
+fn io(path: &Path, why: std::io::Error) -> ReportError {
     ReportError::Io {
         path: path.to_owned(),
-        source,
+        why,
     }
 }

@@ -210,13 +210,16 @@ const fn system(what: &'static str, source: std::io::Error) -> RunError {
     RunError::System { what, source }
 }
 
-/// An error with all its causes in one line.
+/// An error with all its causes in one line. Those that it tells itself are not told twice.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let told = cause.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
         source = cause.source();
     }
     text

@@ -126,7 +126,10 @@ pub(super) fn outlook(
             (fault.name.clone(), outlook)
         })
         .collect();
+    let read = |name: &str| faults.contains_key(name) || sources.contains_key(name);
+    let written = names.of(&["fault", "workload", "probe"]);
     Outlook {
+        unread: written.filter(|name| !read(name)).map(Into::into).collect(),
         faults,
         sources: sources.clone(),
         checks: names.of(&["check"]).map(Into::into).collect(),
