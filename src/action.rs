@@ -14,6 +14,14 @@ use crate::fault::Scope;
 pub enum Action {
     /// Puts a fault in force.
     Inject(Injection),
+    /// Gives a fault on connections other parameters while it is in force. Connections stay in
+    /// scope or out of it, what it parked stays parked, its dice go on.
+    Reconfigure {
+        /// The fault.
+        fault: Name,
+        /// All parameters of its kind, as for an injection.
+        params: serde_json::Value,
+    },
     /// Ends a fault by name. What it held moves on at once.
     Lift {
         /// The fault.

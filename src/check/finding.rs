@@ -13,6 +13,7 @@ impl Finding {
             figures: std::collections::BTreeMap::new(),
             notes: Vec::new(),
             help: None,
+            lengths: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{CheckSpec, Finding, History, Verdict, registry};
+use super::{CheckSpec, Finding, History, Verdict, registry, sweep};
 
 /// Runs every check of the experiment over its history, in the order of the file.
 ///
@@ -20,7 +20,7 @@ pub(super) fn judge_one(spec: &CheckSpec, history: &History) -> Finding {
             "judge the run with the version of chaosproxy that recorded it",
         );
     };
-    guarded(spec, history, kind.judge)
+    sweep::judge(spec, history, |history| guarded(spec, history, kind.judge))
 }
 
 fn guarded(

@@ -17,6 +17,7 @@ mod params;
 mod registry;
 mod show;
 mod stats;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -29,6 +30,7 @@ pub use judge::judge;
 pub use outlook::{FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
+pub use sweep::{Sweep, SweptLength, sweeps};
 pub use window::Window;
 
 use std::collections::BTreeMap;
@@ -37,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::Span;
 use crate::event::Name;
-use crate::units::Moment;
+use crate::units::{Moment, Period};
 
 /// What a check came to. Ordered so that the worst of several is their maximum.
 #[derive(
@@ -135,6 +137,12 @@ pub struct FaultBrief {
     pub kind: String,
     /// Its parameters.
     pub params: serde_json::Value,
+    /// Where parameters move to while it is in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ramp: BTreeMap<String, serde_json::Value>,
+    /// Lengths that it has one after the other, if it is swept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<Period>,
     /// What it acts on, mostly a proxy; several names are joined by `, `.
     pub proxy: Name,
     /// How many connections it must touch to count as exercised. Default 1.
@@ -173,6 +181,25 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// What the owner of the server can do about it; only with a failure or inconclusive verdict.
     pub help: Option<String>,
+    /// What it came to for each length, if it looks at a swept fault.
+    pub lengths: Vec<LengthFinding>,
+}
+
+/// What a check came to for one length of a swept fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LengthFinding {
+    /// The fault.
+    pub fault: Name,
+    /// Which time it was in force, from 0.
+    pub occurrence: u32,
+    /// For how long it was to be in force.
+    pub length: Period,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The figure that decided.
+    pub summary: String,
+    /// Measured figures by name.
+    pub figures: BTreeMap<String, f64>,
 }
 
 /// One demand of a check against what was measured.

@@ -81,6 +81,8 @@ impl Story {
                 name: name.into(),
                 kind: kind.into(),
                 params,
+                ramp: [].into(),
+                sweep: Vec::new(),
                 proxy: "db".into(),
                 min_hits: 1,
             });
@@ -90,6 +92,7 @@ impl Story {
             edge,
             occurrence: u32::try_from(occurrence).unwrap(),
             planned: at(when),
+            decided: at(when),
         };
         let open = Fact::PathOpen {
             proxy: "db".into(),
@@ -98,6 +101,15 @@ impl Story {
         self.fact(from, edge(Edge::Inject, from))
             .fact(to, edge(Edge::Lift, to))
             .fact(to + 0.01, open)
+    }
+
+    /// Says that a fault is a sweep of these lengths.
+    pub(super) fn swept(mut self, name: &str, lengths: &[&str]) -> Self {
+        let faults = &mut self.experiment.faults;
+        let swept = faults.iter_mut().find(|fault| &*fault.name == name);
+        let lengths = lengths.iter().map(|length| length.parse().unwrap());
+        swept.unwrap().sweep = lengths.collect();
+        self
     }
 
     pub(super) fn hit(self, fault: &str, when: f64, conn: u64, impact: Impact) -> Self {

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::input;
 use super::output::Printer;
-use crate::event::Edge;
 use crate::lab::spec::{Origin, ServiceSpec};
 use crate::load::spec::{WorkloadKind, WorkloadSpec};
 use crate::probe::spec::ProbeKind;
-use crate::scenario::{FaultPlan, Plan, timeline};
+use crate::scenario::{FaultPlan, Plan, Turn, timeline};
 use crate::units::Period;
 
 /// Columns of the drawing.
@@ -52,6 +51,7 @@ fn shown(plan: &Plan) -> String {
     targets(&mut out, plan);
     section(&mut out, "timeline", edges(plan));
     section(&mut out, "faults", drawing(plan));
+    section(&mut out, "drawn at random", weights(plan));
     let checks = plan.experiment.checks.iter();
     let checks = checks.map(|check| vec![check.name.to_string(), check.kind.clone()]);
     section(&mut out, "checks", checks);
@@ -126,9 +126,10 @@ fn edges(plan: &Plan) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["0s".to_owned(), "steady state confirmed".to_owned()]];
     for step in timeline(plan) {
         let fault = &plan.faults[step.fault];
-        let what = match step.edge {
-            Edge::Inject => format!("{} begins: {}", fault.name, effect(fault)),
-            Edge::Lift => format!("{} ends", fault.name),
+        let what = match step.turn {
+            Turn::Inject => format!("{} begins: {}", fault.name, effect(fault)),
+            Turn::Lift => format!("{} ends", fault.name),
+            Turn::Move(_) => continue,
         };
         rows.push(vec![Period(step.at).to_string(), what]);
     }
@@ -139,6 +140,19 @@ fn edges(plan: &Plan) -> Vec<Vec<String>> {
     rows
 }
 
+/// What may be drawn, and how often it was with this seed.
+fn weights(plan: &Plan) -> Vec<Vec<String>> {
+    let weights = plan.chaos.iter().flat_map(|chaos| &chaos.weights);
+    let steps = timeline(plan);
+    let row = |(index, weight): &(usize, f64)| {
+        let own = steps.iter().filter(|step| step.fault == *index);
+        let times = own.filter(|step| step.turn == Turn::Inject).count();
+        let name = plan.faults[*index].name.to_string();
+        vec![name, format!("weight {weight}"), format!("{times} times")]
+    };
+    weights.map(row).collect()
+}
+
 /// `partition on codebase-db, mode = "stall"`.
 fn effect(fault: &FaultPlan) -> String {
     let mut text = fault.kind.clone();
@@ -146,7 +160,13 @@ fn effect(fault: &FaultPlan) -> String {
         write!(text, " on {}", fault.aim()).expect("a String takes everything");
     }
     for (key, value) in fault.params.as_object().into_iter().flatten() {
-        write!(text, ", {key} = {value}").expect("a String takes everything");
+        if !fault.ramp.0.contains_key(key) {
+            write!(text, ", {key} = {value}").expect("a String takes everything");
+        }
+    }
+    for (key, way) in &fault.ramp.0 {
+        let (from, to) = (&way.from, &way.to);
+        write!(text, ", {key} = {from} moving to {to}").expect("a String takes everything");
     }
     text
 }
@@ -158,11 +178,11 @@ fn drawing(plan: &Plan) -> Vec<Vec<String>> {
         let mut cells = ['.'; WIDTH];
         for begin in steps
             .iter()
-            .filter(|step| step.fault == index && step.edge == Edge::Inject)
+            .filter(|step| step.fault == index && step.turn == Turn::Inject)
         {
             let end = steps.iter().find(|step| {
                 step.fault == index
-                    && step.edge == Edge::Lift
+                    && step.turn == Turn::Lift
                     && step.occurrence == begin.occurrence
             });
             let from = column(begin.at, plan.duration).min(WIDTH - 1);

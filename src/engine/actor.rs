@@ -1,17 +1,20 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::world::{Undo, World};
+use super::strand::Strand;
+use super::world::{Operation, Seizure, Undo, World};
 use super::{EngineError, Reply, Settings};
 use crate::action::{Action, Injection, ProxySpec};
 use crate::event::{Name, Recorder};
+use crate::fault::world::Grip;
 use crate::fault::{self, Armed, WorldOp};
 use crate::proxy::{Proxy, Stats, Workers};
 use crate::units::Moment;
 
-type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 
 #[derive(Debug)]
 pub(super) enum Request {
@@ -28,17 +31,21 @@ pub(super) struct Actor {
     proxies: BTreeMap<Name, Proxy>,
     world: Option<World>,
     faults: BTreeMap<Name, InForce>,
+    /// Faults outside the byte stream, also those that are no longer in force.
+    strands: BTreeMap<Name, Strand>,
 }
 
-/// A fault in force.
+/// A fault in force at the proxies.
 #[derive(Debug)]
 struct InForce {
+    /// What was asked for.
+    injection: Injection,
     /// Proxies on whose connections it acts.
     armed: Vec<Name>,
     /// Proxies whose ports it took.
     seized: Vec<Name>,
-    /// How the rest is taken back.
-    undo: Undo,
+    /// The ports that it holds.
+    ports: Vec<Seizure>,
 }
 
 impl Actor {
@@ -51,6 +58,7 @@ impl Actor {
             workers,
             proxies: BTreeMap::new(),
             faults: BTreeMap::new(),
+            strands: BTreeMap::new(),
         }
     }
 
@@ -59,7 +67,11 @@ impl Actor {
         while let Some(request) = requests.recv().await {
             // Whoever asked may have gone: then nobody needs the answer.
             match request {
-                Request::Apply(action, reply) => drop(reply.send(self.apply(action).await)),
+                Request::Apply(action, reply) => {
+                    if let Some((action, reply)) = self.beside(action, reply) {
+                        drop(reply.send(self.apply(action).await));
+                    }
+                }
                 Request::Stats(name, reply) => {
                     drop(reply.send(self.proxy(&name).map(|proxy| proxy.stats())));
                 }
@@ -71,18 +83,40 @@ impl Actor {
         self.workers.stop().await;
     }
 
+    /// Takes on what is done outside the byte stream and may take long; gives back everything else.
+    fn beside(&mut self, action: Action, reply: Answer<Reply>) -> Option<(Action, Answer<Reply>)> {
+        match action {
+            Action::Inject(injection) => match operation(&injection) {
+                Some(operation) if !self.is_in_force(&injection.fault) => {
+                    self.operate(injection, operation, reply);
+                    None
+                }
+                _ => Some((Action::Inject(injection), reply)),
+            },
+            Action::Lift { fault } if !self.faults.contains_key(&fault) => {
+                self.take_back(fault, reply);
+                None
+            }
+            other => Some((other, reply)),
+        }
+    }
+
     async fn apply(&mut self, action: Action) -> Result<Reply, EngineError> {
+        let mut since = None;
         match action {
             Action::AddProxy(spec) => return self.add(&spec),
             Action::RemoveProxy { proxy } => self.remove(&proxy).await?,
-            Action::Inject(injection) => self.inject(injection).await?,
-            Action::Lift { fault } => self.lift(fault).await?,
+            Action::Inject(injection) => since = Some(self.inject(injection).await?),
+            Action::Reconfigure { fault, params } => {
+                since = Some(self.reconfigure(&fault, params).await?);
+            }
+            Action::Lift { fault } => since = Some(self.lift(&fault).await?),
             Action::HealAll => self.heal_all().await?,
             Action::Enable { proxy } => self.proxy(&proxy)?.enable().await?,
             Action::Disable { proxy } => self.proxy(&proxy)?.disable().await,
             Action::CloseConnections { proxy } => self.proxy(&proxy)?.close_connections().await,
         }
-        Ok(Reply::Done)
+        Ok(Reply::Done(since.unwrap_or_else(|| self.now())))
     }
 
     fn add(&mut self, spec: &ProxySpec) -> Result<Reply, EngineError> {
@@ -105,123 +139,184 @@ impl Actor {
         Ok(())
     }
 
-    async fn inject(&mut self, injection: Injection) -> Result<(), EngineError> {
-        if self.faults.contains_key(&injection.fault) {
+    async fn inject(&mut self, injection: Injection) -> Result<Moment, EngineError> {
+        if self.is_in_force(&injection.fault) {
             return Err(EngineError::FaultExists(injection.fault));
         }
-        let targets = injection.targets.clone();
-        let mut armed = build(injection)?;
-        match armed.effects.world.take() {
-            Some(op) => self.operate(armed.fault, targets, op).await,
-            None => self.arm(armed, targets).await,
+        let armed = build(&injection)?;
+        match armed.effects.world {
+            Some(WorldOp::Seize(grip)) => self.seize(injection, grip).await,
+            _ => self.arm(injection, armed).await,
         }
     }
 
+    fn is_in_force(&self, fault: &Name) -> bool {
+        let beside = self.strands.get(fault);
+        self.faults.contains_key(fault) || beside.is_some_and(|strand| strand.in_force)
+    }
+
     /// Puts a fault in force on the connections of proxies.
-    async fn arm(&mut self, armed: Armed, proxies: Vec<Name>) -> Result<(), EngineError> {
+    async fn arm(&mut self, injection: Injection, armed: Armed) -> Result<Moment, EngineError> {
+        let proxies = injection.targets.clone();
         for name in &proxies {
             self.proxy(name)?;
         }
         let in_force = InForce {
+            injection,
             armed: proxies.clone(),
             seized: Vec::new(),
-            undo: Undo::Nothing,
+            ports: Vec::new(),
         };
         self.faults.insert(armed.fault.clone(), in_force);
+        let mut since = Moment::ZERO;
         for name in proxies {
             let armed = self.proxy(&name)?.arm(armed.clone()).await;
-            armed.map_err(|source| EngineError::Port {
-                proxy: name,
-                source,
-            })?;
+            since = since.max(armed.map_err(port(&name))?);
         }
-        Ok(())
+        Ok(since)
     }
 
-    /// Puts a fault in force outside the byte stream.
-    async fn operate(
-        &mut self,
-        fault: Name,
-        targets: Vec<Name>,
-        op: WorldOp,
-    ) -> Result<(), EngineError> {
-        let Some(world) = self.world.clone() else {
-            let message = "there is no lab that it could act on".to_owned();
+    async fn reconfigure(&mut self, fault: &Name, params: Value) -> Result<Moment, EngineError> {
+        let Some(in_force) = self.faults.get_mut(fault) else {
+            return Err(EngineError::UnknownFault(fault.clone()));
+        };
+        let changed = Injection {
+            params,
+            ..in_force.injection.clone()
+        };
+        let Armed { effects, .. } = build(&changed)?;
+        if !fault::kind(&changed.kind).is_some_and(|kind| kind.ramps) {
+            let message = format!("a `{}` cannot change while it is in force", changed.kind);
+            let fault = fault.clone();
             return Err(EngineError::BadFault { fault, message });
-        };
-        let failed = |source| EngineError::Lab {
-            fault: fault.clone(),
-            source,
-        };
+        }
+        in_force.injection = changed;
+        let mut since = Moment::ZERO;
+        for name in in_force.armed.clone() {
+            let revised = self.proxy(&name)?.revise(fault, &effects).await;
+            since = since.max(revised.map_err(port(&name))?);
+        }
+        Ok(since)
+    }
+
+    /// Takes ports, those of proxies from themselves.
+    async fn seize(&mut self, injection: Injection, grip: Grip) -> Result<Moment, EngineError> {
+        let fault = injection.fault.clone();
+        let world = self.world(&fault)?.clone();
         let mut seized = Vec::new();
-        let (undo, result) = match op {
-            WorldOp::Seize(grip) => {
-                let mut ports = Vec::new();
-                for target in targets {
-                    let address = match self.proxies.get(&target) {
-                        Some(proxy) => {
-                            seized.push(target.clone());
-                            proxy.addr()
-                        }
-                        None => world.address(&target).await.map_err(failed)?,
-                    };
-                    ports.push((target, address));
+        let mut ports = Vec::new();
+        for target in &injection.targets {
+            let address = match self.proxies.get(target) {
+                Some(proxy) => {
+                    seized.push(target.clone());
+                    proxy.addr()
                 }
-                for name in &seized {
-                    self.proxy(name)?.disable().await;
-                }
-                (world.seize(&fault, ports, grip), Ok(()))
-            }
-            WorldOp::Halt(halt) => world.halt(&fault, &targets, halt).await,
-            WorldOp::Run(line) => world.run(&fault, line).await,
-        };
+                None => world.address(&fault, target).await?,
+            };
+            ports.push((target.clone(), address));
+        }
+        for name in &seized {
+            self.proxy(name)?.disable().await;
+        }
         let in_force = InForce {
+            injection,
             armed: Vec::new(),
             seized,
-            undo,
+            ports: world.seize(&fault, ports, grip),
         };
-        self.faults.insert(fault.clone(), in_force);
-        result.map_err(failed)
+        self.faults.insert(fault, in_force);
+        Ok(self.now())
     }
 
-    async fn lift(&mut self, fault: Name) -> Result<(), EngineError> {
-        let Some(in_force) = self.faults.remove(&fault) else {
-            return Err(EngineError::UnknownFault(fault));
+    /// Puts a fault in force outside the byte stream, beside everything else.
+    fn operate(&mut self, injection: Injection, operation: Operation, reply: Answer<Reply>) {
+        let world = match self.world(&injection.fault) {
+            Ok(world) => world.clone(),
+            Err(error) => return drop(reply.send(Err(error))),
         };
-        self.take_back(&fault, in_force).await
+        let strand = self.strands.entry(injection.fault.clone()).or_default();
+        strand.in_force = true;
+        strand.then(move |_nothing| async move {
+            let Injection { fault, targets, .. } = injection;
+            let (undo, result) = world.operate(&fault, &targets, operation).await;
+            drop(reply.send(result.map(|()| Reply::Done(world.now()))));
+            undo
+        });
+    }
+
+    /// Ends a fault outside the byte stream, beside everything else.
+    fn take_back(&mut self, fault: Name, reply: Answer<Reply>) {
+        let strand = self.strands.get_mut(&fault);
+        let (Some(strand), Some(world)) = (strand.filter(|one| one.in_force), &self.world) else {
+            return drop(reply.send(Err(EngineError::UnknownFault(fault))));
+        };
+        let world = world.clone();
+        strand.in_force = false;
+        strand.then(move |undo| async move {
+            let undone = world.undo(&fault, undo).await;
+            drop(reply.send(undone.map(|()| Reply::Done(world.now()))));
+            Undo::Nothing
+        });
     }
 
     /// Tries everything before it reports the first that failed.
-    async fn take_back(&mut self, fault: &Name, in_force: InForce) -> Result<(), EngineError> {
-        let mut result = Ok(());
-        if let Some(world) = &self.world {
-            let undone = world.undo(fault, in_force.undo).await;
-            result = undone.map_err(|source| EngineError::Lab {
-                fault: fault.clone(),
-                source,
-            });
+    async fn lift(&mut self, fault: &Name) -> Result<Moment, EngineError> {
+        let Some(in_force) = self.faults.remove(fault) else {
+            return Err(EngineError::UnknownFault(fault.clone()));
+        };
+        let mut result = Ok(Moment::ZERO);
+        if let Some(world) = self.world.as_ref().filter(|_| !in_force.ports.is_empty()) {
+            world.release(fault, in_force.ports).await;
+            result = Ok(world.now());
         }
         for name in in_force.seized {
             let enabled = self.proxy(&name)?.enable().await;
-            result = result.and(enabled.map_err(Into::into));
+            result = result.and(enabled.map(|()| self.now()).map_err(Into::into));
         }
         for name in in_force.armed {
             let lifted = self.proxy(&name)?.lift(fault).await;
-            result = result.and(lifted.map_err(|source| EngineError::Port {
-                proxy: name,
-                source,
-            }));
+            let lifted = lifted.map_err(port(&name));
+            result = result.and_then(|since| Ok(since.max(lifted?)));
         }
         result
     }
 
-    /// Tries every fault before it reports the first that failed.
+    /// Tries every fault before it reports the first that failed; what is done outside the byte stream
+    /// is done all at once.
     async fn heal_all(&mut self) -> Result<(), EngineError> {
+        let mut answers = Vec::new();
+        let outside = self.strands.iter().filter(|(_, strand)| strand.in_force);
+        let outside: Vec<Name> = outside.map(|(fault, _)| fault.clone()).collect();
+        for fault in outside {
+            let (reply, answer) = oneshot::channel();
+            self.take_back(fault, reply);
+            answers.push(answer);
+        }
         let mut result = Ok(());
-        for (fault, in_force) in std::mem::take(&mut self.faults) {
-            result = result.and(self.take_back(&fault, in_force).await);
+        let faults: Vec<Name> = self.faults.keys().cloned().collect();
+        for fault in faults {
+            result = result.and(self.lift(&fault).await.map(drop));
+        }
+        for answer in join_all(answers).await {
+            let answer = answer.unwrap_or(Err(EngineError::Stopped));
+            result = result.and(answer.map(drop));
+        }
+        // Also those that were on their way already.
+        for (_, strand) in std::mem::take(&mut self.strands) {
+            strand.ended().await;
         }
         result
+    }
+
+    fn now(&self) -> Moment {
+        self.recorder.clock().now()
+    }
+
+    fn world(&self, fault: &Name) -> Result<&World, EngineError> {
+        self.world.as_ref().ok_or_else(|| EngineError::BadFault {
+            fault: fault.clone(),
+            message: "there is no lab that it could act on".to_owned(),
+        })
     }
 
     fn proxy(&mut self, name: &Name) -> Result<&mut Proxy, EngineError> {
@@ -238,8 +333,25 @@ impl Actor {
     }
 }
 
+/// What a fault does outside the byte stream that may take long; `None` for what it does at the
+/// proxies, and for one that cannot be built.
+fn operation(injection: &Injection) -> Option<Operation> {
+    match build(injection).ok()?.effects.world? {
+        WorldOp::Seize(_) => None,
+        WorldOp::Halt(halt) => Some(Operation::Halt(halt)),
+        WorldOp::Run(line) => Some(Operation::Run(line)),
+    }
+}
+
+fn port(proxy: &Name) -> impl Fn(std::io::Error) -> EngineError {
+    let proxy = proxy.clone();
+    move |source| EngineError::Port {
+        proxy: proxy.clone(),
+        source,
+    }
+}
 /// Turns a wish into a fault that can be armed, or says why it cannot be.
-fn build(injection: Injection) -> Result<Armed, EngineError> {
+fn build(injection: &Injection) -> Result<Armed, EngineError> {
     let Injection {
         fault,
         occurrence,
@@ -248,23 +360,24 @@ fn build(injection: Injection) -> Result<Armed, EngineError> {
         targets: _,
         scope,
     } = injection;
-    let Some(found) = fault::kind(&kind) else {
-        return Err(EngineError::UnknownKind(kind));
+    let Some(found) = fault::kind(kind) else {
+        return Err(EngineError::UnknownKind(kind.clone()));
     };
     let bad = |message: String| EngineError::BadFault {
         fault: fault.clone(),
         message,
     };
-    let effects = (found.build)(&params).map_err(|error| bad(error.to_string()))?;
-    if let Some(why) = fault::objection(&effects, &scope) {
+    let effects = (found.build)(params).map_err(|error| bad(error.to_string()))?;
+    if let Some(why) = fault::objection(&effects, scope) {
         return Err(bad(why.to_owned()));
     }
     Ok(Armed {
-        fault,
-        occurrence,
-        scope,
+        fault: fault.clone(),
+        occurrence: *occurrence,
+        scope: scope.clone(),
         first_new: 0,
         since: Moment::ZERO,
+        revision: 0,
         effects,
     })
 }

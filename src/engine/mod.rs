@@ -1,11 +1,13 @@
 //! Owns every proxy and every fault in force: the single writer that carries out actions.
 //!
 //! Whoever wants a change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
-//! out one after the other, each to its end. Faults on connections live in this process and in
+//! out one after the other, each to its end. Only what is done outside the byte stream, which may
+//! take seconds, is done beside: in order for one fault, but nobody else waits. Faults on connections live in this process and in
 //! nothing else, so they are gone when it is; whatever else a fault does is done through the lab,
 //! whose guard undoes it when this process is gone.
 
 mod actor;
+mod strand;
 mod world;
 
 use std::io;
@@ -20,6 +22,7 @@ use crate::action::Action;
 use crate::event::{Name, Recorder};
 use crate::lab::{Lab, LabError};
 use crate::proxy::{ListenError, Stats, Workers};
+use crate::units::Moment;
 use actor::{Actor, Request};
 
 /// Requests that may wait at once; beyond it, senders wait.
@@ -41,8 +44,8 @@ pub struct Settings {
 /// What an action came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
-    /// It is done, everywhere.
-    Done,
+    /// It has been done, everywhere, since this moment.
+    Done(Moment),
     /// The proxy listens here.
     Listening(SocketAddr),
 }
@@ -134,7 +137,15 @@ impl EngineHandle {
     /// Carries out `action`; returns once it is in force everywhere. If the caller goes away
     /// meanwhile, the action is carried out all the same.
     pub async fn apply(&self, action: Action) -> Result<Reply, EngineError> {
-        self.ask(|reply| Request::Apply(action, reply)).await?
+        self.submit(action).await?.done().await
+    }
+
+    /// Hands `action` over without waiting for what comes of it. Actions are carried out in the order
+    /// in which they are handed over.
+    pub async fn submit(&self, action: Action) -> Result<Pending, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Apply(action, reply)).await?;
+        Ok(Pending(answer))
     }
 
     /// What a proxy has carried so far.
@@ -156,10 +167,23 @@ impl EngineHandle {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.requests
-            .send(request(reply))
-            .await
-            .map_err(|_| EngineError::Stopped)?;
+        self.send(request(reply)).await?;
         answer.await.map_err(|_| EngineError::Stopped)
+    }
+
+    async fn send(&self, request: Request) -> Result<(), EngineError> {
+        let sent = self.requests.send(request).await;
+        sent.map_err(|_| EngineError::Stopped)
+    }
+}
+
+/// An action that was handed over.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<Reply, EngineError>>);
+
+impl Pending {
+    /// What came of it, once it is in force everywhere.
+    pub async fn done(self) -> Result<Reply, EngineError> {
+        self.0.await.map_err(|_| EngineError::Stopped)?
     }
 }

@@ -58,8 +58,29 @@ pub enum Fact {
         edge: Edge,
         /// Counts repetitions of the same fault from 0.
         occurrence: u32,
-        /// When the schedule wanted it. The event's own moment is when the engine was told to inject
-        /// it, so that no hit precedes its fault, or when it had been lifted.
+        /// When the schedule wanted it.
+        planned: Moment,
+        /// When the engine was told. For an injection this is the event's own moment too, so that no hit
+        /// precedes its fault; the moment of a lift is when nothing followed the fault any more.
+        decided: Moment,
+    },
+    /// Since the event's own moment a fault that was injected has been in force everywhere.
+    FaultInForce {
+        /// The fault's name.
+        fault: Name,
+        /// Counts repetitions of the same fault from 0.
+        occurrence: u32,
+    },
+    /// The parameters of a fault in force have moved on along their ramp. Of the many small steps
+    /// about each tenth of the way is told.
+    FaultMoved {
+        /// The fault's name.
+        fault: Name,
+        /// Counts repetitions of the same fault from 0.
+        occurrence: u32,
+        /// The parameters that moved, with their values now.
+        values: BTreeMap<String, serde_json::Value>,
+        /// When the schedule wanted it.
         planned: Moment,
     },
     /// A fault touched a connection for the first time in this occurrence, or a client, a process or a

@@ -18,6 +18,8 @@ pub struct Armed {
     pub first_new: u64,
     /// When it was injected.
     pub since: Moment,
+    /// Counts the changes of its parameters while it is in force.
+    pub revision: u32,
     /// What it does.
     pub effects: Effects,
 }
@@ -73,6 +75,7 @@ mod tests {
             },
             first_new: 5,
             since: Moment::ZERO,
+            revision: 0,
             effects: Effects {
                 listener: Some(ListenerPolicy::Refuse),
                 ..Effects::default()

@@ -37,6 +37,16 @@ pub(super) fn drawn(key: &ConnKey, fault: &str, occurrence: u32, share: Share) -
     keyed(key, "scope", fault, occurrence).random_bool(share.fraction())
 }
 
+/// The generator that draws the faults of a schedule.
+pub fn scheduler(seed: u64) -> ChaCha12Rng {
+    let nobody = ConnKey {
+        seed,
+        proxy: "".into(),
+        conn: 0,
+    };
+    keyed(&nobody, "schedule", "", 0)
+}
+
 fn keyed(key: &ConnKey, purpose: &str, fault: &str, occurrence: u32) -> ChaCha12Rng {
     let mut hash = Sha256::new()
         .chain_update(key.seed.to_be_bytes())

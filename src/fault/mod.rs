@@ -10,6 +10,7 @@ mod armed;
 pub mod catalogue;
 mod dice;
 pub mod kinds;
+pub mod ramp;
 mod registry;
 mod scope;
 mod selection;
@@ -17,13 +18,15 @@ mod spread;
 pub mod world;
 
 pub use armed::{Armed, objection};
-pub use dice::{ConnKey, generator};
+pub use dice::{ConnKey, generator, scheduler};
+pub use ramp::Ramp;
 pub use registry::{BuildError, FaultKind, Kind, Subject, kind, kinds};
 pub use scope::{Affect, Candidate, Scope, Ways};
 pub use selection::{Network, Ordinals, Selection};
 pub use spread::Distribution;
 pub use world::WorldOp;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,7 +161,7 @@ pub trait Outlet {
 /// A fault on one connection; it sees the ways that its scope includes. Putting nothing into the
 /// outlet swallows a segment; a stream that lost bytes cannot go on, so the connection is then cut
 /// when the fault is lifted.
-pub trait Fault: Send {
+pub trait Fault: Any + Send {
     /// The fault came into force on this connection.
     fn on_attach(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
 
@@ -170,6 +173,11 @@ pub trait Fault: Send {
 
     /// The fault is being lifted; parked segments move on by themselves afterwards.
     fn on_lift(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
+
+    /// Takes the place of `before`, the same fault with other parameters, on a live connection. What
+    /// it parked stays where it is, and the dice go on. A fault that remembers something takes it
+    /// over here, by a downcast.
+    fn inherit(&mut self, _before: Box<dyn Any>) {}
 
     /// Bytes that may be parked in this stage per way before the sender is held back. Default
     /// 4 MiB.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +18,9 @@ pub trait FaultKind {
     const STORY: &'static str;
     /// What it acts on.
     const SUBJECT: Subject = Subject::Connections;
+    /// Whether its parameters can move while it is in force: on an open connection it remembers
+    /// nothing, or takes it over ([`Fault::inherit`](super::Fault::inherit)).
+    const RAMPS: bool = false;
     /// The parameters, all with a unit and a default where one makes sense.
     type Params: DeserializeOwned + Serialize + schemars::JsonSchema;
 
@@ -27,6 +32,11 @@ pub trait FaultKind {
     /// Refuses combinations that the types allow: `(key, what is wrong and what to write)`.
     fn validate(_params: &Self::Params) -> Result<(), (&'static str, String)> {
         Ok(())
+    }
+
+    /// For how long it is in force, if its own parameters say so; then nothing else does.
+    fn length(_params: &Self::Params) -> Option<Duration> {
+        None
     }
 
     /// Builds the fault from valid parameters.
@@ -71,10 +81,14 @@ pub struct Kind {
     pub story: &'static str,
     /// What it acts on.
     pub subject: Subject,
+    /// Whether its parameters can move while it is in force.
+    pub ramps: bool,
     /// Whether a length must be given, with these parameters; `false` for what can act once.
     pub lasts: fn(&serde_json::Value) -> bool,
     /// The JSON Schema of its parameters.
     pub schema: fn() -> schemars::Schema,
+    /// For how long it is in force, if the parameters say so.
+    pub length: fn(&serde_json::Value) -> Option<Duration>,
     /// Checks and builds; the parameters are those of the schema, as JSON.
     pub build: fn(&serde_json::Value) -> Result<Effects, BuildError>,
 }
@@ -101,10 +115,12 @@ const fn entry<K: FaultKind>() -> Kind {
         summary: K::SUMMARY,
         story: K::STORY,
         subject: K::SUBJECT,
+        ramps: K::RAMPS,
         lasts: |params| {
             serde_json::from_value(params.clone()).map_or(true, |params| K::lasts(&params))
         },
         schema: || schemars::schema_for!(K::Params),
+        length: |params| K::length(&serde_json::from_value(params.clone()).ok()?),
         build: |params| {
             let params: K::Params = serde_json::from_value(params.clone())?;
             K::validate(&params).map_err(|(key, message)| BuildError::Value { key, message })?;

@@ -59,6 +59,11 @@ impl Spread {
         }
     }
 
+    /// Goes on where another one is.
+    pub(super) const fn follow(&mut self, before: &Self) {
+        self.last = before.last;
+    }
+
     /// The next deviation, in jitters from the mean.
     pub(super) fn draw(&mut self, rng: &mut ChaCha12Rng) -> f64 {
         let fresh: f64 = rng.random();

@@ -12,8 +12,8 @@ use std::task::{Context, Waker};
 use tokio::sync::oneshot;
 
 use super::limits;
-use crate::fault::Armed;
-use crate::units::Moment;
+use crate::fault::{Armed, Effects};
+use crate::units::{Clock, Moment};
 
 /// What is asked of the connections of a proxy at a time.
 #[derive(Debug)]
@@ -24,11 +24,36 @@ pub(super) struct Edition {
     pub(super) close_below: u64,
     epoch: u64,
     /// Dropped with the last holder of this edition, which [`Change::settled`] waits for.
-    _held: oneshot::Sender<()>,
+    _held: Held,
+}
+
+/// Tells when it was dropped: on the thread that does it, so that nobody's wake-up adds to it.
+#[derive(Debug)]
+struct Held {
+    clock: Clock,
+    released: Option<oneshot::Sender<Moment>>,
+}
+
+impl Held {
+    fn new(clock: Clock) -> (Self, oneshot::Receiver<Moment>) {
+        let (sender, receiver) = oneshot::channel();
+        let released = Some(sender);
+        (Self { clock, released }, receiver)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(released) = self.released.take() {
+            // Whoever waited for it may have given up.
+            released.send(self.clock.now()).ok();
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Board {
+    clock: Clock,
     epoch: AtomicU64,
     inner: Mutex<Inner>,
 }
@@ -36,26 +61,27 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct Inner {
     edition: Arc<Edition>,
-    released: oneshot::Receiver<()>,
+    released: oneshot::Receiver<Moment>,
     next_conn: u64,
     subscribers: HashMap<u64, Waker>,
 }
 
 /// A change on its way to the connections.
 #[must_use = "a change is in force only once it has settled"]
-pub(super) struct Change(oneshot::Receiver<()>);
+pub(super) struct Change(oneshot::Receiver<Moment>);
 
 impl Change {
-    /// Waits until every connection follows the change; `false` if some did not within [`limits::CHANGE`].
-    pub(super) async fn settled(self) -> bool {
-        // The sender is never used, only dropped.
-        tokio::time::timeout(limits::CHANGE, self.0).await.is_ok()
+    /// Waits until every connection follows the change, and tells since when; `None` if some did not
+    /// within [`limits::CHANGE`].
+    pub(super) async fn settled(self) -> Option<Moment> {
+        let settled = tokio::time::timeout(limits::CHANGE, self.0).await;
+        settled.ok()?.ok()
     }
 }
 
 impl Board {
-    pub(super) fn new() -> Self {
-        let (held, released) = oneshot::channel();
+    pub(super) fn new(clock: Clock) -> Self {
+        let (held, released) = Held::new(clock);
         let edition = Edition {
             armed: Vec::new(),
             close_below: 0,
@@ -63,6 +89,7 @@ impl Board {
             _held: held,
         };
         Self {
+            clock,
             epoch: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 edition: Arc::new(edition),
@@ -97,6 +124,16 @@ impl Board {
         })
     }
 
+    /// Gives a fault that is in force other effects.
+    pub(super) fn revise(&self, fault: &str, effects: &Effects) -> Change {
+        self.publish(|all, _, _| {
+            for armed in all.iter_mut().filter(|armed| *armed.fault == *fault) {
+                armed.revision += 1;
+                armed.effects = effects.clone();
+            }
+        })
+    }
+
     /// Lifts the faults that `keep` does not want.
     pub(super) fn retain(&self, keep: impl FnMut(&Armed) -> bool) -> Change {
         self.publish(|armed, _, _| armed.retain(keep))
@@ -117,7 +154,7 @@ impl Board {
         let mut armed = inner.edition.armed.clone();
         let mut close_below = inner.edition.close_below;
         change(&mut armed, &mut close_below, inner.next_conn);
-        let (held, released) = oneshot::channel();
+        let (held, released) = Held::new(self.clock);
         let epoch = inner.edition.epoch + 1;
         inner.edition = Arc::new(Edition {
             armed,
@@ -209,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_change_settles_once_every_connection_has_seen_it() {
-        let board = Arc::new(Board::new());
+        let clock = Clock::start();
+        let board = Arc::new(Board::new(clock));
         let cx = Context::from_waker(Waker::noop());
         let mut first = board.admit();
         let second = board.admit();
@@ -221,8 +259,10 @@ mod tests {
         assert_eq!(news.edition.close_below, 2);
         drop(second);
         assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+        let before = clock.now();
         drop(news);
-        assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Closed));
+        let settled = change.0.try_recv().unwrap();
+        assert!(before <= settled && settled <= clock.now());
         assert_eq!(board.admit().conn(), 2);
     }
 }

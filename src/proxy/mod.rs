@@ -28,8 +28,9 @@ use std::time::Duration;
 
 use crate::action::{Protocol, ProxySpec};
 use crate::event::{Fact, Name, Recorder};
-use crate::fault::{Armed, ListenerPolicy};
+use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
+use crate::units::Moment;
 use acceptor::{Acceptor, Door};
 use board::{Board, Change};
 use pipe::Budget;
@@ -43,6 +44,8 @@ pub struct Proxy {
     addr: SocketAddr,
     /// `None` while the proxy is disabled.
     acceptor: Option<Acceptor>,
+    /// How the port answers while it is not.
+    door: Door,
 }
 
 /// What the connections of a proxy have in common.
@@ -108,6 +111,7 @@ impl Proxy {
         seed: u64,
     ) -> Result<Self, ListenError> {
         let failed = |error| ListenError::new(spec.listen, error);
+        let clock = recorder.clock();
         let route = Arc::new(Route {
             name: spec.name.clone(),
             protocol: spec.protocol,
@@ -116,7 +120,7 @@ impl Proxy {
             max_connections: spec.max_connections as u64,
             seed,
             recorder,
-            board: Arc::new(Board::new()),
+            board: Arc::new(Board::new(clock)),
             counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
         });
@@ -129,6 +133,7 @@ impl Proxy {
             workers,
             addr,
             acceptor: Some(acceptor.map_err(failed)?),
+            door: Door::Open,
         })
     }
 
@@ -142,9 +147,9 @@ impl Proxy {
         self.route.counters.snapshot()
     }
 
-    /// Puts a fault in force; returns once every connection and the port follow it. Its
-    /// `first_new` and `since` are set here.
-    pub async fn arm(&mut self, fault: Armed) -> io::Result<()> {
+    /// Puts a fault in force; returns once every connection and the port follow it, and since when.
+    /// Its `first_new` and `since` are set here.
+    pub async fn arm(&mut self, fault: Armed) -> io::Result<Moment> {
         let change = self
             .route
             .board
@@ -152,14 +157,21 @@ impl Proxy {
         self.follow(change).await
     }
 
-    /// Lifts a fault, if it is in force; returns once nothing follows it any more.
-    pub async fn lift(&mut self, fault: &str) -> io::Result<()> {
+    /// Gives a fault other effects, if it is in force; returns once every connection follows them,
+    /// and since when.
+    pub async fn revise(&mut self, fault: &str, effects: &Effects) -> io::Result<Moment> {
+        let change = self.route.board.revise(fault, effects);
+        self.follow(change).await
+    }
+
+    /// Lifts a fault, if it is in force; returns once nothing follows it any more, and since when.
+    pub async fn lift(&mut self, fault: &str) -> io::Result<Moment> {
         let change = self.route.board.retain(|armed| *armed.fault != *fault);
         self.follow(change).await
     }
 
     /// Lifts every fault.
-    pub async fn heal(&mut self) -> io::Result<()> {
+    pub async fn heal(&mut self) -> io::Result<Moment> {
         let change = self.route.board.retain(|_| false);
         self.follow(change).await
     }
@@ -187,28 +199,37 @@ impl Proxy {
         let listener = net::listen(self.addr).map_err(failed)?;
         let route = Arc::clone(&self.route);
         let acceptor = Acceptor::start(listener, route, self.workers.clone()).map_err(failed)?;
-        acceptor.set(self.door()).await.map_err(failed)?;
+        self.door = self.wanted_door();
+        acceptor.set(self.door).await.map_err(failed)?;
         self.acceptor = Some(acceptor);
         Ok(())
     }
 
-    async fn follow(&mut self, change: Change) -> io::Result<()> {
-        let result = match &self.acceptor {
-            Some(acceptor) => acceptor.set(self.door()).await,
-            None => Ok(()),
-        };
-        self.settle(change).await;
-        result
+    /// Waits until the port and every connection follow a change; tells since when.
+    async fn follow(&mut self, change: Change) -> io::Result<Moment> {
+        let wanted = self.wanted_door();
+        let mut turned = Ok(Moment::ZERO);
+        if let Some(acceptor) = self.acceptor.as_ref().filter(|_| wanted != self.door) {
+            let set = acceptor.set(wanted).await;
+            if set.is_ok() {
+                self.door = wanted;
+            }
+            turned = set.map(|()| self.route.recorder.clock().now());
+        }
+        let settled = self.settle(change).await;
+        turned.map(|turned| turned.max(settled))
     }
 
-    async fn settle(&self, change: Change) {
-        if !change.settled().await {
+    async fn settle(&self, change: Change) -> Moment {
+        let settled = change.settled().await;
+        settled.unwrap_or_else(|| {
             self.route
                 .trouble("some connections did not follow a change within 5 s");
-        }
+            self.route.recorder.clock().now()
+        })
     }
 
-    fn door(&self) -> Door {
+    fn wanted_door(&self) -> Door {
         let does = |policy| move |armed: &Armed| armed.listener() == Some(policy);
         if self.route.board.any(does(ListenerPolicy::Refuse)) {
             Door::Refusing

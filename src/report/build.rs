@@ -1,9 +1,12 @@
 use super::outcome::{Early, early_end, outcome};
 use super::{
-    CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, Outcome, Place, REPORT_FORMAT,
-    Report, ReportError, ScenarioRecord, SteadyStateRecord, course, faults, traffic,
+    CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, LengthRecord, Outcome, Place,
+    REPORT_FORMAT, Report, ReportError, ScenarioRecord, SteadyStateRecord, SweepRecord,
+    SweptLengthRecord, course, faults, traffic,
 };
-use crate::check::{self, Evidence, Experiment, Finding, History, Purpose, Severity, Verdict};
+use crate::check::{
+    self, Evidence, Experiment, Finding, History, Purpose, Severity, Sweep, Verdict,
+};
 use crate::diag::{Source, Span};
 use crate::event::{Condition, Event, Fact, Gate, Header, Journal, Phase};
 use crate::units::Moment;
@@ -41,8 +44,11 @@ fn told(header: &Header, history: &History) -> Report {
     };
     let early = early_end(events);
     let steady_state = scene.steady_state(events);
-    let judged = check::judge(history).into_iter();
+    let judged = check::judge(history);
+    let sweeps = check::sweeps(history, &judged).into_iter();
+    let sweeps = sweeps.map(|one| sweep(one, early.as_ref())).collect();
     let mut checks: Vec<_> = judged
+        .into_iter()
         .map(|finding| scene.check(finding, early.as_ref()))
         .collect();
     if experiment.purpose == Purpose::Judge {
@@ -72,6 +78,7 @@ fn told(header: &Header, history: &History) -> Report {
         reason: early.map(|early| early.reason),
         checks,
         faults: faults::records(history, scene.origin),
+        sweeps,
         steady_state,
         sources: traffic::sources(history, &windows),
         proxies: traffic::proxies(history, &windows),
@@ -100,13 +107,16 @@ impl Scene {
     }
 
     fn check(&self, finding: Finding, early: Option<&Early>) -> CheckRecord {
-        let nothing_injected = early.is_some_and(|early| early.outcome == Outcome::NotBegun);
-        let verdict = match finding.verdict {
-            _ if nothing_injected => CheckVerdict::Aborted,
-            Verdict::Inconclusive if early.is_some() => CheckVerdict::Aborted,
-            decided => decided.into(),
-        };
-        let summary = if nothing_injected {
+        let verdict = told_verdict(finding.verdict, early);
+        let lengths = finding.lengths.into_iter().map(|one| LengthRecord {
+            fault: one.fault,
+            length: one.length,
+            verdict: told_verdict(one.verdict, early),
+            summary: one.summary,
+            figures: one.figures,
+        });
+        let lengths = lengths.collect();
+        let summary = if early.is_some_and(|early| early.outcome == Outcome::NotBegun) {
             "nothing was injected".to_owned()
         } else {
             finding.summary
@@ -125,6 +135,7 @@ impl Scene {
             figures: finding.figures,
             notes: finding.notes,
             help: finding.help,
+            lengths,
         }
     }
 
@@ -174,6 +185,35 @@ impl Scene {
     }
 }
 
+/// What is told of a swept fault.
+fn sweep(sweep: Sweep, early: Option<&Early>) -> SweepRecord {
+    let lengths = sweep.lengths.into_iter().map(|one| {
+        let missed = one.checks.into_iter();
+        let missed = missed.filter(|(_, verdict)| *verdict != Verdict::Pass);
+        SweptLengthRecord {
+            length: one.length,
+            detection_s: one.detection_s,
+            recovery_s: one.recovery_s,
+            worst_case_s: one.worst_case_s,
+            verdict: one.verdict.map(|verdict| told_verdict(verdict, early)),
+            not_passed: missed.map(|(check, _)| check).collect(),
+        }
+    });
+    SweepRecord {
+        fault: sweep.fault,
+        lengths: lengths.collect(),
+    }
+}
+
+/// What a verdict is told as, given how the run ended.
+fn told_verdict(verdict: Verdict, early: Option<&Early>) -> CheckVerdict {
+    match (verdict, early) {
+        (_, Some(early)) if early.outcome == Outcome::NotBegun => CheckVerdict::Aborted,
+        (Verdict::Inconclusive, Some(_)) => CheckVerdict::Aborted,
+        (decided, _) => decided.into(),
+    }
+}
+
 /// The recheck of the steady state, told like a check: a system that does not come back fails.
 fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
     let after = steady_state
@@ -216,6 +256,7 @@ fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
             "see why the servers do not return to their steady state once the faults are gone"
                 .to_owned()
         }),
+        lengths: Vec::new(),
     })
 }
 

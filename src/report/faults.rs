@@ -17,6 +17,7 @@ fn record(brief: &FaultBrief, history: &History, origin: Moment) -> FaultRecord 
         name: brief.name.clone(),
         kind: brief.kind.clone(),
         params: brief.params.clone(),
+        ramp: brief.ramp.clone(),
         proxy: brief.proxy.clone(),
         victims: occurrences.iter().map(|one| one.hits.len() as u64).sum(),
         occurrences: occurrences
@@ -38,29 +39,36 @@ fn occurrence(
     }
     OccurrenceRecord {
         occurrence: occurrence.index,
-        injected: edge_record(occurrence.planned, occurrence.inject, origin),
+        injected: edge_record(
+            occurrence.planned,
+            occurrence.inject,
+            occurrence.in_force.unwrap_or(occurrence.inject),
+            origin,
+        ),
         lifted: lift(brief, occurrence.index, history)
-            .map(|(planned, actual)| edge_record(planned, actual, origin)),
+            .map(|(planned, decided, actual)| edge_record(planned, decided, actual, origin)),
         victims,
     }
 }
 
-/// When an occurrence should have been lifted, and was.
-fn lift(brief: &FaultBrief, index: u32, history: &History) -> Option<(Moment, Moment)> {
+/// When an occurrence should have been lifted, when that was decided, and when it was done.
+fn lift(brief: &FaultBrief, index: u32, history: &History) -> Option<(Moment, Moment, Moment)> {
     history.events().iter().find_map(|event| match &event.fact {
         Fact::FaultEdge {
             fault,
             edge: Edge::Lift,
             occurrence,
             planned,
-        } if *fault == brief.name && *occurrence == index => Some((*planned, event.at)),
+            decided,
+        } if *fault == brief.name && *occurrence == index => Some((*planned, *decided, event.at)),
         _ => None,
     })
 }
 
-fn edge_record(planned: Moment, actual: Moment, origin: Moment) -> EdgeRecord {
+fn edge_record(planned: Moment, decided: Moment, actual: Moment, origin: Moment) -> EdgeRecord {
     EdgeRecord {
         planned_s: planned.seconds_from(origin),
+        decided_s: decided.seconds_from(origin),
         actual_s: actual.seconds_from(origin),
         late_ms: actual.seconds_from(planned) * 1e3,
     }

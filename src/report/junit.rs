@@ -10,7 +10,7 @@ use crate::diag::{self, Source, Style};
 /// The test case that stands for a run that did not go to its end.
 pub(super) const RUN: &str = "run";
 
-/// The report as JUnit's XML: one test case per check. A failure is a `<failure>`; inconclusive
+/// The report as JUnit's XML: one test case per check, or per length of a sweep. A failure is a `<failure>`; inconclusive
 /// and aborted checks are `<error>`, and so is the run itself if it did not go to its end. A
 /// failure of severity warning passes and is told in `<system-out>`.
 pub fn junit(report: &Report, scenario_text: &str) -> String {
@@ -39,7 +39,7 @@ pub(super) fn test_suite(report: &Report, scenario_text: &str) -> TestSuite {
         report
             .checks
             .iter()
-            .map(|check| case(check, report, &source)),
+            .flat_map(|check| cases(check, report, &source)),
     );
     suite
 }
@@ -65,8 +65,28 @@ fn unfinished(report: &Report) -> Option<TestCase> {
     Some(case)
 }
 
-fn case(check: &CheckRecord, report: &Report, source: &Source) -> TestCase {
-    let rendered = diagnostic(check).map(|message| diag::render(&[message], source, Style::Plain));
+/// One test case per check, or one for each length of a sweep.
+fn cases(check: &CheckRecord, report: &Report, source: &Source) -> Vec<TestCase> {
+    if check.lengths.is_empty() {
+        let rendered = diagnostic(check);
+        let rendered = rendered.map(|message| diag::render(&[message], source, Style::Plain));
+        return vec![case(check, rendered, report)];
+    }
+    let lengths = check.lengths.iter().map(|one| {
+        let part = CheckRecord {
+            name: format!("{}[{} {}]", check.name, one.fault, one.length).into(),
+            verdict: one.verdict,
+            summary: one.summary.clone(),
+            figures: one.figures.clone(),
+            ..check.clone()
+        };
+        let told = (one.verdict != CheckVerdict::Pass).then(|| one.summary.clone());
+        case(&part, told, report)
+    });
+    lengths.collect()
+}
+
+fn case(check: &CheckRecord, rendered: Option<String>, report: &Report) -> TestCase {
     let warning = check.severity == Severity::Warning;
     let mut status = match check.verdict {
         CheckVerdict::Pass => TestCaseStatus::success(),

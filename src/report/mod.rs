@@ -25,8 +25,9 @@ pub use html::html;
 pub use junit::junit;
 pub use model::{
     CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
-    LateRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow, REPORT_FORMAT,
-    Report, ScenarioRecord, SourceRecord, SourceWindow, SteadyStateRecord,
+    LateRecord, LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow,
+    REPORT_FORMAT, Report, ScenarioRecord, SourceRecord, SourceWindow, SteadyStateRecord,
+    SweepRecord, SweptLengthRecord,
 };
 pub use outcome::Outcome;
 pub use text::text;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Course, Outcome};
 use crate::check::{Severity, Verdict};
 use crate::event::{Gate, Impact, Name};
+use crate::units::Period;
 
 /// The version of the report's format. Fields may be added within a version.
 pub const REPORT_FORMAT: u32 = 1;
@@ -46,6 +47,9 @@ pub struct Report {
     pub checks: Vec<CheckRecord>,
     /// The faults, in the order of the scenario.
     pub faults: Vec<FaultRecord>,
+    /// The swept faults among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<SweepRecord>,
     /// The judgements of the steady state.
     pub steady_state: Vec<SteadyStateRecord>,
     /// What each workload and probe saw.
@@ -142,6 +146,52 @@ pub struct CheckRecord {
     pub notes: Vec<String>,
     /// What the owner of the server can do about it.
     pub help: Option<String>,
+    /// What it came to for each length, if it looks at a swept fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lengths: Vec<LengthRecord>,
+}
+
+/// What a check came to for one length of a swept fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LengthRecord {
+    /// The fault.
+    pub fault: Name,
+    /// For how long it was to be in force.
+    pub length: Period,
+    /// The verdict.
+    pub verdict: CheckVerdict,
+    /// One line: the figure that decided.
+    pub summary: String,
+    /// Measured figures; the unit is the end of the name.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// A swept fault: what came of each length.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SweepRecord {
+    /// The fault.
+    pub fault: Name,
+    /// Its lengths, in their order.
+    pub lengths: Vec<SweptLengthRecord>,
+}
+
+/// One length of a swept fault. Figures are those of the slowest check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SweptLengthRecord {
+    /// For how long the fault was to be in force.
+    pub length: Period,
+    /// From the first impact to the detection; absent if it was not detected or not looked for.
+    pub detection_s: Option<f64>,
+    /// From the open path to the recovery; absent if it did not come or was not looked for.
+    pub recovery_s: Option<f64>,
+    /// How long the client may wait at worst after such an outage before it tries again: the longest
+    /// wait of its backoff that can straddle the end of the outage, and the longest attempt. Absent
+    /// if nothing is known of its backoff.
+    pub worst_case_s: Option<f64>,
+    /// The worst verdict of the checks that look at the fault; absent if none does.
+    pub verdict: Option<CheckVerdict>,
+    /// Those checks that did not pass for this length.
+    pub not_passed: Vec<Name>,
 }
 
 /// One demand of a check against what was measured.
@@ -184,6 +234,9 @@ pub struct FaultRecord {
     pub kind: String,
     /// Its parameters.
     pub params: serde_json::Value,
+    /// Where parameters moved to while it was in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ramp: BTreeMap<String, serde_json::Value>,
     /// The proxy that it acted on.
     pub proxy: Name,
     /// Connections that it touched, all occurrences together.
@@ -210,9 +263,11 @@ pub struct OccurrenceRecord {
 pub struct EdgeRecord {
     /// When the schedule wanted it.
     pub planned_s: f64,
-    /// When it was in force.
+    /// When the engine was told.
+    pub decided_s: f64,
+    /// When every connection, or whatever else the fault acts on, followed it.
     pub actual_s: f64,
-    /// How much later that was.
+    /// How much later than planned that was.
     pub late_ms: f64,
 }
 

@@ -184,6 +184,7 @@ mod tests {
             figures: std::collections::BTreeMap::new(),
             notes: Vec::new(),
             help: None,
+            lengths: Vec::new(),
         }
     }
 

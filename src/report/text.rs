@@ -4,7 +4,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::diagnostics::diagnostics;
-use super::{CheckVerdict, EdgeRecord, Outcome, Report};
+use super::{CheckVerdict, EdgeRecord, Outcome, Report, SweepRecord};
 use crate::check::Severity;
 use crate::diag::{self, Source};
 
@@ -25,6 +25,10 @@ pub fn text(report: &Report, scenario_text: &str, kept: &Path) -> String {
     section(&mut out, "traffic", &traffic(report));
     section(&mut out, "connections", &connections(report));
     section(&mut out, "carried", &carried(report));
+    for sweep in &report.sweeps {
+        let heading = format!("sweep of {}", sweep.fault);
+        section(&mut out, &heading, &lengths(sweep));
+    }
     section(&mut out, "verdicts", &verdicts(report));
     let notes = report.notes.iter().map(|note| format!("  {note}\n"));
     section(&mut out, "notes", &notes.collect::<String>());
@@ -151,6 +155,34 @@ fn carried(report: &Report) -> String {
         ])
     });
     table(&rows.collect::<Vec<_>>(), 5)
+}
+
+fn lengths(sweep: &SweepRecord) -> String {
+    let heads = [
+        "length",
+        "detected",
+        "recovered",
+        "worst case",
+        "verdict",
+        "",
+    ];
+    let mut rows = vec![heads.map(String::from)];
+    for one in &sweep.lengths {
+        let verdict = one.verdict.map_or("-", CheckVerdict::word);
+        rows.push([
+            one.length.to_string(),
+            seconds(one.detection_s),
+            seconds(one.recovery_s),
+            seconds(one.worst_case_s),
+            verdict.to_owned(),
+            one.not_passed.join(", "),
+        ]);
+    }
+    table(&rows, 4)
+}
+
+fn seconds(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"))
 }
 
 fn verdicts(report: &Report) -> String {

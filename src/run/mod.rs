@@ -41,6 +41,7 @@ use crate::units::Clock;
 use board::Board;
 use collector::Collector;
 use provision::Stage;
+use schedule::Awaited;
 
 /// What a run needs besides its plan.
 #[derive(Debug)]
@@ -176,8 +177,10 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
     if !steady_state::reached(plan, stage, halt).await {
         return Ok(());
     }
-    let completed = schedule::walk(plan, stage, halt).await?;
+    let mut awaited = Awaited::default();
+    let completed = schedule::walk(plan, stage, halt, &mut awaited).await?;
     stage.heal().await?;
+    awaited.finish().await?;
     if completed.is_ok() {
         steady_state::judge(plan, stage, Gate::After);
     }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::provision::Stage;
 use crate::action::Protocol;
 use crate::event::{Fact, Name, Recorder};
+use crate::lab::Lab;
 
 /// Time between two side probes.
 const PROBE_EVERY: Duration = Duration::from_millis(20);
@@ -17,32 +18,52 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// byte, before it asks who is there, so that no credentials are needed.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Probes the way to what a fault acted on in the background until an answer comes back, and records
-/// that moment: only from then on is a server's recovery its own affair.
-pub(super) fn watch_until_open(stage: &Stage<'_>, target: &Name, fault: &Name) {
-    let recorder = stage.recorder().clone();
-    let lab = Arc::clone(stage.lab());
-    let proxy = stage.proxy(target);
-    let (target, fault) = (target.clone(), fault.clone());
-    tokio::spawn(async move {
-        let open = async {
-            match proxy {
-                Some((address, protocol)) => {
-                    while probe(&recorder, &target, address, protocol).await.is_err() {
-                        tokio::time::sleep(PROBE_EVERY).await;
-                    }
-                    true
-                }
-                None => lab.answers(&target).await.is_ok(),
-            }
-        };
-        if tokio::time::timeout(GIVE_UP_AFTER, open).await == Ok(true) {
-            recorder.record(Fact::PathOpen {
-                proxy: target,
-                fault,
-            });
+/// The way to what a fault acted on.
+pub(super) struct Way {
+    recorder: Recorder,
+    lab: Arc<Lab>,
+    target: Name,
+    /// Where to knock, if the target is a proxy.
+    proxy: Option<(SocketAddr, Protocol)>,
+    fault: Name,
+}
+
+impl Way {
+    pub(super) fn to(stage: &Stage<'_>, target: &Name, fault: &Name) -> Self {
+        Self {
+            recorder: stage.recorder().clone(),
+            lab: Arc::clone(stage.lab()),
+            target: target.clone(),
+            proxy: stage.proxy(target),
+            fault: fault.clone(),
         }
-    });
+    }
+
+    /// Probes it in the background until an answer comes back, and records that moment: only from
+    /// then on is a server's recovery its own affair.
+    pub(super) fn watch_until_open(self) {
+        tokio::spawn(async move {
+            if tokio::time::timeout(GIVE_UP_AFTER, self.open()).await == Ok(true) {
+                self.recorder.record(Fact::PathOpen {
+                    proxy: self.target,
+                    fault: self.fault,
+                });
+            }
+        });
+    }
+
+    async fn open(&self) -> bool {
+        let Some((address, protocol)) = self.proxy else {
+            return self.lab.answers(&self.target).await.is_ok();
+        };
+        while probe(&self.recorder, &self.target, address, protocol)
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+        true
+    }
 }
 
 /// One try: connects, asks, waits for the answer.

@@ -5,6 +5,7 @@
 //! block against its `shape`; `resolve` gives names their meaning; `timeline` lays the
 //! faults out in time. All mistakes of a file are reported at once; `mistake` words them.
 
+mod chaos;
 mod env;
 mod fit;
 mod mistake;
@@ -18,13 +19,14 @@ mod timeline;
 mod wording;
 mod written;
 
+pub use chaos::Chaos;
 pub use params::{Param, params};
 pub use plan::{
     AbortSpec, BaselineOrigin, BaselineSpec, BlastRadius, FaultPlan, Plan, Start, SteadyStateSpec,
-    Step,
+    Step, Turn,
 };
 pub use schema::schema;
-pub use timeline::timeline;
+pub use timeline::{Progress, timeline};
 
 use crate::check::CheckSpec;
 use crate::diag::{Diagnostic, Severity, Source};

@@ -2,10 +2,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::chaos::Chaos;
+use super::timeline::Progress;
 use crate::action::ProxySpec;
 use crate::check::{Assertion, Experiment, SourceMap};
-use crate::event::{Edge, Name};
-use crate::fault::Scope;
+use crate::event::Name;
+use crate::fault::{Ramp, Scope};
 use crate::lab::spec::{DatabaseSpec, ServiceSpec};
 use crate::load::spec::{LedgerSpec, WorkloadSpec};
 use crate::probe::spec::ProbeSpec;
@@ -42,6 +44,8 @@ pub struct Plan {
     pub steady_state: SteadyStateSpec,
     /// Faults, in the order of the file.
     pub faults: Vec<FaultPlan>,
+    /// How faults are drawn at random, if they are.
+    pub chaos: Option<Chaos>,
     /// What may be hit.
     pub blast_radius: BlastRadius,
     /// When to stop early.
@@ -90,6 +94,8 @@ pub struct FaultPlan {
     pub kind: String,
     /// The kind's parameters, valid.
     pub params: serde_json::Value,
+    /// Parameters that move while it is in force.
+    pub ramp: Ramp,
     /// What it acts on: proxies, services or databases, as the kind wants it.
     pub targets: Vec<Name>,
     /// Whom it touches.
@@ -102,6 +108,11 @@ pub struct FaultPlan {
     pub every: Option<Duration>,
     /// How often it happens. Default 1.
     pub count: u32,
+    /// Lengths that it has one after the other, if it is swept; then `length`, `every` and `count`
+    /// mean nothing.
+    pub sweep: Vec<Duration>,
+    /// Time between two lengths of the sweep.
+    pub gap: Duration,
     /// Where the block stands.
     pub source: SourceMap,
 }
@@ -124,9 +135,14 @@ pub enum Start {
     After(Name, Duration),
     /// So long after the first injection of another fault.
     With(Name, Duration),
+    /// Whenever it is drawn.
+    Drawn {
+        /// Whether it needs a length: otherwise it acts once, unless one is given.
+        lasts: bool,
+    },
 }
 
-/// One edge of the timeline.
+/// One step of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// When, after time zero.
@@ -135,8 +151,19 @@ pub struct Step {
     pub fault: usize,
     /// Counts repetitions from 0.
     pub occurrence: u32,
-    /// Which edge. At one moment lifts come before injections.
-    pub edge: Edge,
+    /// What happens.
+    pub turn: Turn,
+}
+
+/// What happens to a fault at a step of the timeline; at one moment in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// It ends.
+    Lift,
+    /// It begins.
+    Inject,
+    /// Its parameters move on along their ramp.
+    Move(Progress),
 }
 
 /// What faults may touch.

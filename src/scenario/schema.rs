@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::shape;
 use super::source::{Arity, BLOCKS};
+use crate::fault::ramp;
 use crate::{check, fault};
 
 /// The JSON Schema of scenario files, for editors.
@@ -40,6 +41,7 @@ fn block(name: &str) -> Value {
         "probe" => of::<shape::Probe>(),
         "steady_state" => of::<shape::SteadyState>(),
         "fault" => one_of(fault::kinds().iter().map(fault).chain([catalogued()])),
+        "chaos" => of::<shape::Chaos>(),
         "blast_radius" => of::<shape::BlastRadius>(),
         "abort_condition" => of::<shape::AbortCondition>(),
         "check" => one_of(check::kinds().iter().map(check)),
@@ -66,8 +68,12 @@ fn job_workload() -> Value {
 
 /// A fault block of one kind: the common keys and the kind's parameters.
 pub(super) fn fault(kind: &fault::Kind) -> Value {
-    let mut schema = merge(of::<shape::Fault>(), inlined((kind.schema)().to_value()));
+    let params = inlined((kind.schema)().to_value());
+    let ramp = ramp_of(kind, &params["properties"]);
+    let mut schema = merge(of::<shape::Fault>(), params);
     schema["description"] = json!(kind.summary);
+    schema["properties"]["ramp"]["properties"] = ramp;
+    schema["properties"]["ramp"]["additionalProperties"] = json!(false);
     let properties = schema["properties"].as_object_mut();
     if let Some(properties) = properties {
         properties.remove("use");
@@ -84,6 +90,8 @@ pub(super) fn fault(kind: &fault::Kind) -> Value {
 /// Leaves only the ways to aim that the subject has.
 fn aim(schema: &mut Value, subject: fault::Subject) {
     let has_target = !subject.blocks().is_empty();
+    let ways = schema["properties"]["ramp"]["properties"].as_object();
+    let can_move = ways.is_some_and(|ways| ways.values().any(|schema| *schema != false));
     if has_target {
         require(schema, "target");
     }
@@ -92,9 +100,48 @@ fn aim(schema: &mut Value, subject: fault::Subject) {
         properties.retain(|key, _| match key.as_str() {
             "target" => has_target,
             "percent" | "affect" | "direction" | "match" => of_connections,
+            "ramp" => of_connections && can_move,
             _ => true,
         });
     }
+}
+
+/// The parameters that can move, and `false` for the others.
+fn ramp_of(kind: &fault::Kind, params: &Value) -> Value {
+    let params = params.as_object().into_iter().flatten();
+    let moves = |schema: &Value| {
+        if kind.ramps && moves(schema) {
+            schema.clone()
+        } else {
+            json!(false)
+        }
+    };
+    params
+        .map(|(name, schema)| (name.clone(), moves(schema)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// The names of the parameters that can move.
+pub(super) fn movable(params: &Value) -> Vec<&str> {
+    let params = params.as_object().into_iter().flatten();
+    let movable = params.filter(|(_, schema)| moves(schema));
+    movable.map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether values like this are numbers or quantities, as their example shows.
+fn moves(schema: &Value) -> bool {
+    let example = schema.pointer("/examples/0");
+    let options = schema.get("anyOf").and_then(Value::as_array);
+    let number = |name: &Value| name == "integer" || name == "number";
+    let is_number = match schema.get("type") {
+        Some(Value::Array(names)) => names.iter().any(number),
+        Some(name) => number(name),
+        None => false,
+    };
+    is_number
+        || example.is_some_and(ramp::is_quantity)
+        || options.is_some_and(|options| options.iter().any(moves))
 }
 
 /// A fault block that takes its kind and parameters from the catalogue.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::written::{At, Names};
+use super::written::{At, Between, Names};
 use crate::action::Protocol;
 use crate::check::Assertion;
 use crate::fault::{Affect, Selection, Ways};
@@ -416,6 +416,17 @@ pub(super) struct Fault {
     pub(super) every: Option<Period>,
     /// How often it happens; needs `every`.
     pub(super) count: Option<u32>,
+    /// Lengths, instead of `for`: it is in force for each of them, one after the other, and checks
+    /// that name it give a verdict for each. Needs `gap`.
+    #[serde(default)]
+    pub(super) sweep: Vec<Period>,
+    /// Time from the end of one length of a sweep to the beginning of the next: long enough for
+    /// everything to settle.
+    pub(super) gap: Option<Period>,
+    /// Parameters that move in a straight line while it is in force, from the values that they have
+    /// in this block to these: `{ latency = "500ms" }`. Needs `for` or `sweep`.
+    #[serde(default)]
+    pub(super) ramp: BTreeMap<String, Value>,
     /// The share of connections that it touches, drawn once per connection.
     pub(super) percent: Option<Share>,
     /// Which connections it touches. `all`, or `existing` for faults that act once.
@@ -430,6 +441,24 @@ pub(super) struct Fault {
     /// How many connections, clients, processes or servers it must touch to count as exercised.
     #[serde(default = "once")]
     pub(super) min_hits: u64,
+}
+
+/// Faults drawn at random from a list; the seed decides which, when and for how long.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Chaos {
+    /// From when to when drawn faults may be in force, after time zero.
+    pub(super) between: Between,
+    /// Time from the end of a drawn fault to the beginning of the next.
+    pub(super) gap: Between,
+    /// How long a drawn fault is in force that has no `for` of its own.
+    pub(super) length: Option<Between>,
+    /// How many drawn faults may be in force at once.
+    #[serde(default = "one")]
+    pub(super) at_once: u32,
+    /// The faults that are drawn, each with its weight: one of weight 2 comes twice as often as one
+    /// of weight 1.
+    pub(super) faults: BTreeMap<String, f64>,
 }
 
 /// What faults may touch.
@@ -491,6 +520,10 @@ fn any_loopback_port() -> String {
 
 const fn many_connections() -> u32 {
     10_000
+}
+
+const fn one() -> u32 {
+    1
 }
 
 const fn once() -> u64 {

@@ -32,6 +32,7 @@ pub(super) const BLOCKS: &[(&str, Arity)] = &[
     ("probe", Arity::Many),
     ("steady_state", Arity::One),
     ("fault", Arity::Many),
+    ("chaos", Arity::One),
     ("blast_radius", Arity::One),
     ("abort_condition", Arity::Many),
     ("check", Arity::Many),

@@ -1,59 +1,129 @@
-//! The schedule as a sorted list of edges: a pure function of the faults.
+//! The schedule as a sorted list of steps: a pure function of the faults and the seed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{FaultPlan, Plan, Start, Step};
-use crate::event::Edge;
+use super::chaos::{Chaos, Drawn};
+use super::{FaultPlan, Plan, Start, Step, Turn};
 
 /// How long a fault that acts once is in force: long enough for every open connection to meet it.
 pub(super) const ONCE: Duration = Duration::from_millis(100);
 
-/// Every edge of the schedule. Sorted by time; at one moment lifts come before injections, and
+/// The shortest and the longest time between two steps of a ramp.
+const PACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// Every step of the schedule. Sorted by time; at one moment lifts come before injections, and
 /// otherwise the order of the file decides. Every injection has its lift.
 pub fn timeline(plan: &Plan) -> Vec<Step> {
-    steps(&plan.faults)
+    let drawn = drawn((&plan.faults, plan.chaos.as_ref()), plan.seed);
+    steps(&plan.faults, &drawn)
 }
 
-/// The edges of these faults. Those whose beginning depends on itself have none; loading refuses
-/// them.
-pub(super) fn steps(faults: &[FaultPlan]) -> Vec<Step> {
+/// What is drawn with this seed; nothing without a chaos.
+pub(super) fn drawn((faults, chaos): (&[FaultPlan], Option<&Chaos>), seed: u64) -> Vec<Drawn> {
+    chaos.map_or_else(Vec::new, |chaos| chaos.draw(faults, seed))
+}
+
+/// The steps of these faults, drawn ones included. Those whose beginning depends on itself have
+/// none; loading refuses them.
+pub(super) fn steps(faults: &[FaultPlan], drawn: &[Drawn]) -> Vec<Step> {
     let mut begins = BTreeMap::new();
-    let mut steps: Vec<Step> = faults
-        .iter()
-        .enumerate()
-        .filter_map(|(index, fault)| Some((index, fault, begin(faults, index, &mut begins)?)))
-        .flat_map(|(index, fault, begin)| edges(index, fault, begin))
-        .collect();
-    steps.sort_by_key(|step| (step.at, step.edge, step.fault, step.occurrence));
+    let mut steps = Vec::new();
+    for (index, fault) in faults.iter().enumerate() {
+        let times = match begin(faults, index, &mut begins) {
+            Some(begin) => stretches(fault)
+                .into_iter()
+                .map(|(after, length)| (begin.saturating_add(after), length))
+                .collect(),
+            None => times(drawn, index),
+        };
+        for (occurrence, (at, length)) in (0..).zip(times) {
+            steps.extend(turns(fault, (index, occurrence), at, length));
+        }
+    }
+    steps.sort_by_key(|step| (step.at, step.turn, step.fault, step.occurrence));
     steps
 }
 
-fn edges(index: usize, fault: &FaultPlan, begin: Duration) -> impl Iterator<Item = Step> {
+/// When a drawn fault is in force, and for how long.
+fn times(drawn: &[Drawn], fault: usize) -> Vec<(Duration, Duration)> {
+    let own = drawn.iter().filter(|one| one.fault == fault);
+    own.map(|one| (one.at, one.length)).collect()
+}
+
+/// The steps of one time that `fault` is in force.
+fn turns(
+    plan: &FaultPlan,
+    (fault, occurrence): (usize, u32),
+    at: Duration,
+    length: Duration,
+) -> impl Iterator<Item = Step> + use<> {
+    let step = move |after, turn| Step {
+        at: at.saturating_add(after),
+        fault,
+        occurrence,
+        turn,
+    };
+    let edges = [step(Duration::ZERO, Turn::Inject), step(length, Turn::Lift)];
+    let moves = moves(plan, length).map(move |to| step(to.after, Turn::Move(to)));
+    edges.into_iter().chain(moves)
+}
+
+/// Each time that `fault` is in force: how long after its first beginning, and for how long.
+pub(super) fn stretches(fault: &FaultPlan) -> Vec<(Duration, Duration)> {
+    let length = fault.length.unwrap_or(ONCE);
     let every = fault.every.unwrap_or_default();
-    let length = length(fault);
-    (0..fault.count).flat_map(move |occurrence| {
-        let at = begin.saturating_add(every.saturating_mul(occurrence));
-        let step = move |at, edge| Step {
-            at,
-            fault: index,
-            occurrence,
-            edge,
-        };
-        [
-            step(at, Edge::Inject),
-            step(at.saturating_add(length), Edge::Lift),
-        ]
-    })
+    let repeated = (0..fault.count).map(|round| (every.saturating_mul(round), length));
+    if fault.sweep.is_empty() {
+        return repeated.collect();
+    }
+    let mut after = Duration::ZERO;
+    let swept = fault.sweep.iter().map(|length| {
+        let begin = after;
+        after = after.saturating_add(*length).saturating_add(fault.gap);
+        (begin, *length)
+    });
+    swept.collect()
 }
 
-/// How long one occurrence of `fault` is in force.
-pub(super) fn length(fault: &FaultPlan) -> Duration {
-    fault.length.unwrap_or(ONCE)
+/// How far the ramp of a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Progress {
+    /// How long the fault has been in force.
+    pub after: Duration,
+    /// How long it will have been in the end.
+    pub of: Duration,
 }
 
-/// When the fault at `index` begins for the first time; `None` if that depends on itself or on a
-/// fault that does not exist.
+impl Progress {
+    /// As a share of the whole way.
+    pub fn share(self) -> f64 {
+        self.after.as_secs_f64() / self.of.as_secs_f64()
+    }
+
+    /// Whether this step passes a tenth of the way: a journal needs to hold no more of them.
+    pub fn passes_a_tenth(self) -> bool {
+        let tenths = |after: Duration| after.as_nanos() * 10 / self.of.as_nanos().max(1);
+        tenths(self.after) > tenths(self.after.saturating_sub(pace(self.of)))
+    }
+}
+
+/// When the parameters of `fault` move on: about a hundred times, so that each step is small.
+fn moves(fault: &FaultPlan, of: Duration) -> impl Iterator<Item = Progress> + use<> {
+    let pace = pace(of);
+    let steps = if fault.ramp.is_empty() { 1 } else { u32::MAX };
+    (1..steps)
+        .map(move |step| pace.saturating_mul(step))
+        .take_while(move |after| *after < of)
+        .map(move |after| Progress { after, of })
+}
+
+fn pace(length: Duration) -> Duration {
+    (length / 100).clamp(PACE.0, PACE.1)
+}
+
+/// When the fault at `index` begins for the first time; `None` if it is drawn, or if that depends on
+/// itself or on a fault that does not exist.
 fn begin(
     faults: &[FaultPlan],
     index: usize,
@@ -75,6 +145,7 @@ fn begin(
         Start::After(name, delay) => {
             of(name).map(|(other, begin)| end(other, begin).saturating_add(*delay))
         }
+        Start::Drawn { .. } => None,
     };
     known.insert(index, begin);
     begin
@@ -82,34 +153,52 @@ fn begin(
 
 /// When the last occurrence of `fault` is lifted.
 fn end(fault: &FaultPlan, begin: Duration) -> Duration {
-    let repetitions = fault.every.unwrap_or_default() * fault.count.saturating_sub(1);
-    begin
-        .saturating_add(repetitions)
-        .saturating_add(length(fault))
+    let ends = stretches(fault).into_iter();
+    let last = ends
+        .map(|(after, length)| after.saturating_add(length))
+        .max();
+    begin.saturating_add(last.unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
+pub(super) mod testing {
     use super::*;
     use crate::check::SourceMap;
-    use crate::fault::Scope;
+    use crate::fault::{Ramp, Scope};
 
-    fn fault(name: &str, start: Start, length: Option<u64>, every: u64, count: u32) -> FaultPlan {
+    /// A partition; times in seconds.
+    pub(in crate::scenario) fn fault(
+        name: &str,
+        start: Start,
+        length: Option<u64>,
+        every: u64,
+        count: u32,
+    ) -> FaultPlan {
         FaultPlan {
             name: name.into(),
             kind: "partition".to_owned(),
             params: serde_json::json!({}),
+            ramp: Ramp::default(),
             targets: vec!["db".into()],
             scope: Scope::default(),
             start,
             length: length.map(Duration::from_secs),
             every: (count > 1).then(|| Duration::from_secs(every)),
             count,
+            sweep: Vec::new(),
+            gap: Duration::ZERO,
             source: SourceMap::default(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::testing::fault;
+    use super::*;
+    use crate::fault::ramp::{Ramp, Way};
 
     fn at(seconds: u64) -> Start {
         Start::At(Duration::from_secs(seconds))
@@ -117,12 +206,13 @@ mod tests {
 
     /// `12 +0` is an injection of the first fault at 12 s.
     fn check(faults: &[FaultPlan], expected: &[&str]) {
-        let shown: Vec<_> = steps(faults)
+        let shown: Vec<_> = steps(faults, &[])
             .iter()
             .map(|step| {
-                let sign = match step.edge {
-                    Edge::Inject => '+',
-                    Edge::Lift => '-',
+                let sign = match step.turn {
+                    Turn::Inject => '+',
+                    Turn::Lift => '-',
+                    Turn::Move(_) => '~',
                 };
                 format!("{} {sign}{}", step.at.as_secs_f64(), step.fault)
             })
@@ -163,6 +253,67 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_has_its_lengths_one_after_the_other_with_time_between() {
+        let seconds = |list: [u64; 3]| list.map(Duration::from_secs).to_vec();
+        let swept = FaultPlan {
+            sweep: seconds([3, 1, 8]),
+            gap: Duration::from_secs(10),
+            ..fault("a", at(5), None, 0, 1)
+        };
+        let after = Start::After("a".into(), Duration::from_secs(1));
+        check(
+            &[swept, fault("b", after, Some(1), 0, 1)],
+            &[
+                "5 +0", "8 -0", "18 +0", "19 -0", "29 +0", "37 -0", "38 +1", "39 -1",
+            ],
+        );
+    }
+
+    fn ramped(length: Duration) -> FaultPlan {
+        let way = Way {
+            from: "0ms".into(),
+            to: "100ms".into(),
+        };
+        FaultPlan {
+            ramp: Ramp([("latency".to_owned(), way)].into()),
+            length: Some(length),
+            ..fault("a", at(5), None, 0, 1)
+        }
+    }
+
+    #[test]
+    fn a_ramp_moves_in_even_steps_between_its_edges() {
+        let steps = steps(&[ramped(Duration::from_millis(100))], &[]);
+        let turns: Vec<_> = steps.iter().map(|step| step.turn).collect();
+        let moves = [20, 40, 60, 80].map(|ms| {
+            Turn::Move(Progress {
+                after: Duration::from_millis(ms),
+                of: Duration::from_millis(100),
+            })
+        });
+        assert_eq!(turns[0], Turn::Inject);
+        assert_eq!(turns[1..5], moves);
+        assert_eq!(turns[5..], [Turn::Lift]);
+        assert!(steps.is_sorted_by_key(|step| step.at));
+    }
+
+    #[test]
+    fn a_ramp_of_any_length_is_smooth_and_nine_of_its_steps_are_told() {
+        for (length, expected) in [(2, 99), (10, 99), (60, 239), (600, 2399)] {
+            let length = Duration::from_secs(length);
+            let steps = steps(&[ramped(length)], &[]);
+            let moves = steps.iter().filter_map(|step| match step.turn {
+                Turn::Move(progress) => Some(progress),
+                Turn::Inject | Turn::Lift => None,
+            });
+            let moves: Vec<_> = moves.collect();
+            assert_eq!(moves.len(), expected, "{length:?}");
+            let told = moves.iter().filter(|progress| progress.passes_a_tenth());
+            assert_eq!(told.count(), 9, "{length:?}");
+        }
+    }
+
+    #[test]
     fn a_fault_that_waits_for_itself_never_begins() {
         let after = |name: &str| Start::After(name.into(), Duration::ZERO);
         check(
@@ -199,22 +350,23 @@ mod tests {
     proptest! {
         #[test]
         fn the_timeline_is_sorted_and_the_same_for_the_same_faults(faults in faults()) {
-            let steps = steps(&faults);
-            prop_assert!(steps.is_sorted_by_key(|step| (step.at, step.edge)));
-            prop_assert_eq!(&steps, &super::steps(&faults));
+            let steps = steps(&faults, &[]);
+            prop_assert!(steps.is_sorted_by_key(|step| (step.at, step.turn)));
+            prop_assert_eq!(&steps, &super::steps(&faults, &[]));
         }
 
         #[test]
         fn every_injection_has_its_lift_later_and_none_overlaps_its_own_kind(faults in faults()) {
-            let steps = steps(&faults);
-            let edges = |edge| steps.iter().filter(move |step| step.edge == edge);
-            prop_assert_eq!(edges(Edge::Inject).count(), edges(Edge::Lift).count());
-            for inject in edges(Edge::Inject) {
-                let own: Vec<_> = edges(Edge::Lift)
+            let steps = steps(&faults, &[]);
+            let edges = |turn| steps.iter().filter(move |step| step.turn == turn);
+            prop_assert_eq!(edges(Turn::Inject).count(), edges(Turn::Lift).count());
+            for inject in edges(Turn::Inject) {
+                let own: Vec<_> = edges(Turn::Lift)
                     .filter(|lift| (lift.fault, lift.occurrence) == (inject.fault, inject.occurrence))
                     .collect();
                 prop_assert_eq!(own.len(), 1);
-                prop_assert_eq!(own[0].at, inject.at + length(&faults[inject.fault]));
+                let length = faults[inject.fault].length.unwrap_or(ONCE);
+                prop_assert_eq!(own[0].at, inject.at + length);
             }
             for (index, fault) in faults.iter().enumerate() {
                 let own = steps.iter().filter(|step| step.fault == index).count();

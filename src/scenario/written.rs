@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
@@ -85,5 +87,35 @@ impl JsonSchema for At {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "examples": ["15s", BEFORE_START] })
+    }
+}
+
+/// From one length of time to another, as in `3s..8s`; a single one stands for itself.
+#[derive(Debug, Clone)]
+pub(super) struct Between(pub(super) RangeInclusive<Duration>);
+
+impl<'de> Deserialize<'de> for Between {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (from, to) = text.split_once("..").unwrap_or((&text, &text));
+        let period = |text: &str| {
+            let period = text.parse::<Period>();
+            period.map_err(|error| D::Error::custom(format_args!("expected {error}")))
+        };
+        let (from, to) = (period(from)?, period(to)?);
+        if from > to {
+            return Err(D::Error::custom(format!("{from} is more than {to}")));
+        }
+        Ok(Self(from.get()..=to.get()))
+    }
+}
+
+impl JsonSchema for Between {
+    fn schema_name() -> Cow<'static, str> {
+        "Between".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["3s..8s"] })
     }
 }

@@ -102,6 +102,9 @@ fn no_parameter_of_a_kind_hides_behind_a_common_key() {
     ];
     let more = [
         "count",
+        "sweep",
+        "gap",
+        "ramp",
         "percent",
         "affect",
         "direction",

@@ -11,8 +11,10 @@ pub struct Occurrence {
     pub index: u32,
     /// When the schedule wanted it.
     pub planned: Moment,
-    /// When it was in force.
+    /// When the engine was told to inject it: nothing touched anybody before.
     pub inject: Moment,
+    /// When it was in force everywhere, if that is known.
+    pub in_force: Option<Moment>,
     /// When it was lifted; `None` if it never was. A fault that acts once is lifted at once.
     pub lift: Option<Moment>,
     /// Whom it touched, in order.
@@ -92,6 +94,7 @@ fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
             edge: Edge::Inject,
             occurrence,
             planned,
+            ..
         } = &event.fact
         else {
             continue;
@@ -100,23 +103,32 @@ fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
             index: *occurrence,
             planned: *planned,
             inject: event.at,
+            in_force: None,
             lift: None,
             hits: Vec::new(),
             path_open: None,
         });
     }
     for event in events {
-        if let Fact::FaultEdge {
-            fault,
+        let (Fact::FaultInForce {
+            fault: name,
+            occurrence,
+        }
+        | Fact::FaultEdge {
+            fault: name,
             edge: Edge::Lift,
             occurrence,
             ..
-        } = &event.fact
-            && let Some(one) = faults
-                .get_mut(fault)
-                .and_then(|all| all.iter_mut().find(|one| one.index == *occurrence))
-        {
-            one.lift.get_or_insert(event.at);
+        }) = &event.fact
+        else {
+            continue;
+        };
+        let all = faults.get_mut(name).into_iter().flatten();
+        for one in all.filter(|one| one.index == *occurrence) {
+            match &event.fact {
+                Fact::FaultInForce { .. } => one.in_force.get_or_insert(event.at),
+                _ => one.lift.get_or_insert(event.at),
+            };
         }
     }
     faults

@@ -7,6 +7,7 @@ pub use connections::Connection;
 pub use faults::{Hit, Occurrence};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Experiment, stats};
@@ -16,13 +17,21 @@ use crate::units::Moment;
 /// A finished run, indexed for the questions that checks ask.
 #[derive(Debug)]
 pub struct History {
+    facts: Arc<Facts>,
+    faults: BTreeMap<Name, Vec<Occurrence>>,
+    truncated: bool,
+}
+
+/// What does not depend on which part of a sweep is looked at.
+#[derive(Debug)]
+struct Facts {
     experiment: Experiment,
     events: Vec<Event>,
-    truncated: bool,
     lost: u64,
+    /// When any fault was injected, in order.
+    injections: Vec<Moment>,
     phases: BTreeMap<Phase, Moment>,
     samples: BTreeMap<Name, Vec<Sample>>,
-    faults: BTreeMap<Name, Vec<Occurrence>>,
     connections: BTreeMap<Name, Vec<Connection>>,
     logs: BTreeMap<Name, Vec<(Moment, String)>>,
     writes: BTreeMap<Name, Vec<Write>>,
@@ -72,11 +81,12 @@ pub struct JobPoll {
 impl History {
     /// Indexes the events of a run.
     pub fn new(experiment: Experiment, events: Vec<Event>) -> Self {
-        let mut history = Self {
-            faults: faults::index(&experiment, &events),
+        let faults = faults::index(&experiment, &events);
+        let injections = faults.values().flatten().map(|one| one.inject);
+        let mut facts = Facts {
+            injections: injections.collect(),
             connections: connections::index(&events),
             experiment,
-            truncated: false,
             lost: 0,
             phases: BTreeMap::new(),
             samples: BTreeMap::new(),
@@ -89,14 +99,34 @@ impl History {
             busy: Vec::new(),
             events: Vec::new(),
         };
+        facts.injections.sort_unstable();
         for event in &events {
-            history.index(event);
+            facts.index(event);
         }
-        for samples in history.samples.values_mut() {
+        for samples in facts.samples.values_mut() {
             samples.sort_by_key(|sample| (sample.intended, sample.done));
         }
-        history.events = events;
-        history
+        facts.events = events;
+        Self {
+            facts: Arc::new(facts),
+            faults,
+            truncated: false,
+        }
+    }
+
+    /// The same run, as if of the times that `fault` was in force only this one had been. Whatever
+    /// else happened stays: the next injection of any fault still ends a recovery.
+    #[must_use]
+    pub fn narrowed(&self, fault: &str, occurrence: u32) -> Self {
+        let mut faults = self.faults.clone();
+        if let Some(occurrences) = faults.get_mut(fault) {
+            occurrences.retain(|one| one.index == occurrence);
+        }
+        Self {
+            facts: Arc::clone(&self.facts),
+            faults,
+            truncated: self.truncated,
+        }
     }
 
     /// Marks the journal as cut off: evidence is missing, so nothing passes.
@@ -106,6 +136,189 @@ impl History {
         self
     }
 
+    /// What was planned.
+    pub fn experiment(&self) -> &Experiment {
+        &self.facts.experiment
+    }
+
+    /// Every event in order.
+    pub fn events(&self) -> &[Event] {
+        &self.facts.events
+    }
+
+    /// Why the evidence is incomplete, if it is.
+    pub fn incomplete(&self) -> Option<String> {
+        if self.truncated {
+            Some("the journal was cut off".to_owned())
+        } else if self.facts.lost > 0 {
+            Some(format!("{} facts could not be recorded", self.facts.lost))
+        } else {
+            None
+        }
+    }
+
+    /// When a phase began.
+    pub fn phase(&self, phase: Phase) -> Option<Moment> {
+        self.facts.phases.get(&phase).copied()
+    }
+
+    /// The moment at which the steady state was confirmed and the schedule began.
+    pub fn time_zero(&self) -> Moment {
+        self.phase(Phase::Experiment).unwrap_or_default()
+    }
+
+    /// The end of the schedule; without one the end of what was recorded.
+    pub fn schedule_end(&self) -> Moment {
+        self.phase(Phase::Settle).unwrap_or_else(|| self.end())
+    }
+
+    /// The end of observation: the beginning of the tear-down, or the last event.
+    pub fn end(&self) -> Moment {
+        self.phase(Phase::TearDown).unwrap_or_else(|| {
+            self.facts
+                .events
+                .iter()
+                .map(|event| event.at)
+                .max()
+                .unwrap_or_default()
+        })
+    }
+
+    /// From the beginning of the steady state to the first injection of any fault after it; what was
+    /// in force before belongs to the steady state.
+    pub fn baseline(&self) -> (Moment, Moment) {
+        let zero = self.time_zero();
+        let start = self.phase(Phase::SteadyState).unwrap_or(zero);
+        let first = self.next_injection(start);
+        (start, first.unwrap_or_else(|| self.schedule_end()))
+    }
+
+    /// From the first injection of a fault to its last lift.
+    pub fn fault_window(&self, fault: &str) -> Option<(Moment, Moment)> {
+        let occurrences = self.fault(fault);
+        let from = occurrences.iter().map(|one| one.inject).min()?;
+        let to = occurrences.iter().map(|one| self.lifted(one)).max()?;
+        Some((from, to))
+    }
+
+    /// From the last lift of a fault to the next injection of any fault, or to the end of the
+    /// schedule.
+    pub fn recovery_window(&self, fault: &str) -> Option<(Moment, Moment)> {
+        let (_, lift) = self.fault_window(fault)?;
+        Some((
+            lift,
+            self.next_injection(lift).unwrap_or(self.schedule_end()),
+        ))
+    }
+
+    /// The first injection of any fault at or after `moment`.
+    pub fn next_injection(&self, moment: Moment) -> Option<Moment> {
+        let injections = &self.facts.injections;
+        let next = injections.partition_point(|inject| *inject < moment);
+        injections.get(next).copied()
+    }
+
+    /// Each time that a fault was in force, in order.
+    pub fn fault(&self, fault: &str) -> &[Occurrence] {
+        self.faults.get(fault).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many connections a fault must touch each time to count as exercised.
+    pub fn min_hits(&self, fault: &str) -> u64 {
+        let faults = &self.facts.experiment.faults;
+        let brief = faults.iter().find(|brief| &*brief.name == fault);
+        brief.map_or(1, |brief| brief.min_hits)
+    }
+
+    /// When an occurrence was lifted; the end of observation if it never was.
+    pub fn lifted(&self, occurrence: &Occurrence) -> Moment {
+        occurrence.lift.unwrap_or_else(|| self.end())
+    }
+
+    /// The observations of a workload or probe, by their intended moment.
+    pub fn samples(&self, source: &str) -> &[Sample] {
+        self.facts.samples.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those intended from `from` on and before `to`.
+    pub fn samples_in(&self, source: &str, (from, to): (Moment, Moment)) -> &[Sample] {
+        let all = self.samples(source);
+        let first = all.partition_point(|sample| sample.intended < from);
+        let last = all.partition_point(|sample| sample.intended < to);
+        &all[first..last.max(first)]
+    }
+
+    /// The workloads and probes that talk to a service.
+    pub fn sources_of(&self, service: &str) -> impl Iterator<Item = &Name> {
+        self.facts
+            .experiment
+            .sources
+            .iter()
+            .filter(move |(_, brief)| &*brief.service == service)
+            .map(|(name, _)| name)
+    }
+
+    /// The connections of clients at a proxy, in order of acceptance; our own probes are left out.
+    pub fn connections(&self, proxy: &str) -> &[Connection] {
+        self.facts.connections.get(proxy).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lines that a service logged.
+    pub fn logs(&self, service: &str) -> &[(Moment, String)] {
+        self.facts.logs.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The writes of a ledger.
+    pub fn writes(&self, ledger: &str) -> &[Write] {
+        self.facts.writes.get(ledger).map_or(&[], Vec::as_slice)
+    }
+
+    /// The last read-back of a ledger.
+    pub fn ledger_read(&self, ledger: &str) -> Option<&Result<BTreeMap<String, u64>, String>> {
+        self.facts.reads.get(ledger)
+    }
+
+    /// What was learnt of a job, in order.
+    pub fn job(&self, workload: &str) -> &[JobPoll] {
+        self.facts.jobs.get(workload).map_or(&[], Vec::as_slice)
+    }
+
+    /// The answer to a check's verification query.
+    pub fn query(&self, check: &str) -> Option<&QueryRows> {
+        self.facts.queries.get(check)
+    }
+
+    /// What a check compares with.
+    pub fn stored_baseline(&self, check: &str) -> Option<&StoredBaseline> {
+        self.facts.stored.get(check)
+    }
+
+    /// How busy the machine was: the median share of a window's seconds.
+    pub fn busy(&self, (from, to): (Moment, Moment)) -> Option<f64> {
+        let mut shares: Vec<f64> = self
+            .facts
+            .busy
+            .iter()
+            .filter(|(at, _)| *at >= from && *at <= to + Duration::from_secs(1))
+            .map(|(_, share)| *share)
+            .collect();
+        shares.sort_unstable_by(f64::total_cmp);
+        stats::quantile(&shares, 0.5)
+    }
+
+    /// How late the observations of a source were sent: the 99th percentile.
+    pub fn lateness(&self, source: &str, window: (Moment, Moment)) -> Option<Duration> {
+        let mut late: Vec<f64> = self
+            .samples_in(source, window)
+            .iter()
+            .map(|sample| sample.lateness().as_secs_f64())
+            .collect();
+        late.sort_unstable_by(f64::total_cmp);
+        stats::quantile(&late, 0.99).map(Duration::from_secs_f64)
+    }
+}
+
+impl Facts {
     fn index(&mut self, event: &Event) {
         let at = event.at;
         match &event.fact {
@@ -165,186 +378,6 @@ impl History {
             Fact::Lost { count } => self.lost = self.lost.max(*count),
             _ => {}
         }
-    }
-
-    /// What was planned.
-    pub const fn experiment(&self) -> &Experiment {
-        &self.experiment
-    }
-
-    /// Every event in order.
-    pub fn events(&self) -> &[Event] {
-        &self.events
-    }
-
-    /// Why the evidence is incomplete, if it is.
-    pub fn incomplete(&self) -> Option<String> {
-        if self.truncated {
-            Some("the journal was cut off".to_owned())
-        } else if self.lost > 0 {
-            Some(format!("{} facts could not be recorded", self.lost))
-        } else {
-            None
-        }
-    }
-
-    /// When a phase began.
-    pub fn phase(&self, phase: Phase) -> Option<Moment> {
-        self.phases.get(&phase).copied()
-    }
-
-    /// The moment at which the steady state was confirmed and the schedule began.
-    pub fn time_zero(&self) -> Moment {
-        self.phase(Phase::Experiment).unwrap_or_default()
-    }
-
-    /// The end of the schedule; without one the end of what was recorded.
-    pub fn schedule_end(&self) -> Moment {
-        self.phase(Phase::Settle).unwrap_or_else(|| self.end())
-    }
-
-    /// The end of observation: the beginning of the tear-down, or the last event.
-    pub fn end(&self) -> Moment {
-        self.phase(Phase::TearDown).unwrap_or_else(|| {
-            self.events
-                .iter()
-                .map(|event| event.at)
-                .max()
-                .unwrap_or_default()
-        })
-    }
-
-    /// From the beginning of the steady state to the first injection of any fault after it; what was
-    /// in force before belongs to the steady state.
-    pub fn baseline(&self) -> (Moment, Moment) {
-        let zero = self.time_zero();
-        let start = self.phase(Phase::SteadyState).unwrap_or(zero);
-        let first = self.next_injection(start);
-        (start, first.unwrap_or_else(|| self.schedule_end()))
-    }
-
-    /// From the first injection of a fault to its last lift.
-    pub fn fault_window(&self, fault: &str) -> Option<(Moment, Moment)> {
-        let occurrences = self.fault(fault);
-        let from = occurrences.iter().map(|one| one.inject).min()?;
-        let to = occurrences.iter().map(|one| self.lifted(one)).max()?;
-        Some((from, to))
-    }
-
-    /// From the last lift of a fault to the next injection of any fault, or to the end of the
-    /// schedule.
-    pub fn recovery_window(&self, fault: &str) -> Option<(Moment, Moment)> {
-        let (_, lift) = self.fault_window(fault)?;
-        Some((
-            lift,
-            self.next_injection(lift).unwrap_or(self.schedule_end()),
-        ))
-    }
-
-    /// The first injection of any fault at or after `moment`.
-    pub fn next_injection(&self, moment: Moment) -> Option<Moment> {
-        self.injections().filter(|inject| *inject >= moment).min()
-    }
-
-    fn injections(&self) -> impl Iterator<Item = Moment> {
-        self.faults.values().flatten().map(|one| one.inject)
-    }
-
-    /// Each time that a fault was in force, in order.
-    pub fn fault(&self, fault: &str) -> &[Occurrence] {
-        self.faults.get(fault).map_or(&[], Vec::as_slice)
-    }
-
-    /// How many connections a fault must touch each time to count as exercised.
-    pub fn min_hits(&self, fault: &str) -> u64 {
-        let faults = &self.experiment.faults;
-        let brief = faults.iter().find(|brief| &*brief.name == fault);
-        brief.map_or(1, |brief| brief.min_hits)
-    }
-
-    /// When an occurrence was lifted; the end of observation if it never was.
-    pub fn lifted(&self, occurrence: &Occurrence) -> Moment {
-        occurrence.lift.unwrap_or_else(|| self.end())
-    }
-
-    /// The observations of a workload or probe, by their intended moment.
-    pub fn samples(&self, source: &str) -> &[Sample] {
-        self.samples.get(source).map_or(&[], Vec::as_slice)
-    }
-
-    /// Those intended from `from` on and before `to`.
-    pub fn samples_in(&self, source: &str, (from, to): (Moment, Moment)) -> &[Sample] {
-        let all = self.samples(source);
-        let first = all.partition_point(|sample| sample.intended < from);
-        let last = all.partition_point(|sample| sample.intended < to);
-        &all[first..last.max(first)]
-    }
-
-    /// The workloads and probes that talk to a service.
-    pub fn sources_of(&self, service: &str) -> impl Iterator<Item = &Name> {
-        self.experiment
-            .sources
-            .iter()
-            .filter(move |(_, brief)| &*brief.service == service)
-            .map(|(name, _)| name)
-    }
-
-    /// The connections of clients at a proxy, in order of acceptance; our own probes are left out.
-    pub fn connections(&self, proxy: &str) -> &[Connection] {
-        self.connections.get(proxy).map_or(&[], Vec::as_slice)
-    }
-
-    /// The lines that a service logged.
-    pub fn logs(&self, service: &str) -> &[(Moment, String)] {
-        self.logs.get(service).map_or(&[], Vec::as_slice)
-    }
-
-    /// The writes of a ledger.
-    pub fn writes(&self, ledger: &str) -> &[Write] {
-        self.writes.get(ledger).map_or(&[], Vec::as_slice)
-    }
-
-    /// The last read-back of a ledger.
-    pub fn ledger_read(&self, ledger: &str) -> Option<&Result<BTreeMap<String, u64>, String>> {
-        self.reads.get(ledger)
-    }
-
-    /// What was learnt of a job, in order.
-    pub fn job(&self, workload: &str) -> &[JobPoll] {
-        self.jobs.get(workload).map_or(&[], Vec::as_slice)
-    }
-
-    /// The answer to a check's verification query.
-    pub fn query(&self, check: &str) -> Option<&QueryRows> {
-        self.queries.get(check)
-    }
-
-    /// What a check compares with.
-    pub fn stored_baseline(&self, check: &str) -> Option<&StoredBaseline> {
-        self.stored.get(check)
-    }
-
-    /// How busy the machine was: the median share of a window's seconds.
-    pub fn busy(&self, (from, to): (Moment, Moment)) -> Option<f64> {
-        let mut shares: Vec<f64> = self
-            .busy
-            .iter()
-            .filter(|(at, _)| *at >= from && *at <= to + Duration::from_secs(1))
-            .map(|(_, share)| *share)
-            .collect();
-        shares.sort_unstable_by(f64::total_cmp);
-        stats::quantile(&shares, 0.5)
-    }
-
-    /// How late the observations of a source were sent: the 99th percentile.
-    pub fn lateness(&self, source: &str, window: (Moment, Moment)) -> Option<Duration> {
-        let mut late: Vec<f64> = self
-            .samples_in(source, window)
-            .iter()
-            .map(|sample| sample.lateness().as_secs_f64())
-            .collect();
-        late.sort_unstable_by(f64::total_cmp);
-        stats::quantile(&late, 0.99).map(Duration::from_secs_f64)
     }
 }
 

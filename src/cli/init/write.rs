@@ -115,7 +115,7 @@ fn steady_state(services: &[Service]) -> String {
 
 /// The template's faults, aimed at what this scenario has.
 fn faults(template: &Template, first: &Service) -> String {
-    let mut text = template.blocks("fault");
+    let mut text = template.blocks("fault") + &template.blocks("chaos");
     for (kind, ours) in [
         ("proxy", "db"),
         ("service", &*first.name),

@@ -343,6 +343,7 @@ mod tests {
             edge,
             occurrence: 0,
             planned: at(planned_ms),
+            decided: at(planned_ms),
         }
     }
 

@@ -2,17 +2,20 @@
 
 mod seizure;
 
+pub(super) use seizure::Seizure;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::EngineError;
 use crate::event::{Fact, Impact, Name, Recorder};
 use crate::fault::world::{CommandLine, Grip, Halt};
 use crate::lab::guard::Promise;
 use crate::lab::{Lab, LabError};
-use seizure::Seizure;
+use crate::units::Moment;
 
 /// The hands of the engine outside the byte stream.
 #[derive(Debug, Clone)]
@@ -21,11 +24,18 @@ pub(super) struct World {
     recorder: Recorder,
 }
 
+/// What may take long.
+#[derive(Debug)]
+pub(super) enum Operation {
+    /// Brings processes down or to a standstill.
+    Halt(Halt),
+    /// Runs a command.
+    Run(CommandLine),
+}
+
 /// How a fault that is in force is taken back.
 #[derive(Debug)]
 pub(super) enum Undo {
-    /// Lets go of ports.
-    Release(Vec<Seizure>),
     /// Starts services and servers.
     Start(Vec<Name>),
     /// Continues services.
@@ -45,25 +55,69 @@ impl World {
         Self { lab, recorder }
     }
 
+    /// The present moment.
+    pub(super) fn now(&self) -> Moment {
+        self.recorder.clock().now()
+    }
+
     /// Where a service is to listen.
-    pub(super) async fn address(&self, service: &str) -> Result<SocketAddr, LabError> {
-        self.lab.address(service).await
+    pub(super) async fn address(
+        &self,
+        fault: &Name,
+        service: &str,
+    ) -> Result<SocketAddr, EngineError> {
+        let address = self.lab.address(service).await;
+        address.map_err(|source| failed(fault, source))
     }
 
     /// Holds ports, each under the name of whose it is.
-    pub(super) fn seize(&self, fault: &Name, ports: Vec<(Name, SocketAddr)>, grip: Grip) -> Undo {
+    pub(super) fn seize(
+        &self,
+        fault: &Name,
+        ports: Vec<(Name, SocketAddr)>,
+        grip: Grip,
+    ) -> Vec<Seizure> {
         let seizures = ports.into_iter().map(|(target, address)| {
             let (world, fault) = (self.clone(), fault.clone());
             Seizure::begin(address, grip, move || {
                 world.hit(&fault, &target, Impact::Refused);
             })
         });
-        Undo::Release(seizures.collect())
+        seizures.collect()
+    }
+
+    /// Lets go of ports.
+    pub(super) async fn release(&self, fault: &Name, seizures: Vec<Seizure>) {
+        for released in join_all(seizures.into_iter().map(Seizure::release)).await {
+            if let Err(never) = released {
+                self.trouble(fault, &never);
+            }
+        }
+    }
+
+    /// Does what may take long. What was done before an error can be undone all the same.
+    pub(super) async fn operate(
+        &self,
+        fault: &Name,
+        targets: &[Name],
+        operation: Operation,
+    ) -> (Undo, Result<(), EngineError>) {
+        let (undo, result) = match operation {
+            Operation::Halt(halt) => self.halt(fault, targets, halt).await,
+            Operation::Run(line) => self.run(fault, line).await,
+        };
+        (undo, result.map_err(|source| failed(fault, source)))
+    }
+
+    /// Takes a fault back. What fails for one target is tried for the others all the same.
+    pub(super) async fn undo(&self, fault: &Name, undo: Undo) -> Result<(), EngineError> {
+        let undone = self.take_back(fault, undo).await;
+        undone.map_err(|source| failed(fault, source))
     }
 
     /// Brings processes down or to a standstill; one that is down already is left out. What was
     /// done before an error can be undone all the same.
-    pub(super) async fn halt(
+    async fn halt(
         &self,
         fault: &Name,
         targets: &[Name],
@@ -107,11 +161,7 @@ impl World {
     }
 
     /// Runs the command of a fault. One that fails is no fault in force, but its undo stays due.
-    pub(super) async fn run(
-        &self,
-        fault: &Name,
-        line: CommandLine,
-    ) -> (Undo, Result<(), LabError>) {
+    async fn run(&self, fault: &Name, line: CommandLine) -> (Undo, Result<(), LabError>) {
         let undo = if line.undo.is_empty() {
             Undo::Nothing
         } else {
@@ -135,17 +185,8 @@ impl World {
         (undo, result)
     }
 
-    /// Takes a fault back. What fails for one target is tried for the others all the same.
-    pub(super) async fn undo(&self, fault: &Name, undo: Undo) -> Result<(), LabError> {
+    async fn take_back(&self, fault: &Name, undo: Undo) -> Result<(), LabError> {
         let results = match undo {
-            Undo::Release(seizures) => {
-                for released in join_all(seizures.into_iter().map(Seizure::release)).await {
-                    if let Err(never) = released {
-                        self.trouble(fault, &never);
-                    }
-                }
-                return Ok(());
-            }
             Undo::Start(targets) => {
                 join_all(targets.iter().map(|target| self.lab.start_again(target))).await
             }
@@ -198,5 +239,12 @@ impl World {
         self.recorder.record(Fact::Trouble {
             message: format!("fault `{fault}`: {error}"),
         });
+    }
+}
+
+fn failed(fault: &Name, source: LabError) -> EngineError {
+    EngineError::Lab {
+        fault: fault.clone(),
+        source,
     }
 }

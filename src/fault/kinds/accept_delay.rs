@@ -32,6 +32,7 @@ one that keeps some ready does not.
 
 It stands for a server whose accept queue is long, that forks or authenticates slowly, a load \
 balancer that waits for a backend.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn build(params: Params) -> Effects {

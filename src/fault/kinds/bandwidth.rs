@@ -1,5 +1,6 @@
 //! A narrow line: bytes leave no faster than it carries them.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ loads and dumps hold their connections longer; a sender that expects its writes 
 blocks, and deadlines that cover a whole transfer pass.
 
 It stands for a saturated uplink, a throttled instance, a backup that takes the line.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn build(params: Params) -> Effects {
@@ -124,6 +126,17 @@ impl Fault for Narrow {
         }
     }
 
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        let Ok(before) = before.downcast::<Self>() else {
+            return;
+        };
+        for (line, before) in self.lines.iter().zip(&*before.lines) {
+            let [mut line, before] =
+                [line, before].map(|line| line.lock().unwrap_or_else(PoisonError::into_inner));
+            line.follow(&before);
+        }
+    }
+
     /// 100 ms of the rate: enough to keep the line busy, little enough to be felt by the sender.
     fn window(&self) -> usize {
         whole(self.rate.bytes_per_second() / 10).clamp(2 << 10, 32 << 20)
@@ -148,6 +161,14 @@ impl Line {
             burst: time(burst.0, rate),
             empty: Moment::ZERO,
             taken: 0,
+        }
+    }
+
+    /// Is empty only once the line before it is: what that one still carries comes first.
+    fn follow(&mut self, before: &Self) {
+        if before.clear() > self.clear() {
+            self.empty = before.clear();
+            self.taken = 0;
         }
     }
 

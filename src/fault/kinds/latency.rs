@@ -1,5 +1,6 @@
 //! Distance: every byte arrives later.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ and work that asks many small questions in a row grows with their number. Deadli
 pools run dry although nothing is broken.
 
 It stands for a distant region, a congested link, a VPN or an overloaded hop in between.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -121,6 +123,14 @@ impl Fault for Delay {
             due: segment.due + delay,
             ..segment
         });
+    }
+
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        if let Some(before) = before.downcast_ref::<Self>() {
+            for (spread, before) in self.spread.iter_mut().zip(&before.spread) {
+                spread.follow(before);
+            }
+        }
     }
 
     /// A bandwidth-delay product: 4 MiB would throttle a fast link to 20 MB per half second at

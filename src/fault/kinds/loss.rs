@@ -1,6 +1,7 @@
 //! Lost packets, as a stream of TCP feels them: everything stands still until the lost one was sent
 //! again.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,7 @@ second, by seconds. Small answers suffer most, since nothing behind them tells o
 mean hides it; the 99th percentile does not.
 
 It stands for congestion, bad radio, a failing cable or switch.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -212,6 +214,12 @@ impl Fault for Lossy {
         pass(due, data);
         if stalled {
             out.hit(Impact::Delayed);
+        }
+    }
+
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        if let Some(before) = before.downcast_ref::<Self>() {
+            self.bad = before.bad;
         }
     }
 

@@ -32,6 +32,7 @@ stream to know that an answer is whole waits too long; connections that were clo
 the server, and its limit is reached although the client's pool is small.
 
 It stands for a peer that is slow to close, a middlebox that lingers, lost FINs.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn build(params: Params) -> Effects {

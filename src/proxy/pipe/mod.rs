@@ -62,8 +62,9 @@ impl Pipe {
     }
 
     /// Puts exactly those of `armed` in force that touch this connection. Faults already in force
-    /// stay as they are, missing ones are lifted first (what they parked moves on at once), new
-    /// ones are appended. `active` is when a byte last went through the connection.
+    /// stay where they are, with the parameters that they have now; missing ones are lifted first
+    /// (what they parked moves on at once), new ones are appended. `active` is when a byte last went
+    /// through the connection.
     pub fn set(&mut self, now: Moment, armed: &[Armed], active: Moment) {
         self.conn.active = active;
         // From the last to the first, so that what an earlier stage gives back comes behind.
@@ -76,8 +77,9 @@ impl Pipe {
             let Some(factory) = &armed.effects.stream else {
                 continue;
             };
-            let in_force = self.stages.iter().any(|stage| stage.is(armed));
-            if !in_force && self.signals.cut.is_none() && armed.touches(&self.conn) {
+            if let Some(stage) = self.stages.iter_mut().find(|stage| stage.is(armed)) {
+                stage.follow(armed, factory);
+            } else if self.signals.cut.is_none() && armed.touches(&self.conn) {
                 let stage = Stage::attach(now, armed, factory, &self.conn, &mut self.signals);
                 self.stages.push(stage);
             }

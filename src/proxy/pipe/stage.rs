@@ -20,6 +20,7 @@ pub(super) struct Stage {
     opened: Moment,
     /// When the fault was injected.
     since: Moment,
+    revision: u32,
     fault: Box<dyn Fault>,
     dice: [ChaCha12Rng; 2],
     lanes: [Lane; 2],
@@ -76,6 +77,7 @@ impl Stage {
             ways: armed.scope.direction,
             opened: conn.opened,
             since: armed.since,
+            revision: armed.revision,
             fault: factory(),
             dice: Direction::BOTH.map(dice),
             lanes: <[Lane; 2]>::default(),
@@ -91,6 +93,16 @@ impl Stage {
     /// Whether it is this occurrence of this fault.
     pub(super) fn is(&self, armed: &Armed) -> bool {
         self.id.fault == armed.fault && self.id.occurrence == armed.occurrence
+    }
+
+    /// Takes over the parameters that the fault has now. What is parked stays as it is: what comes
+    /// behind it waits for it.
+    pub(super) fn follow(&mut self, armed: &Armed, factory: &StreamFactory) {
+        if self.revision != armed.revision {
+            self.revision = armed.revision;
+            let before = std::mem::replace(&mut self.fault, factory());
+            self.fault.inherit(before);
+        }
     }
 
     /// A segment arrives.

@@ -103,6 +103,12 @@ fn told(fact: &Fact) -> Option<(String, String)> {
             };
             Some((fault.to_string(), format!("{edge}{again}")))
         }
+        Fact::FaultMoved { fault, values, .. } => {
+            let values = values
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"));
+            Some((fault.to_string(), values.collect::<Vec<_>>().join(", ")))
+        }
         Fact::PathOpen { proxy, fault } => Some((
             fault.to_string(),
             format!("the path through {proxy} is open again"),

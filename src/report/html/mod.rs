@@ -23,6 +23,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 pub fn html(report: &Report, scenario_text: &str) -> String {
     let sections = [
         ("verdicts", "Verdicts", verdicts::verdicts(report)),
+        ("sweeps", "Outage sweep", tables::sweeps(report)),
         ("timeline", "Timeline", timeline::timeline(report)),
         (
             "attempts",

@@ -33,6 +33,45 @@ pub(super) fn faults(report: &Report) -> Markup {
     })) } }
 }
 
+/// What came of each length of the swept faults.
+pub(super) fn sweeps(report: &Report) -> Markup {
+    let heads = [
+        "fault",
+        "length",
+        "detected",
+        "recovered",
+        "worst case",
+        "verdict",
+        "not passed",
+    ];
+    html! { @if !report.sweeps.is_empty() {
+        (table(&heads, &html! {
+            @for sweep in &report.sweeps {
+                @for (count, one) in sweep.lengths.iter().enumerate() {
+                    tr {
+                        @if count == 0 {
+                            th scope="rowgroup" rowspan=(sweep.lengths.len()) { (sweep.fault) }
+                        }
+                        td .figure { (one.length) }
+                        (took(one.detection_s)) (took(one.recovery_s)) (took(one.worst_case_s))
+                        td { @if let Some(verdict) = one.verdict { (badge(verdict)) } @else { "–" } }
+                        td { (one.not_passed.join(", ")) }
+                    }
+                }
+            }
+        }))
+        p .quiet {
+            "Worst case: the longest wait of the client's backoff that can straddle the end of such "
+            "an outage, and the longest attempt that was seen."
+        }
+    } }
+}
+
+fn took(figure: Option<f64>) -> Markup {
+    let told = figure.map_or_else(|| "–".to_owned(), seconds);
+    html! { td .figure { (told) } }
+}
+
 fn named(index: usize, fault: &FaultRecord) -> Markup {
     html! {
         td { (short(index)) }
@@ -41,6 +80,9 @@ fn named(index: usize, fault: &FaultRecord) -> Markup {
             div .quiet { (fault.kind) " on " (fault.proxy) }
             @if let Some(params) = fault.params.as_object() {
                 @for (key, value) in params { div .quiet { code { (key) " = " (value.to_string()) } } }
+            }
+            @for (key, value) in &fault.ramp {
+                div .quiet { code { (key) } " moving to " code { (value.to_string()) } }
             }
         }
     }

@@ -72,6 +72,7 @@ fn record(name: &str, verdict: CheckVerdict, line: usize) -> CheckRecord {
         figures: std::collections::BTreeMap::new(),
         notes: Vec::new(),
         help: (verdict == Fail).then(|| "mend it".to_owned()),
+        lengths: Vec::new(),
     }
 }
 

@@ -9,10 +9,11 @@ use super::Sources;
 use super::names::Names;
 use crate::check::{self, CheckSpec, FaultOutlook, Kind, Outlook};
 use crate::diag::Diagnostic;
-use crate::event::{Edge, Name};
+use crate::event::Name;
 use crate::scenario::source::Block;
 use crate::scenario::{
-    BaselineOrigin, BaselineSpec, FaultPlan, SteadyStateSpec, fit, mistake, schema, shape, timeline,
+    BaselineOrigin, BaselineSpec, FaultPlan, SteadyStateSpec, Step, Turn, fit, mistake, schema,
+    shape,
 };
 
 /// A query that a check needs answered: `(check, database, sql)`.
@@ -97,21 +98,21 @@ pub(super) fn baselines(checks: &[CheckSpec]) -> Vec<BaselineSpec> {
 
 /// What is known of the run before it begins.
 pub(super) fn outlook(
-    faults: &[FaultPlan],
+    (faults, steps): (&[FaultPlan], &[Step]),
     sources: &Sources,
     names: &Names<'_>,
     steady_state: &SteadyStateSpec,
     duration: Duration,
 ) -> Outlook {
-    let steps = timeline::steps(faults);
     let first = steps.first().map_or(duration, |step| step.at);
     let windows = |index: usize| {
-        let begins = steps
-            .iter()
-            .filter(|step| step.fault == index && step.edge == Edge::Inject);
-        begins
-            .map(|step| (step.at, step.at + timeline::length(&faults[index])))
-            .collect()
+        let edges = |turn| {
+            let own = steps.iter().filter(move |step| step.fault == index);
+            own.filter(move |step| step.turn == turn)
+                .map(|step| step.at)
+        };
+        // Occurrences of one fault never overlap: beginnings and ends come in the same order.
+        edges(Turn::Inject).zip(edges(Turn::Lift)).collect()
     };
     let faults: BTreeMap<Name, FaultOutlook> = faults
         .iter()

@@ -1,19 +1,41 @@
 //! A fault block: the keys that all faults have, and the parameters of its kind.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
+use super::{chaos, each, order, ramp};
 use crate::check::FaultBrief;
 use crate::diag::Diagnostic;
 use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
 use crate::scenario::source::Block;
 use crate::scenario::written::At;
-use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
-use crate::units::Share;
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
+use crate::units::{Period, Share};
 
-pub(super) fn fault(
+/// Every fault, as far as the mistakes allow.
+pub(super) fn faults(
+    blocks: &[Block],
+    catalogue: &Catalogue,
+    out: &mut Vec<Diagnostic>,
+) -> (Vec<FaultPlan>, Vec<FaultBrief>) {
+    let drawn = chaos::drawn(blocks);
+    let faults = each(blocks, "fault", out, |block, out| {
+        fault(block, catalogue, &drawn, out)
+    });
+    let (faults, briefs): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
+    order::faults(blocks, out);
+    chaos::waits(blocks, &drawn, out);
+    ownership(blocks, &faults, out);
+    (faults, briefs)
+}
+
+fn fault(
     block: &Block,
     catalogue: &Catalogue,
+    drawn: &BTreeSet<&str>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(FaultPlan, FaultBrief)> {
     let (kind, values) = kind_and_values(block, catalogue, out)?;
@@ -25,7 +47,10 @@ pub(super) fn fault(
         out,
     )?;
     let before = out.len();
-    let scope = scope(&shape);
+    let lasts = shape.length.is_some()
+        || !shape.sweep.is_empty()
+        || (drawn.contains(&*shape.name) && (kind.lasts)(&params));
+    let scope = scope(&shape, lasts);
     match (kind.build)(&params) {
         Err(error @ BuildError::Value { key, .. }) => {
             out.push(mistake::refused(block, key, &error.to_string()));
@@ -42,11 +67,21 @@ pub(super) fn fault(
             }
         }
     }
-    let start = start(block, &shape, out);
-    if shape.length.is_none() && (kind.lasts)(&params) {
+    let start = if drawn.contains(&*shape.name) {
+        whenever(block, kind, &params, out)
+    } else {
+        start(block, &shape, out)
+    };
+    if !lasts && ((kind.lasts)(&params) || !shape.ramp.is_empty()) {
         out.push(mistake::endless(block, kind.name));
     }
-    repetition(block, &shape, out);
+    let own = (kind.length)(&params);
+    if own.is_some() && lasts {
+        out.push(mistake::own_length(block, kind.name));
+    }
+    let length = shape.length.map(Into::into).or(own);
+    repetition(block, &shape, length, out);
+    let ramp = ramp::ramp(block, &shape, kind, &params, out);
     if out.len() > before {
         return None;
     }
@@ -54,31 +89,37 @@ pub(super) fn fault(
         name: shape.name.into(),
         kind: kind.name.to_owned(),
         params,
+        ramp,
         targets: shape.target.0.into_iter().map(Into::into).collect(),
         scope,
         start: start?,
-        length: shape.length.map(Into::into),
+        length,
         every: shape.every.map(Into::into),
         count: shape.count.unwrap_or(1),
+        sweep: shape.sweep.into_iter().map(Into::into).collect(),
+        gap: shape.gap.unwrap_or_default().get(),
         source: block.source.clone(),
     };
-    let brief = FaultBrief {
-        name: plan.name.clone(),
-        kind: plan.kind.clone(),
-        params: plan.params.clone(),
-        proxy: plan.aim(),
-        min_hits: shape.min_hits,
-    };
+    let brief = brief(&plan, shape.min_hits);
     Some((plan, brief))
 }
 
+/// What judging needs to know of a fault.
+fn brief(plan: &FaultPlan, min_hits: u64) -> FaultBrief {
+    FaultBrief {
+        name: plan.name.clone(),
+        kind: plan.kind.clone(),
+        params: plan.params.clone(),
+        ramp: plan.ramp.at(1.0),
+        sweep: plan.sweep.iter().copied().map(Period).collect(),
+        proxy: plan.aim(),
+        min_hits,
+    }
+}
+
 /// Whom it touches. A fault that acts once acts on those who are there.
-fn scope(shape: &shape::Fault) -> Scope {
-    let affect = if shape.length.is_none() {
-        Affect::Existing
-    } else {
-        Affect::All
-    };
+fn scope(shape: &shape::Fault, lasts: bool) -> Scope {
+    let affect = if lasts { Affect::All } else { Affect::Existing };
     Scope {
         percent: shape.percent.unwrap_or(Share::ALL),
         affect: shape.affect.unwrap_or(affect),
@@ -88,7 +129,7 @@ fn scope(shape: &shape::Fault) -> Scope {
 }
 
 /// What chaosproxy ends, it must have started.
-pub(super) fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) {
+fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) {
     for fault in faults {
         let (kind, own): (_, fn(&Block) -> bool) = match fault::kind(&fault.kind) {
             Some(kind) if kind.subject == Subject::Processes => {
@@ -176,6 +217,23 @@ fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
     }
 }
 
+/// The start of a fault that is drawn: nothing else says when it begins, or how often.
+fn whenever(
+    block: &Block,
+    kind: &Kind,
+    params: &Value,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Start> {
+    for key in ["at", "after", "with", "every", "count", "sweep", "gap"] {
+        if block.values.contains_key(key) {
+            out.push(mistake::drawn(block, key));
+            return None;
+        }
+    }
+    let lasts = (kind.lasts)(params);
+    Some(Start::Drawn { lasts })
+}
+
 fn start(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) -> Option<Start> {
     let at = match shape.at {
         Some(At::BeforeStart) => return before_start(block, out),
@@ -202,7 +260,7 @@ fn start(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) -> Opti
 
 /// There is one start, and nothing that it could wait for.
 fn before_start(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Start> {
-    for key in ["after", "with", "every"] {
+    for key in ["after", "with", "every", "sweep"] {
         if block.values.contains_key(key) {
             let help = "what begins before the start begins once, and waits for nothing";
             out.push(mistake::one_of(block, &["at", key], help));
@@ -212,10 +270,19 @@ fn before_start(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Start> {
     Some(Start::BeforeServices)
 }
 
-fn repetition(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {
+fn repetition(
+    block: &Block,
+    shape: &shape::Fault,
+    length: Option<Duration>,
+    out: &mut Vec<Diagnostic>,
+) {
+    if !shape.sweep.is_empty() || shape.gap.is_some() {
+        return sweep(block, shape, out);
+    }
+    let help = "write `every = \"20s\"` and `count = 3` for three occurrences, 20 s apart";
     match (shape.every, shape.count) {
-        (None, Some(_)) => out.push(mistake::lonely(block, "count", "every")),
-        (Some(_), None) => out.push(mistake::lonely(block, "every", "count")),
+        (None, Some(_)) => out.push(mistake::lonely(block, "count", "every", help)),
+        (Some(_), None) => out.push(mistake::lonely(block, "every", "count", help)),
         (Some(_), Some(0)) => {
             out.push(mistake::refused(
                 block,
@@ -224,13 +291,31 @@ fn repetition(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {
             ));
         }
         (Some(every), Some(_)) => {
-            let length = shape
-                .length
-                .map_or(crate::scenario::timeline::ONCE, Into::into);
-            if *every < length {
+            if *every < length.unwrap_or(timeline::ONCE) {
                 out.push(mistake::overlapping(block));
             }
         }
         (None, None) => {}
+    }
+}
+
+fn sweep(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {
+    for key in ["for", "every", "count"] {
+        if !shape.sweep.is_empty() && block.values.contains_key(key) {
+            let help = "a sweep says how long the fault lasts each time, and `gap` how far apart";
+            out.push(mistake::one_of(block, &["sweep", key], help));
+        }
+    }
+    let help = "write `sweep = [\"3s\", \"8s\"]` and `gap = \"20s\"` for two lengths, 20 s apart";
+    if shape.gap.is_none() {
+        out.push(mistake::lonely(block, "sweep", "gap", help));
+    } else if shape.sweep.is_empty() {
+        out.push(mistake::lonely(block, "gap", "sweep", help));
+    }
+    for (index, length) in shape.sweep.iter().enumerate() {
+        if length.is_zero() {
+            let path = format!("sweep[{index}]");
+            out.push(mistake::refused(block, &path, "a fault that never happens"));
+        }
     }
 }

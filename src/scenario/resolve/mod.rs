@@ -1,11 +1,13 @@
 //! Names get their meaning: blocks become a [`Plan`].
 
+mod chaos;
 mod checks;
 mod faults;
 mod names;
 mod order;
 mod probes;
 mod radius;
+mod ramp;
 mod references;
 mod stage;
 mod traffic;
@@ -13,7 +15,7 @@ mod traffic;
 use std::collections::BTreeMap;
 
 use super::source::Block;
-use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape};
+use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape, timeline};
 use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};
 use crate::event::Name;
@@ -42,10 +44,8 @@ pub(super) fn resolve(
     let workloads = each(blocks, "workload", out, traffic::workload);
     let ledgers = each(blocks, "ledger", out, traffic::ledger);
     let probes = each(blocks, "probe", out, probes::probe);
-    let faults = each(blocks, "fault", out, |block, out| {
-        faults::fault(block, catalogue, out)
-    });
-    let (faults, briefs): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
+    let (faults, briefs) = faults::faults(blocks, catalogue, out);
+    let chaos = chaos::chaos(blocks, &names, &faults, out);
     let steady_state = steady_state(blocks, out);
     let aborts = each(blocks, "abort_condition", out, |block, out| {
         let shape = fit::shape::<shape::AbortCondition>(block, out)?;
@@ -55,17 +55,18 @@ pub(super) fn resolve(
         })
     });
     let report = one::<shape::Report>(blocks, "report", out);
-    let (proxies, services) = (
-        order::proxies(blocks, proxies, out),
-        order::services(blocks, services, out),
-    );
-    order::faults(blocks, out);
-    faults::ownership(blocks, &faults, out);
+    let proxies = order::proxies(blocks, proxies, out);
+    let services = order::services(blocks, services, out);
 
     let scenario = scenario?;
+    let duration = *scenario.duration;
     let sources = traffic::sources(&workloads, &probes);
-    radius::check(blocks, &radius, &faults, head, *scenario.duration, out);
-    let outlook = checks::outlook(&faults, &sources, &names, &steady_state, *scenario.duration);
+    let all = (&*faults, chaos.as_ref());
+    radius::check(blocks, &radius, all, (head, duration), out);
+    let steps = timeline::steps(&faults, &timeline::drawn(all, scenario.seed));
+    chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
+    let schedule = (&*faults, &*steps);
+    let outlook = checks::outlook(schedule, &sources, &names, &steady_state, duration);
     let judged = each(blocks, "check", out, |block, out| {
         checks::check(block, &outlook, out)
     });
@@ -83,7 +84,7 @@ pub(super) fn resolve(
             purpose: Purpose::Judge,
         },
         seed: scenario.seed,
-        duration: *scenario.duration,
+        duration,
         settle: *scenario.settle,
         databases,
         proxies,
@@ -93,6 +94,7 @@ pub(super) fn resolve(
         probes,
         steady_state,
         faults,
+        chaos,
         blast_radius: radius,
         aborts,
         queries: queries.into_iter().flatten().collect(),
@@ -112,8 +114,9 @@ pub(super) fn checks(
     let names = Names::gather(recorded, &mut Vec::new());
     let own = Names::gather(blocks, out);
     references::check(blocks, &names, &Catalogue::default(), out);
+    let steps = timeline::timeline(plan);
     let outlook = checks::outlook(
-        &plan.faults,
+        (&plan.faults, &steps),
         &plan.experiment.sources,
         &own,
         &plan.steady_state,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Block, one, stage};
-use crate::diag::Diagnostic;
-use crate::event::{Edge, Name};
-use crate::scenario::{BlastRadius, FaultPlan, mistake, shape, timeline};
+use crate::diag::{Diagnostic, Span};
+use crate::event::Name;
+use crate::scenario::{BlastRadius, Chaos, FaultPlan, Step, Turn, mistake, shape, timeline};
 use crate::units::Period;
 
 /// The `[blast_radius]` block, or its default: everything on this machine.
@@ -25,12 +25,12 @@ pub(super) fn read(blocks: &[Block], out: &mut Vec<Diagnostic>) -> BlastRadius {
 pub(super) fn check(
     blocks: &[Block],
     radius: &BlastRadius,
-    faults: &[FaultPlan],
-    scenario: &Block,
-    duration: Duration,
+    (faults, chaos): (&[FaultPlan], Option<&Chaos>),
+    end: (&Block, Duration),
     out: &mut Vec<Diagnostic>,
 ) {
-    let own = blocks.iter().find(|block| block.kind == "blast_radius");
+    let block = |kind| blocks.iter().find(|block| block.kind == kind);
+    let own = block("blast_radius");
     for fault in faults {
         for target in &fault.targets {
             let span = fault.source.of("target");
@@ -42,18 +42,25 @@ pub(super) fn check(
                 out.push(mistake::not_allowed(span, target, place));
             }
         }
-        if let Some(limit) = radius.max_fault_time
-            && timeline::length(fault) > limit
-        {
-            let place = own.map(|block| block.span("max_fault_time"));
-            out.push(mistake::too_long(
-                fault.source.of("for"),
-                Period(limit),
-                place,
-            ));
-        }
     }
-    schedule(faults, radius, own, scenario, duration, out);
+    if let Some(limit) = radius.max_fault_time {
+        let place = own.map(|block| block.span("max_fault_time"));
+        let scheduled = faults.iter().filter_map(|fault| too_long(fault, limit));
+        let drawn = chaos.filter(|chaos| *chaos.length.end() > limit);
+        let drawn = drawn.and(block("chaos")).map(|block| block.span("length"));
+        let beyond = scheduled.chain(drawn);
+        out.extend(beyond.map(|span| mistake::too_long(span, Period(limit), place)));
+    }
+    let steps = timeline::steps(faults, &[]);
+    if let Some(limit) = radius.max_active_faults {
+        out.extend(crowded(blocks, limit, (faults, &steps), chaos));
+    }
+    late(faults, &steps, end, out);
+    let drawn = chaos.map(|chaos| *chaos.between.end());
+    if let (Some(until), Some(chaos)) = (drawn.filter(|until| *until > end.1), block("chaos")) {
+        let (span, duration) = (chaos.span("between"), end.0.span("duration"));
+        out.push(mistake::late(span, Period(until), duration));
+    }
     if radius.loopback_only {
         for block in blocks {
             for (key, host) in stage::hosts(block) {
@@ -65,46 +72,64 @@ pub(super) fn check(
     }
 }
 
-/// Follows the timeline once: who is late, and how many are in force together.
-fn schedule(
+/// The place of the length that is beyond the limit, if one is.
+fn too_long(fault: &FaultPlan, limit: Duration) -> Option<Span> {
+    let stretches = timeline::stretches(fault).into_iter();
+    let mut lengths = stretches.map(|(_, length)| length);
+    let index = lengths.position(|length| length > limit)?;
+    let key = if fault.sweep.is_empty() {
+        "for".to_owned()
+    } else {
+        format!("sweep[{index}]")
+    };
+    Some(fault.source.of(&key))
+}
+
+/// Reports faults that end after the schedule.
+fn late(
     faults: &[FaultPlan],
-    radius: &BlastRadius,
-    own: Option<&Block>,
-    scenario: &Block,
-    duration: Duration,
+    steps: &[Step],
+    (scenario, duration): (&Block, Duration),
     out: &mut Vec<Diagnostic>,
 ) {
-    let steps = timeline::steps(faults);
-    let mut late: Vec<Option<Duration>> = vec![None; faults.len()];
-    let mut active = 0_u32;
-    let mut crowded = false;
-    for step in &steps {
-        if step.at > duration {
-            late[step.fault] = Some(step.at);
-        }
-        match step.edge {
-            Edge::Inject => active += 1,
-            Edge::Lift => active = active.saturating_sub(1),
-        }
-        if !crowded && radius.max_active_faults.is_some_and(|limit| active > limit) {
-            crowded = true;
-            let place = own.map(|block| block.span("max_active_faults"));
-            let fault = &faults[step.fault];
-            out.push(mistake::crowded(
-                fault.source.block,
-                active,
-                Period(step.at),
-                place,
-            ));
-        }
+    for (index, fault) in faults.iter().enumerate() {
+        let own = steps.iter().filter(|step| step.fault == index);
+        let Some(end) = own.map(|step| step.at).max().filter(|end| *end > duration) else {
+            continue;
+        };
+        let span = ["sweep", "count", "for", "at"]
+            .iter()
+            .find_map(|key| fault.source.values.get(*key).copied())
+            .unwrap_or(fault.source.block);
+        out.push(mistake::late(span, Period(end), scenario.span("duration")));
     }
-    for (fault, end) in faults.iter().zip(late) {
-        if let Some(end) = end {
-            let span = ["count", "for", "at"]
-                .iter()
-                .find_map(|key| fault.source.values.get(*key).copied())
-                .unwrap_or(fault.source.block);
-            out.push(mistake::late(span, Period(end), scenario.span("duration")));
-        }
+}
+
+/// Reports the first moment at which more are in force than may be. What may be drawn counts as if
+/// it were, all the time, so that the answer holds for every seed.
+fn crowded(
+    blocks: &[Block],
+    limit: u32,
+    (faults, steps): (&[FaultPlan], &[Step]),
+    chaos: Option<&Chaos>,
+) -> Option<Diagnostic> {
+    let block = |kind| blocks.iter().find(|block| block.kind == kind);
+    let edge = |step: &Step| match step.turn {
+        Turn::Inject => Some((step.at, 1, faults[step.fault].source.block)),
+        Turn::Lift => Some((step.at, -1, faults[step.fault].source.block)),
+        Turn::Move(_) => None,
+    };
+    let mut edges: Vec<_> = steps.iter().filter_map(edge).collect();
+    if let (Some(chaos), Some(own)) = (chaos, block("chaos")) {
+        let (span, count) = (own.span("at_once"), i64::from(chaos.at_once));
+        edges.push((*chaos.between.start(), count, span));
+        edges.push((*chaos.between.end(), -count, span));
     }
+    edges.sort_by_key(|(at, change, _)| (*at, *change));
+    let mut active = 0;
+    edges.into_iter().find_map(|(at, change, span)| {
+        active += change;
+        let place = block("blast_radius").map(|own| own.span("max_active_faults"));
+        (active > i64::from(limit)).then(|| mistake::crowded(span, active, Period(at), place))
+    })
 }

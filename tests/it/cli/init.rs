@@ -68,7 +68,12 @@ fn shipped() -> Vec<String> {
 #[test]
 fn templates_whose_faults_act_on_connections_fit_servers_that_run_already() {
     // These end or pause servers, which only chaosproxy's own can be, or have no fault at all.
-    let others = ["process-pause", "restart-both", "schema-mismatch"];
+    let others = [
+        "process-pause",
+        "random-chaos",
+        "restart-both",
+        "schema-mismatch",
+    ];
     let desk = Desk::new();
     let service = "--service=api=http://127.0.0.1:8000";
     for name in shipped() {

@@ -20,6 +20,7 @@ fn schedule(journal: &Journal) -> Vec<(String, Edge, u32, Duration)> {
             edge,
             occurrence,
             planned,
+            ..
         } => {
             let planned = planned.since(zero.unwrap());
             Some((fault.to_string(), *edge, *occurrence, planned))
@@ -91,6 +92,86 @@ fn a_replay_has_the_schedule_and_the_dice_of_the_run() {
         "{first:?}\n{second:?}"
     );
     assert!(both.iter().any(|(hit, _)| *hit) && both.iter().any(|(hit, _)| !*hit));
+}
+
+/// A small scenario whose fault is drawn, several times.
+fn drawn(server: &Server) -> String {
+    let text = scenario(server, SLOW);
+    let timed = "at     = \"200ms\"\nfor    = \"400ms\"\n";
+    assert!(text.contains(timed), "{text}");
+    text.replace(timed, "")
+        + r#"
+[chaos]
+between = "50ms..750ms"
+gap     = "20ms..60ms"
+length  = "20ms..80ms"
+faults  = { trouble = 1 }
+"#
+}
+
+#[test]
+fn what_was_drawn_is_drawn_again_by_a_replay_and_otherwise_by_another_seed() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &drawn(&server));
+    let run = |seed: &str, into: &str| {
+        let args = [
+            "run",
+            "a.toml",
+            "--record",
+            "--seed",
+            seed,
+            "--report-dir",
+            into,
+        ];
+        desk.run(&args).exits_with(0);
+    };
+    run("41", "first");
+    run("42", "other");
+    desk.run(&["replay", "first", "--report-dir", "second"])
+        .exits_with(0);
+    let steps = |name: &str| {
+        let journal = Journal::read(&desk.path(name).join("journal.jsonl")).unwrap();
+        let mut steps = schedule(&journal);
+        steps.sort_by_key(|(_, edge, _, planned)| (*planned, *edge));
+        steps
+    };
+    let first = steps("first");
+    assert!(first.len() >= 8, "{first:?}");
+    assert_eq!(first, steps("second"));
+    assert_ne!(first, steps("other"));
+}
+
+#[test]
+fn every_edge_tells_when_it_was_planned_decided_and_in_force() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &drawn(&server));
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
+        .exits_with(0);
+    let journal = Journal::read(&desk.path("out/journal.jsonl")).unwrap();
+    let mut edges = 0;
+    for event in &journal.events {
+        let Fact::FaultEdge {
+            edge,
+            occurrence,
+            planned,
+            decided,
+            ..
+        } = &event.fact
+        else {
+            continue;
+        };
+        edges += 1;
+        assert!(planned <= decided && *decided <= event.at, "{event:?}");
+        let in_force = journal.events.iter().find(|other| {
+            matches!(&other.fact, Fact::FaultInForce { occurrence: own, .. } if own == occurrence)
+        });
+        let in_force = in_force.unwrap().at;
+        match edge {
+            Edge::Inject => assert!(*decided == event.at && event.at <= in_force, "{event:?}"),
+            Edge::Lift => assert!(in_force < event.at, "{event:?}"),
+        }
+    }
+    assert!(edges >= 8, "{edges}");
 }
 
 #[test]

@@ -215,3 +215,87 @@ async fn a_bandwidth_carries_every_byte_and_none_too_early() {
     assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
     rig.engine.shutdown().await;
 }
+
+/// Sends `text` piece by piece while the latency changes under it; gives what came out.
+async fn through_changes(
+    rig: &Rig,
+    from: &mut (impl AsyncWriteExt + Unpin),
+    to: &mut (impl AsyncReadExt + Unpin),
+    text: &[u8],
+) -> Vec<u8> {
+    let change = async {
+        for step in 0..200_u32 {
+            // Up and down, so that what comes later would be due earlier.
+            let latency = format!("{}us", 100 * (step * 37 % 50));
+            let params = json!({ "latency": latency, "jitter": "0s" });
+            let fault = "latency".into();
+            let change = Action::Reconfigure { fault, params };
+            rig.engine.apply(change).await.unwrap();
+        }
+    };
+    let write = async {
+        for piece in text.chunks(997) {
+            from.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut read = vec![0; text.len()];
+    let ((), (), all) = tokio::join!(change, write, patiently(to.read_exact(&mut read)));
+    all.unwrap();
+    read
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_change_under_live_connections_without_a_byte_out_of_place() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    let (mut client, mut server) = path.connect().await;
+    rig.inject("latency", json!({ "latency": "5ms" }), Scope::default())
+        .await;
+    let text: Vec<u8> = (0..2_000_000_u32).flat_map(u32::to_be_bytes).collect();
+    let (up, down) = text.split_at(text.len() / 2);
+    assert!(through_changes(&rig, &mut client, &mut server, up).await == up);
+    assert!(through_changes(&rig, &mut server, &mut client, down).await == down);
+
+    // A connection that comes later meets the parameters of now.
+    let params = json!({ "latency": "1h" });
+    let fault = "latency".into();
+    let change = Action::Reconfigure { fault, params };
+    rig.engine.apply(change).await.unwrap();
+    let (mut late, mut late_server) = path.connect().await;
+    late.write_all(b"late").await.unwrap();
+    client.write_all(b"held").await.unwrap();
+    assert_silent(&mut late_server).await;
+    assert_silent(&mut server).await;
+    rig.lift("latency").await;
+    assert_eq!(read_n(&mut server, 4).await, b"held");
+    assert_eq!(read_n(&mut late_server, 4).await, b"late");
+    let hits = rig.facts().into_iter().filter_map(|event| hit(&event.fact));
+    let hits: Vec<_> = hits.map(|(conn, _)| conn).collect();
+    assert_eq!(hits, [Some(0), Some(1)], "each connection is hit once");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_made_is_refused_and_changes_nothing() {
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    rig.inject("latency", json!({ "latency": "1h" }), Scope::default())
+        .await;
+    let change = |fault: &str, params| Action::Reconfigure {
+        fault: fault.into(),
+        params,
+    };
+    for (action, expected) in [
+        (change("other", json!({})), "no fault named `other`"),
+        (change("latency", json!({})), "missing field `latency`"),
+    ] {
+        let error = rig.engine.apply(action).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    client.write_all(b"held").await.unwrap();
+    assert_silent(&mut server).await;
+    rig.lift("latency").await;
+    assert_eq!(read_n(&mut server, 4).await, b"held");
+    rig.engine.shutdown().await;
+}

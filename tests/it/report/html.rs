@@ -183,6 +183,7 @@ fn an_hour() -> Vec<Event> {
                     edge,
                     occurrence,
                     planned,
+                    decided: planned,
                 },
             });
         }

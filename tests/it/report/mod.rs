@@ -32,6 +32,8 @@ fn header() -> Header {
             name: "loss".into(),
             kind: "partition".into(),
             params: serde_json::json!({ "mode": "stall" }),
+            ramp: [].into(),
+            sweep: Vec::new(),
             proxy: "db".into(),
             min_hits: 1,
         }],
@@ -90,6 +92,7 @@ fn events(recovers: bool) -> Vec<Event> {
                 edge,
                 occurrence,
                 planned,
+                decided: planned,
             },
         )
     };
@@ -184,6 +187,7 @@ fn check(name: &str, verdict: CheckVerdict, severity: Severity) -> CheckRecord {
         figures: [("detection_s".to_owned(), 1.42)].into(),
         notes: Vec::new(),
         help: None,
+        lengths: Vec::new(),
     }
 }
 

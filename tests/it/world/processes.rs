@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use chaosproxy::action::Action;
+use chaosproxy::action::{Action, Injection};
 use chaosproxy::event::{Fact, ServiceChange};
+use chaosproxy::fault::Scope;
 use chaosproxy::lab::spec::{DatabaseSpec, Origin};
 use serde_json::json;
 
@@ -70,6 +71,79 @@ async fn killed_services_come_back_together_and_their_logs_go_on() {
         let log = fs::read_to_string(log).unwrap();
         assert_eq!(log.matches("listening on").count(), 2, "{log}");
     }
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn restarted_services_end_by_themselves_and_come_back() {
+    let mut bench = Bench::new().await;
+    for name in ["one", "two"] {
+        bench.start_server(name).await;
+    }
+    let pids = ["one", "two"].map(|name| bench.lab.process(name).unwrap().unwrap().pid());
+    bench.hits();
+    let restart = json!({ "action": "restart", "down_for": "1s" });
+    bench.inject("process", restart, &["one", "two"]).await;
+    bench.lift("process").await;
+    let mut lives: Vec<String> = Vec::new();
+    while lives.iter().filter(|life| life.ends_with("ready")).count() < 2 {
+        let life = bench.fact(|fact| match fact {
+            Fact::Service { service, change } => Some(match change {
+                ServiceChange::Exited(how) => {
+                    assert_ne!(how, "signal SIGKILL", "{service}");
+                    format!("{service} ended")
+                }
+                ServiceChange::Started(_) => format!("{service} started"),
+                ServiceChange::Ready => format!("{service} ready"),
+            }),
+            _ => None,
+        });
+        lives.push(life.await);
+    }
+    for (name, old) in ["one", "two"].into_iter().zip(pids) {
+        let own: Vec<_> = lives.iter().filter(|life| life.starts_with(name)).collect();
+        let order = ["ended", "started", "ready"].map(|what| format!("{name} {what}"));
+        assert_eq!(own, order.iter().collect::<Vec<_>>());
+        assert_ne!(bench.lab.process(name).unwrap().unwrap().pid(), old);
+    }
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_slow_lift_keeps_only_its_own_fault_waiting() {
+    let bench = Bench::new().await;
+    bench.declare("x", &[]);
+    let file = |name: &str| bench.report.path().join(name);
+    let (go, again) = (file("go"), file("again"));
+    let wait = format!("until [ -e '{}' ]; do sleep 0.01; done", go.display());
+    let slow = json!({ "run": ["true"], "undo": ["sh", "-c", wait] });
+    bench.inject("command", slow, &[]).await;
+    let fault = || "command".into();
+    let lift = Action::Lift { fault: fault() };
+    let lift = bench.engine.submit(lift).await.unwrap();
+    let second = Injection {
+        fault: fault(),
+        occurrence: 1,
+        kind: "command".to_owned(),
+        params: json!({ "run": ["touch", again.to_str().unwrap()] }),
+        targets: Vec::new(),
+        scope: Scope::default(),
+    };
+    let second = bench.engine.submit(Action::Inject(second)).await.unwrap();
+
+    // Both wait for the undo; whoever asks for something else is served.
+    bench.inject("port_seizure", json!({}), &["x"]).await;
+    bench.lift("port_seizure").await;
+    let heal = bench.engine.submit(Action::HealAll).await.unwrap();
+    assert!(!again.exists());
+    fs::write(&go, "").unwrap();
+    for pending in [lift, second, heal] {
+        patiently(pending.done()).await.unwrap();
+    }
+    assert!(again.exists());
+    let lift = Action::Lift { fault: fault() };
+    let error = bench.engine.apply(lift).await.unwrap_err().to_string();
+    assert_eq!(error, "no fault named `command` is in force");
     bench.shutdown().await;
 }
 

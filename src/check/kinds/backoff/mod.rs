@@ -3,8 +3,10 @@
 mod attempts;
 pub mod policy;
 mod trace;
+mod worst;
 
 pub use trace::{Gap, Trace, traces};
+pub use worst::longest_wait;
 
 use std::time::Duration;
 

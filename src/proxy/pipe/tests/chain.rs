@@ -228,3 +228,81 @@ fn a_fault_acts_at_the_moment_it_asked_for_and_nothing_moves_after_a_cut() {
     rig.collect();
     assert_eq!(rig.text(UP), "in time");
 }
+
+/// The same fault with another delay.
+fn revised(mut fault: Armed, ms: u64) -> Armed {
+    fault.revision += 1;
+    fault.effects = latency(ms).effects;
+    fault
+}
+
+#[test]
+fn a_revised_fault_delays_what_comes_from_then_on_and_never_lets_it_overtake() {
+    let slow = latency(100);
+    let mut rig = Rig::with(std::slice::from_ref(&slow));
+    rig.send(UP, "a");
+    rig.until(ms(10));
+    let fast = revised(slow, 5);
+    rig.set(std::slice::from_ref(&fast));
+    rig.send(UP, "b");
+    rig.until(ms(200));
+    rig.send(UP, "c");
+    rig.until(ms(1000));
+    assert_eq!(rig.text(UP), "abc");
+    assert_eq!(rig.times(UP), [100, 100, 205]);
+    assert_eq!(rig.hits(), ["latency-100 0 Delayed"]);
+}
+
+#[test]
+fn a_revised_fault_goes_on_with_its_dice() {
+    let jittered = || of_kind("latency", &json!({ "latency": "50ms", "jitter": "50ms" }));
+    let times = |revise: bool| {
+        let mut fault = jittered();
+        let mut rig = Rig::with(std::slice::from_ref(&fault));
+        for round in 1..=20 {
+            rig.send(UP, "x");
+            rig.until(ms(round * 500));
+            if revise {
+                fault.revision += 1;
+                rig.set(std::slice::from_ref(&fault));
+            }
+        }
+        rig.times(UP)
+    };
+    assert_eq!(times(true), times(false));
+}
+
+/// Counts what it has seen, and ends the connection at the third segment.
+struct Third(u32);
+
+impl Fault for Third {
+    fn on_segment(&mut self, _: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        self.0 += 1;
+        if self.0 == 3 {
+            out.cut(How::Fin);
+        }
+        out.pass(segment);
+    }
+
+    fn inherit(&mut self, before: Box<dyn std::any::Any>) {
+        self.0 = before.downcast::<Self>().unwrap().0;
+    }
+}
+
+#[test]
+fn a_revised_fault_remembers_what_it_has_seen() {
+    let effects = || Effects {
+        stream: Some(Arc::new(|| Box::new(Third(0)))),
+        ..Effects::default()
+    };
+    let mut fault = armed("third", effects());
+    let mut rig = Rig::with(std::slice::from_ref(&fault));
+    rig.send(UP, "1");
+    rig.send(UP, "2");
+    fault.revision += 1;
+    fault.effects = effects();
+    rig.set(std::slice::from_ref(&fault));
+    assert_eq!(rig.cut(), None);
+    rig.send(UP, "3");
+    assert_eq!(rig.cut(), Some(How::Fin));
+}

@@ -34,6 +34,7 @@ fn armed(name: &str, effects: Effects) -> Armed {
         scope: Scope::default(),
         first_new: 0,
         since: Moment::ZERO,
+        revision: 0,
         effects,
     }
 }

@@ -10,6 +10,8 @@ enum Step {
     Wait(u64),
     /// Exactly these of the faults on the shelf are in force.
     Force(Vec<bool>),
+    /// The latencies on the shelf are of so many milliseconds from now on.
+    Revise(u64),
 }
 
 /// Faults of every kind that keeps a connection alive and its bytes as they are.
@@ -56,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (direction, 1..40_u8).prop_map(|(direction, n)| Step::Send(direction, n)),
         2 => (0..40_u64).prop_map(Step::Wait),
         1 => proptest::collection::vec(any::<bool>(), shelf().len()).prop_map(Step::Force),
+        1 => (0..40_u64).prop_map(Step::Revise),
     ]
 }
 
@@ -64,7 +67,8 @@ proptest! {
     fn no_byte_is_lost_doubled_or_overtaken_however_faults_come_and_go(
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let shelf = shelf();
+        let mut shelf = shelf();
+        let mut in_force = vec![false; shelf.len()];
         let mut rig = Rig::new();
         let mut sent = [String::new(), String::new()];
         for step in steps {
@@ -79,11 +83,16 @@ proptest! {
                     rig.send(direction, &text);
                 }
                 Step::Wait(wait) => rig.until(rig.now + Duration::from_millis(wait)),
-                Step::Force(chosen) => {
-                    let chosen = shelf.iter().zip(chosen).filter(|(_, chosen)| *chosen);
-                    rig.set(&chosen.map(|(fault, _)| fault.clone()).collect::<Vec<_>>());
+                Step::Force(chosen) => in_force = chosen,
+                Step::Revise(delay) => {
+                    for fault in shelf.iter_mut().filter(|fault| fault.fault.starts_with("latency")) {
+                        fault.revision += 1;
+                        fault.effects = latency(delay).effects;
+                    }
                 }
             }
+            let chosen = shelf.iter().zip(&in_force).filter(|(_, chosen)| **chosen);
+            rig.set(&chosen.map(|(fault, _)| fault.clone()).collect::<Vec<_>>());
             for direction in Direction::BOTH {
                 prop_assert!(sent[direction as usize].starts_with(&rig.text(direction)));
             }

@@ -153,6 +153,38 @@ fn a_lifted_bandwidth_is_felt_at_once() {
     assert_eq!(rig.out[1].last().unwrap().0, ms(100));
 }
 
+#[test]
+fn a_line_that_becomes_another_carries_what_it_had_taken_first() {
+    let narrow = |rate: &str| bandwidth(&json!({ "rate": rate }));
+    for per in ["connection", "fault"] {
+        let mut fault = bandwidth(&json!({ "rate": "10KB/s", "per": per }));
+        let mut rig = Rig::with(std::slice::from_ref(&fault));
+        // Half a second's worth, with a change to the same rate every 10 ms.
+        rig.send(UP, &"x".repeat(1000));
+        for step in 1..=50 {
+            fault.revision += 1;
+            fault.effects = bandwidth(&json!({ "rate": "10KB/s", "per": per })).effects;
+            rig.set(std::slice::from_ref(&fault));
+            rig.send(UP, &"y".repeat(80));
+            rig.until(ms(step * 10));
+            assert!(
+                rig.text(UP).len() as u64 <= step * 100,
+                "{per}: too fast by {step}"
+            );
+        }
+        assert_eq!(rig.text(UP).len(), 5000, "{per}");
+        // Ten times as fast from now on.
+        fault.revision += 1;
+        fault.effects = narrow("100KB/s").effects;
+        rig.set(std::slice::from_ref(&fault));
+        rig.send(UP, &"z".repeat(1000));
+        rig.until(ms(509));
+        assert!(rig.text(UP).len() < 6000);
+        rig.until(ms(510));
+        assert_eq!(rig.text(UP).len(), 6000, "{per}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_span_of_time_sees_more_than_the_rate_and_nothing_is_slower_than_it_must_be(

@@ -1,5 +1,12 @@
 //! The words for every mistake that a scenario file can hold: what, where, and what to write.
 
+mod schedule;
+
+pub(super) use schedule::{
+    drawn, endless, from_nowhere, never_drawn, not_movable, other_quantity, overlapping,
+    own_length, waits_for_chance,
+};
+
 use serde_json::{Map, Value};
 
 use super::env::EnvError;
@@ -101,7 +108,9 @@ pub(super) fn unknown_key(
         None | Some("") => block.header.clone(),
         Some(outer) => format!("`{outer}` of {}", block.header),
     };
-    let keys = known.keys().map(String::as_str);
+    // The schema `false` marks what is never allowed.
+    let allowed = known.iter().filter(|(_, schema)| **schema != false);
+    let keys = allowed.map(|(key, _)| key.as_str());
     Diagnostic::error(
         span,
         format!("unknown key `{key}` in {place}"),
@@ -414,35 +423,14 @@ pub(super) fn regex(block: &Block, path: &str, error: &regex::Error) -> Diagnost
     .help("write it in single quotes, so that `\\` needs no doubling")
 }
 
-/// A fault without an end.
-pub(super) fn endless(block: &Block, kind: &str) -> Diagnostic {
-    Diagnostic::error(
-        block.source.block,
-        format!("a `{kind}` needs a length"),
-        "`for` is missing",
-    )
-    .help("write how long it lasts, for example `for = \"8s\"`")
-}
-
 /// A key that makes sense only beside another.
-pub(super) fn lonely(block: &Block, key: &str, other: &str) -> Diagnostic {
+pub(super) fn lonely(block: &Block, key: &str, other: &str, help: &str) -> Diagnostic {
     Diagnostic::error(
         block.keys.get(key).copied().unwrap_or(block.source.block),
         format!("`{key}` needs `{other}` beside it"),
         format!("`{other}` is missing"),
     )
-    .help("write `every = \"20s\"` and `count = 3` for three occurrences, 20 s apart")
-}
-
-/// A fault that begins again before it has ended.
-pub(super) fn overlapping(block: &Block) -> Diagnostic {
-    Diagnostic::error(
-        block.span("every"),
-        "the fault begins again before it has ended",
-        "shorter than the fault itself",
-    )
-    .related(block.span("for"), "so long is one occurrence")
-    .help("make `every` at least as long as `for`")
+    .help(help)
 }
 
 /// A fault on something that must not be hit.
@@ -474,12 +462,12 @@ pub(super) fn too_long(span: Span, limit: Period, place: Option<Span>) -> Diagno
         format!("the fault is in force for longer than {limit}"),
         "outside the blast radius",
     )
-    .help("shorten `for`, or raise `max_fault_time`");
+    .help("shorten it, or raise `max_fault_time`");
     with_place(diagnostic, place, "the limit")
 }
 
 /// Too many faults at once.
-pub(super) fn crowded(span: Span, active: u32, at: Period, place: Option<Span>) -> Diagnostic {
+pub(super) fn crowded(span: Span, active: i64, at: Period, place: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::error(
         span,
         format!("{active} faults are in force together at {at}"),

@@ -1,0 +1,44 @@
+//! What is done outside the byte stream for one fault: one thing after the other, beside everything
+//! that is done for others. A server may take seconds to end or to start, and nobody waits for it
+//! but whoever asked.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+
+use super::world::Undo;
+
+/// The operations for one fault, in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Strand {
+    /// Whether the fault is in force once all of them are done.
+    pub(super) in_force: bool,
+    /// The last of them, which waits for those before it and knows how they are taken back.
+    last: Option<JoinHandle<Undo>>,
+}
+
+impl Strand {
+    /// Lets `operate` begin as soon as everything before it is done. It is told how that is taken
+    /// back, and tells how things are taken back afterwards.
+    pub(super) fn then<F>(&mut self, operate: impl FnOnce(Undo) -> F + Send + 'static)
+    where
+        F: Future<Output = Undo> + Send + 'static,
+    {
+        let before = self.last.take();
+        self.last = Some(tokio::spawn(async move {
+            let undo = match before {
+                // A panic was already reported by its hook.
+                Some(before) => before.await.unwrap_or(Undo::Nothing),
+                None => Undo::Nothing,
+            };
+            operate(undo).await
+        }));
+    }
+
+    /// Waits until all of them are done.
+    pub(super) async fn ended(self) {
+        if let Some(last) = self.last {
+            drop(last.await);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Faults drawn at random: which, when and for how long is a pure function of the seed.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_chacha::ChaCha12Rng;
+
+use super::timeline::ONCE;
+use super::{FaultPlan, Start};
+use crate::fault;
+
+/// How faults are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chaos {
+    /// From when to when drawn faults may be in force, after time zero.
+    pub between: RangeInclusive<Duration>,
+    /// From the end of a drawn fault to the beginning of the next, where one at a time is in force.
+    pub gap: RangeInclusive<Duration>,
+    /// How long one is in force whose length is not given.
+    pub length: RangeInclusive<Duration>,
+    /// How many drawn faults may be in force at once. Default 1.
+    pub at_once: u32,
+    /// What is drawn: indices into the plan's faults with their weights, which are above zero.
+    pub weights: Vec<(usize, f64)>,
+}
+
+/// A fault that was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drawn {
+    /// Its index among the faults of the plan.
+    pub(super) fault: usize,
+    /// When it begins, after time zero.
+    pub(super) at: Duration,
+    /// For how long.
+    pub(super) length: Duration,
+}
+
+impl Chaos {
+    /// What is drawn with this seed, by time. As if so many people as may be at work at once each
+    /// broke one thing after the other, pausing in between; nobody touches what another one holds.
+    pub(super) fn draw(&self, faults: &[FaultPlan], seed: u64) -> Vec<Drawn> {
+        let mut rng = fault::scheduler(seed);
+        let (from, end) = (*self.between.start(), *self.between.end());
+        let mut hands: Vec<Duration> = (0..self.at_once)
+            .map(|_| from + one_of(&self.gap, &mut rng))
+            .collect();
+        let mut held: BTreeMap<usize, Duration> = BTreeMap::new();
+        let mut drawn = Vec::new();
+        while let Some(hand) = hands.iter_mut().filter(|at| **at < end).min() {
+            let at = *hand;
+            let free = |fault: usize| held.get(&fault).is_none_or(|until| *until <= at);
+            let Some(fault) = self.choose(free, &mut rng) else {
+                // Whatever may be drawn is in force: the first that ends is the next to be had.
+                let ends = held.values().filter(|until| **until > at);
+                *hand = ends.min().copied().unwrap_or(end);
+                continue;
+            };
+            let length = self.length_of(&faults[fault], &mut rng);
+            let until = at + length;
+            if until > end {
+                *hand = end;
+                continue;
+            }
+            *hand = until + one_of(&self.gap, &mut rng);
+            held.insert(fault, until);
+            drawn.push(Drawn { fault, at, length });
+        }
+        drawn
+    }
+
+    /// One of the faults that are free, by weight.
+    fn choose(&self, free: impl Fn(usize) -> bool, rng: &mut ChaCha12Rng) -> Option<usize> {
+        let candidates = || self.weights.iter().filter(|(fault, _)| free(*fault));
+        let total: f64 = candidates().map(|(_, weight)| weight).sum();
+        let mut left = total * rng.random::<f64>();
+        let chosen = candidates().find(|(_, weight)| {
+            left -= weight;
+            left < 0.0
+        });
+        // Rounding may leave a rest at the very end.
+        let chosen = chosen.or_else(|| candidates().last());
+        chosen.map(|(fault, _)| *fault)
+    }
+
+    fn length_of(&self, fault: &FaultPlan, rng: &mut ChaCha12Rng) -> Duration {
+        match (&fault.start, fault.length) {
+            (Start::Drawn { lasts: true }, None) => one_of(&self.length, rng),
+            (_, given) => given.unwrap_or(ONCE),
+        }
+    }
+}
+
+/// Any time of a range, in whole milliseconds where there are any: people read them.
+fn one_of(range: &RangeInclusive<Duration>, rng: &mut ChaCha12Rng) -> Duration {
+    let first = range.start().as_nanos().div_ceil(MILLISECOND);
+    let last = range.end().as_nanos() / MILLISECOND;
+    if first > last {
+        return *range.start();
+    }
+    let chosen = rng.random_range(first..=last);
+    Duration::from_millis(u64::try_from(chosen).unwrap_or(u64::MAX))
+}
+
+const MILLISECOND: u128 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::timeline::{steps, testing::fault};
+    use super::*;
+    use crate::scenario::Turn;
+
+    fn second(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Faults that last, but for the last one, which acts once.
+    fn faults(count: usize) -> Vec<FaultPlan> {
+        let drawn = |index: usize| {
+            let lasts = index + 1 < count;
+            fault(&format!("f{index}"), Start::Drawn { lasts }, None, 0, 1)
+        };
+        (0..count).map(drawn).collect()
+    }
+
+    fn chaos() -> impl Strategy<Value = Chaos> {
+        let range = |from: std::ops::Range<u64>, more: u64| {
+            (from, 0..=more).prop_map(|(from, more)| second(from)..=second(from + more))
+        };
+        let weights = prop::collection::vec(0.1..5.0_f64, 1..5);
+        (
+            range(0..20, 60),
+            range(0..5, 5),
+            range(1..5, 9),
+            1..4_u32,
+            weights,
+        )
+            .prop_map(|(between, gap, length, at_once, weights)| Chaos {
+                between,
+                gap,
+                length,
+                at_once,
+                weights: weights.into_iter().enumerate().collect(),
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn every_draw_keeps_within_its_bounds(chaos in chaos(), seed: u64) {
+            let faults = faults(chaos.weights.len());
+            let drawn = chaos.draw(&faults, seed);
+            prop_assert_eq!(&drawn, &chaos.draw(&faults, seed), "the same seed draws the same");
+            for one in &drawn {
+                prop_assert!(one.at >= *chaos.between.start());
+                prop_assert!(one.at + one.length <= *chaos.between.end());
+                if one.fault + 1 < faults.len() {
+                    prop_assert!(chaos.length.contains(&one.length));
+                } else {
+                    prop_assert_eq!(one.length, ONCE);
+                }
+            }
+            let mut in_force = Vec::new();
+            for step in steps(&faults, &drawn) {
+                match step.turn {
+                    Turn::Inject => {
+                        prop_assert!(!in_force.contains(&step.fault), "in force twice");
+                        in_force.push(step.fault);
+                    }
+                    Turn::Lift => in_force.retain(|fault| *fault != step.fault),
+                    Turn::Move(_) => {}
+                }
+                prop_assert!(in_force.len() <= chaos.at_once as usize);
+            }
+        }
+
+        #[test]
+        fn occurrences_are_counted_by_time(chaos in chaos(), seed: u64) {
+            let faults = faults(chaos.weights.len());
+            let steps = steps(&faults, &chaos.draw(&faults, seed));
+            for index in 0..faults.len() {
+                let own = steps.iter().filter(|step| step.fault == index && step.turn == Turn::Inject);
+                let counted: Vec<u32> = own.map(|step| step.occurrence).collect();
+                let expected: Vec<u32> = (0..).take(counted.len()).collect();
+                prop_assert_eq!(counted, expected);
+            }
+        }
+    }
+
+    fn example() -> Chaos {
+        Chaos {
+            between: second(10)..=second(610),
+            gap: second(1)..=second(3),
+            length: second(1)..=second(2),
+            at_once: 2,
+            weights: vec![(0, 3.0), (1, 1.0), (2, 1.0)],
+        }
+    }
+
+    #[test]
+    fn another_seed_draws_another_schedule() {
+        let faults = faults(4);
+        let draws: Vec<_> = (0..50).map(|seed| example().draw(&faults, seed)).collect();
+        for (index, draw) in draws.iter().enumerate() {
+            assert!(draw.len() > 100, "only {} were drawn", draw.len());
+            assert!(
+                !draws[..index].contains(draw),
+                "seed {index} draws as another one"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_are_drawn_about_as_often_as_they_weigh() {
+        let faults = faults(4);
+        let draws = (0..20).flat_map(|seed| example().draw(&faults, seed));
+        let mut counts = [0_u32; 3];
+        draws.for_each(|drawn| counts[drawn.fault] += 1);
+        let all: u32 = counts.iter().sum();
+        // One that is in force cannot be drawn again, so that the heavy one comes a little less
+        // often than in three of five draws.
+        assert!(
+            (0.45..0.6).contains(&(f64::from(counts[0]) / f64::from(all))),
+            "{counts:?}"
+        );
+        assert!(counts[1].abs_diff(counts[2]) * 5 < counts[1], "{counts:?}");
+    }
+
+    #[test]
+    fn a_draw_is_the_same_on_every_machine_and_release() {
+        let drawn = example().draw(&faults(4), 7);
+        let first = drawn[0];
+        assert_eq!(
+            (first.fault, first.at.as_millis(), first.length.as_millis()),
+            (0, 12_078, 1_536)
+        );
+    }
+}
