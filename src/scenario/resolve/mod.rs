@@ -66,7 +66,7 @@ pub(super) fn resolve(
     let steps = timeline::steps(&faults, &timeline::drawn(all, scenario.seed));
     chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
     let schedule = (&*faults, &*steps);
-    let outlook = checks::outlook(schedule, &sources, &names, &steady_state, duration);
+    let outlook = checks::outlook(schedule, &sources, blocks, &steady_state, duration);
     let judged = each(blocks, "check", out, |block, out| {
         checks::check(block, &outlook, out)
     });
@@ -112,13 +112,13 @@ pub(super) fn checks(
     out: &mut Vec<Diagnostic>,
 ) -> Vec<CheckSpec> {
     let names = Names::gather(recorded, &mut Vec::new());
-    let own = Names::gather(blocks, out);
+    Names::gather(blocks, out);
     references::check(blocks, &names, &Catalogue::default(), out);
     let steps = timeline::timeline(plan);
     let outlook = checks::outlook(
         (&plan.faults, &steps),
         &plan.experiment.sources,
-        &own,
+        blocks,
         &plan.steady_state,
         plan.duration,
     );
