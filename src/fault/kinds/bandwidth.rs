@@ -96,6 +96,15 @@ impl Narrow {
         }
     }
 
+    /// Goes on where another one is.
+    pub(super) fn follow(&mut self, before: &Self) {
+        for (line, before) in self.lines.iter().zip(&*before.lines) {
+            let [mut line, before] =
+                [line, before].map(|line| line.lock().unwrap_or_else(PoisonError::into_inner));
+            line.follow(&before);
+        }
+    }
+
     /// Bytes that leave together: 2 ms of the rate.
     fn piece(&self) -> usize {
         whole(self.rate.bytes_per_second() / 500).clamp(64, 256 << 10)
@@ -127,13 +136,8 @@ impl Fault for Narrow {
     }
 
     fn inherit(&mut self, before: Box<dyn Any>) {
-        let Ok(before) = before.downcast::<Self>() else {
-            return;
-        };
-        for (line, before) in self.lines.iter().zip(&*before.lines) {
-            let [mut line, before] =
-                [line, before].map(|line| line.lock().unwrap_or_else(PoisonError::into_inner));
-            line.follow(&before);
+        if let Some(before) = before.downcast_ref::<Self>() {
+            self.follow(before);
         }
     }
 

@@ -38,6 +38,7 @@ try again at once makes it worse; a leak of connections shows within minutes ins
 
 It stands for `max_connections`, the limit of a pooler or a load balancer, a server out of \
 descriptors. A PostgreSQL server says so (SQLSTATE 53300) before it hangs up; this one does not.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn build(params: Params) -> Effects {

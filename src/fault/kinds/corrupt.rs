@@ -1,5 +1,6 @@
 //! Bytes that arrive as others.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -58,6 +59,7 @@ crash or ask for all memory; whoever wants to notice wrong values needs a checks
 
 It stands for broken hardware, a faulty middlebox, memory errors: rare, because TCP's own checksum \
 finds most of it, and unforgettable.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -143,5 +145,11 @@ impl Fault for Damage {
             due: segment.due,
             payload: Payload::Data(payload),
         });
+    }
+
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        if let Some(before) = before.downcast_ref::<Self>() {
+            self.next = before.next;
+        }
     }
 }

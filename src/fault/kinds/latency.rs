@@ -99,6 +99,13 @@ impl Delay {
         }
     }
 
+    /// Goes on where another one is.
+    pub(super) fn follow(&mut self, before: &Self) {
+        for (spread, before) in self.spread.iter_mut().zip(&before.spread) {
+            spread.follow(before);
+        }
+    }
+
     fn draw(&mut self, cx: &mut Cx<'_>) -> Duration {
         if self.jitter.is_zero() {
             return self.mean;
@@ -127,9 +134,7 @@ impl Fault for Delay {
 
     fn inherit(&mut self, before: Box<dyn Any>) {
         if let Some(before) = before.downcast_ref::<Self>() {
-            for (spread, before) in self.spread.iter_mut().zip(&before.spread) {
-                spread.follow(before);
-            }
+            self.follow(before);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A whole link: what it loses, its rate and its length in one.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use rand::SeedableRng;
@@ -61,6 +62,7 @@ trip, every answer its time on the line, and now and then one takes much longer.
 
 It stands for the access networks and long distances whose figures are in the catalogue: `3g`, \
 `dsl`, `satellite`, `lossy-wifi`.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -147,6 +149,20 @@ impl Fault for Line {
             Some(lossy) => lossy.on_segment(&mut first, segment, &mut narrowed),
             None => narrowed.pass(segment),
         }
+    }
+
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        let Ok(before) = before.downcast::<Self>() else {
+            return;
+        };
+        if let (Some(lossy), Some(before)) = (&mut self.lossy, &before.lossy) {
+            lossy.follow(before);
+        }
+        for (narrow, before) in self.narrow.iter_mut().zip(&before.narrow) {
+            narrow.follow(before);
+        }
+        self.delay.follow(&before.delay);
+        self.dice = before.dice;
     }
 
     fn window(&self) -> usize {

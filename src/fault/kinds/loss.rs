@@ -144,6 +144,11 @@ impl Lossy {
         }
     }
 
+    /// Goes on where another one is.
+    pub(super) const fn follow(&mut self, before: &Self) {
+        self.bad = before.bad;
+    }
+
     /// Whether the next packet is lost.
     fn loses(&mut self, way: usize, rng: &mut ChaCha12Rng) -> bool {
         let turn = if self.bad[way] {
@@ -219,7 +224,7 @@ impl Fault for Lossy {
 
     fn inherit(&mut self, before: Box<dyn Any>) {
         if let Some(before) = before.downcast_ref::<Self>() {
-            self.bad = before.bad;
+            self.follow(before);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bytes in small pieces.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -50,6 +51,7 @@ so does a deadline that starts anew with each read: the whole transfer has no en
 
 It stands for a network with a tiny maximum segment size, an overloaded middlebox, a slow sender, \
 an attack with slow requests.";
+    const RAMPS: bool = true;
     type Params = Params;
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
@@ -111,6 +113,12 @@ impl Fault for Slices {
                 due,
                 payload: Payload::Data(data.split_to(size.min(data.len()))),
             });
+        }
+    }
+
+    fn inherit(&mut self, before: Box<dyn Any>) {
+        if let Some(before) = before.downcast_ref::<Self>() {
+            self.next = before.next;
         }
     }
 

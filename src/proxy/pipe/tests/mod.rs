@@ -5,6 +5,7 @@ mod chain;
 mod cuts;
 mod kinds;
 mod properties;
+mod ramps;
 mod rate;
 mod shapes;
 
