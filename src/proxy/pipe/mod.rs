@@ -197,12 +197,11 @@ impl Pipe {
 
     /// Hands a segment to the stage at `index`, or out behind the last.
     fn deliver(&mut self, now: Moment, index: usize, direction: Direction, segment: Segment) {
-        match self.stages.get_mut(index) {
-            Some(stage) => stage.accept(now, direction, segment, &mut self.signals),
-            None => {
-                self.late = self.late.max(now.since(segment.due));
-                self.outboxes[direction as usize].push(segment.payload);
-            }
+        if let Some(stage) = self.stages.get_mut(index) {
+            stage.accept(now, direction, segment, &mut self.signals);
+        } else {
+            self.late = self.late.max(now.since(segment.due));
+            self.outboxes[direction as usize].push(segment.payload);
         }
     }
 

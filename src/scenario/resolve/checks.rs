@@ -138,8 +138,8 @@ pub(super) fn outlook(
         })
         .collect();
     let read = |name: &str| faults.contains_key(name) || sources.contains_key(name);
-    let named = |block: &&Block| matches!(block.kind, "fault" | "workload" | "probe");
-    let names = blocks.iter().filter(named).filter_map(Block::name);
+    let watched = |block: &&Block| matches!(block.kind, "fault" | "workload" | "probe");
+    let names = blocks.iter().filter(watched).filter_map(Block::name);
     Outlook {
         unread: names.filter(|name| !read(name)).map(Into::into).collect(),
         faults,
