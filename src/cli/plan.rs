@@ -12,6 +12,7 @@ use crate::lab::spec::{Origin, ServiceSpec};
 use crate::load::spec::{WorkloadKind, WorkloadSpec};
 use crate::probe::spec::ProbeKind;
 use crate::scenario::{FaultPlan, Plan, timeline};
+use crate::template::Template;
 use crate::units::Period;
 
 /// Columns of the drawing.
@@ -86,6 +87,10 @@ fn targets(out: &mut String, plan: &Plan) {
             ProbeKind::Prometheus {
                 service, metric, ..
             } => format!("{metric} of {service}"),
+            ProbeKind::Command { run, .. } => {
+                let words: Vec<&str> = run.iter().map(Template::as_str).collect();
+                words.join(" ")
+            }
         };
         vec![
             probe.name.to_string(),

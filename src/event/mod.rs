@@ -469,6 +469,10 @@ pub enum LogStream {
     Stderr,
     /// A file.
     File,
+    /// A command that follows the log.
+    Command,
+    /// The journal of systemd.
+    Journal,
 }
 
 /// What happened to a service.

@@ -153,6 +153,16 @@ pub enum LabError {
         /// The end of its log.
         log: LogTail,
     },
+    /// The program that a log is read from.
+    #[error("read the log of service `{service}`: there is no program `{program}`; {advice}")]
+    NoFollower {
+        /// The service.
+        service: Name,
+        /// The program.
+        program: String,
+        /// What to do instead.
+        advice: &'static str,
+    },
     /// A service ended before it was ready.
     #[error("start service `{service}`: it ended with {exit} before it was ready{log}")]
     ServiceExited {

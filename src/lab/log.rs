@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
 
 use super::error::LogTail;
+use super::form::Form;
 use crate::event::{Fact, LogStream, Name, Recorder};
 use crate::units::Moment;
 
@@ -81,17 +82,23 @@ impl LogBook {
         mut source: impl AsyncRead + Unpin,
         stream: LogStream,
         purpose: Use,
+        form: &Form,
     ) {
-        let mut lines = Lines::default();
+        let mut lines = Lines::up_to(form.limit(LINE_LIMIT));
         let mut chunk = vec![0; CHUNK];
+        let keep = |at, line| {
+            for line in form.logged(line) {
+                self.line(at, stream, purpose, line);
+            }
+        };
         // A pipe that cannot be read has ended for us.
         while let Ok(count @ 1..) = source.read(&mut chunk).await {
             let at = self.recorder.clock().now();
-            lines.feed(&chunk[..count], |line| self.line(at, stream, purpose, line));
+            lines.feed(&chunk[..count], |line| keep(at, line));
             self.flush();
         }
         let at = self.recorder.clock().now();
-        lines.finish(|line| self.line(at, stream, purpose, line));
+        lines.finish(|line| keep(at, line));
         self.flush();
     }
 
@@ -99,7 +106,7 @@ impl LogBook {
     /// from its beginning, and so is one that became shorter.
     pub(super) async fn follow(&self, path: PathBuf) {
         let mut offset = tokio::fs::metadata(&path).await.map_or(0, |now| now.len());
-        let mut lines = Lines::default();
+        let mut lines = Lines::up_to(LINE_LIMIT);
         loop {
             tokio::time::sleep(FILE_LOOK).await;
             if let Ok(end) = self.catch_up(&path, offset, &mut lines).await {
@@ -130,7 +137,8 @@ impl LogBook {
         Ok(offset)
     }
 
-    fn line(&self, at: Moment, stream: LogStream, purpose: Use, line: String) {
+    fn line(&self, at: Moment, stream: LogStream, purpose: Use, mut line: String) {
+        line.truncate(line.floor_char_boundary(LINE_LIMIT));
         let mut pages = self.pages();
         if at.since(pages.second) >= Duration::from_secs(1) {
             self.report_left_out(&mut pages);
@@ -200,19 +208,26 @@ impl Pages {
 }
 
 /// Cuts a stream of bytes into lines of limited length.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
     line: Vec<u8>,
+    limit: usize,
 }
 
 impl Lines {
+    /// Lines of at most `limit` bytes.
+    const fn up_to(limit: usize) -> Self {
+        let line = Vec::new();
+        Self { line, limit }
+    }
+
     fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(String)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece.split_last() {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            let room = LINE_LIMIT.saturating_sub(self.line.len());
+            let room = self.limit.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if ends {
                 each(self.take());
@@ -229,8 +244,7 @@ impl Lines {
 
     fn take(&mut self) -> String {
         let bytes = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
-        let mut text = String::from_utf8_lossy(bytes).into_owned();
-        text.truncate(text.floor_char_boundary(LINE_LIMIT));
+        let text = String::from_utf8_lossy(bytes).into_owned();
         self.line.clear();
         text
     }
@@ -244,7 +258,7 @@ mod tests {
 
     #[test]
     fn lines_are_cut_where_they_end_and_where_they_are_too_long() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::up_to(LINE_LIMIT);
         let mut seen = Vec::new();
         lines.feed(b"one\r\ntw", |line| seen.push(line));
         lines.feed(b"o\n\n", |line| seen.push(line));
@@ -264,7 +278,8 @@ mod tests {
         let count = LINES_PER_SECOND * 2;
         let storm = "x\n".repeat(count as usize);
         let book = LogBook::create(&"x".into(), recorder, &file).unwrap();
-        book.read(storm.as_bytes(), LogStream::Stderr, Use::Record)
+        let form = Form::Lines;
+        book.read(storm.as_bytes(), LogStream::Stderr, Use::Record, &form)
             .await;
         assert_eq!(book.tail().0, ["x"; LogTail::LINES]);
         drop(book);

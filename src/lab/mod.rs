@@ -5,9 +5,12 @@
 //! database or a service that was there before.
 
 mod error;
+mod follow;
+mod form;
 pub mod guard;
 mod log;
 mod operations;
+mod output;
 pub mod port;
 pub mod postgres;
 mod ready;
@@ -15,6 +18,7 @@ mod service;
 pub mod spec;
 
 pub use error::{LabError, LogTail};
+pub use output::Output;
 pub use postgres::Database;
 
 use std::collections::BTreeMap;

@@ -102,7 +102,7 @@ impl Lab {
         self.guard.forget(promise).await
     }
 
-    fn command(&self, command: &[String], log: &str) -> Launch {
+    pub(super) fn command(&self, command: &[String], log: &str) -> Launch {
         let (program, args) = match command.split_first() {
             Some((own, args)) if own == "chaosproxy" => (self.exe.clone(), args),
             Some((program, args)) => (program.into(), args),

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::LabError;
+use super::follow::Follower;
+use super::form::Form;
 use super::guard::{Child, Guard, Kind, Launch};
 use super::log::{LogBook, Use};
 use super::ready::Readiness;
@@ -30,6 +32,9 @@ pub(super) struct Service {
     log: LogSource,
     recorder: Recorder,
     book: Arc<LogBook>,
+    /// What its log is read from, if that is a program of its own, and that program once it runs.
+    follower: Option<Follower>,
+    following: tokio::sync::OnceCell<Child>,
     /// What is started, each time anew; `None` if it was running already.
     command: Option<Command>,
     process: Mutex<Process>,
@@ -70,7 +75,7 @@ impl Service {
         around: Surroundings<'_>,
         spec: &ServiceSpec,
         url: &str,
-        lookup: impl FnMut(&str) -> Option<String>,
+        mut lookup: impl FnMut(&str) -> Option<String>,
     ) -> Result<Self, LabError> {
         let readiness =
             Readiness::new(url, spec.ready.as_deref()).map_err(|why| LabError::ServiceUrl {
@@ -78,7 +83,17 @@ impl Service {
                 url: url.to_owned(),
                 why,
             })?;
-        let command = Command::render(spec, around.exe, lookup)?;
+        let mut render = |template: &Template| {
+            template
+                .render(&mut lookup)
+                .map_err(|source| LabError::Template {
+                    service: Name::clone(&spec.name),
+                    template: template.as_str().to_owned(),
+                    source,
+                })
+        };
+        let command = Command::render(spec, around.exe, &mut render)?;
+        let follower = Follower::new(&spec.name, &spec.log, &mut render)?;
         let file = around.logs.join(format!("{}.log", spec.name));
         let book = LogBook::create(&spec.name, around.recorder.clone(), &file)
             .map_err(LabError::io(format!("make {}", file.display())))?;
@@ -95,6 +110,8 @@ impl Service {
             log: spec.log.clone(),
             recorder: around.recorder.clone(),
             book,
+            follower,
+            following: tokio::sync::OnceCell::new(),
             command,
             process: Mutex::default(),
             readers: tokio::sync::Mutex::new(readers),
@@ -104,6 +121,7 @@ impl Service {
     /// Starts its process, if it has a command; the one before must have ended. Its log goes on
     /// where it was.
     pub(super) async fn start(&self, guard: &Guard) -> Result<(), LabError> {
+        self.follow_log(guard).await?;
         let Some(command) = &self.command else {
             return Ok(());
         };
@@ -121,6 +139,19 @@ impl Service {
         Ok(())
     }
 
+    /// Starts the program that its log is read from, unless it was started before.
+    async fn follow_log(&self, guard: &Guard) -> Result<(), LabError> {
+        let Some(follower) = &self.follower else {
+            return Ok(());
+        };
+        let start = || async {
+            let mut readers = self.readers.lock().await;
+            let (book, recorder) = (&self.book, &self.recorder);
+            follower.start(guard, book, recorder, &mut readers).await
+        };
+        self.following.get_or_try_init(start).await.map(drop)
+    }
+
     /// Starts the command with both outputs in our hands, whatever the scenario wants of them: an
     /// output that nobody reads would make the service wait.
     async fn launch(&self, guard: &Guard, launch: Launch) -> Result<Child, LabError> {
@@ -136,12 +167,24 @@ impl Service {
             LogSource::Stdout => (Use::Record, Use::Keep),
             LogSource::Stderr => (Use::Keep, Use::Record),
             LogSource::Both => (Use::Record, Use::Record),
-            LogSource::File(_) | LogSource::None => (Use::Keep, Use::Keep),
+            LogSource::File(_)
+            | LogSource::Command(_)
+            | LogSource::Journald(_)
+            | LogSource::None => (Use::Keep, Use::Keep),
         };
         let (first, second) = (Arc::clone(&self.book), Arc::clone(&self.book));
         let mut readers = self.readers.lock().await;
-        readers.spawn(async move { first.read(output, LogStream::Stdout, stdout_use).await });
-        readers.spawn(async move { second.read(errors, LogStream::Stderr, stderr_use).await });
+        let form = &Form::Lines;
+        readers.spawn(async move {
+            first
+                .read(output, LogStream::Stdout, stdout_use, form)
+                .await;
+        });
+        readers.spawn(async move {
+            second
+                .read(errors, LogStream::Stderr, stderr_use, form)
+                .await;
+        });
         Ok(child)
     }
 
@@ -207,6 +250,9 @@ impl Service {
             self.last_words().await;
         }
         self.readers.lock().await.shutdown().await;
+        if let Some(following) = self.following.get() {
+            following.stop(STOP_GRACE).await?;
+        }
         Ok(())
     }
 
@@ -225,17 +271,8 @@ impl Command {
     fn render(
         spec: &ServiceSpec,
         exe: &Path,
-        mut lookup: impl FnMut(&str) -> Option<String>,
+        mut render: impl FnMut(&Template) -> Result<String, LabError>,
     ) -> Result<Option<Self>, LabError> {
-        let mut render = |template: &Template| {
-            template
-                .render(&mut lookup)
-                .map_err(|source| LabError::Template {
-                    service: Name::clone(&spec.name),
-                    template: template.as_str().to_owned(),
-                    source,
-                })
-        };
         let Some((program, args)) = spec.command.as_ref().and_then(|words| words.split_first())
         else {
             return Ok(None);

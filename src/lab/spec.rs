@@ -83,6 +83,26 @@ pub enum LogSource {
     Both,
     /// A file that grows, read from its end at the start of the run.
     File(PathBuf),
+    /// What a command prints and complains about for as long as it runs: the program and its
+    /// arguments. It is started before the service.
+    Command(Vec<Template>),
+    /// The journal of systemd, from the start of the run on.
+    Journald(JournalUnit),
     /// Nowhere.
     None,
+}
+
+/// What of the journal of systemd is a service's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JournalUnit {
+    /// The unit, for example `codebase.service`.
+    pub unit: String,
+    /// The field of an entry that is the line.
+    #[serde(default = "message")]
+    pub field: String,
+}
+
+fn message() -> String {
+    "MESSAGE".to_owned()
 }

@@ -2,12 +2,11 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Uri};
-use serde_json::Value;
 
 use super::spec::HttpOk;
+use super::wanted::Wanted;
 use super::{Look, ProbeProblem};
 use crate::event::Outcome;
-use crate::jsonpath::{Path, equal};
 use crate::load::http::{Answer, Call, Client};
 
 /// Bytes of an answer that are kept; what a health endpoint says is far shorter.
@@ -25,7 +24,7 @@ pub(super) struct Http {
 pub(super) struct Round {
     call: Call,
     status: Option<u16>,
-    json: Vec<(Path, Value)>,
+    json: Wanted,
 }
 
 impl Look for Http {
@@ -47,10 +46,6 @@ pub(super) fn check_path(path: &str) -> Result<(), ProbeProblem> {
 impl Round {
     pub(super) fn new(path: &str, ok: &HttpOk) -> Result<Self, ProbeProblem> {
         check_path(path)?;
-        let json = ok
-            .json
-            .iter()
-            .map(|(path, wanted)| Ok((Path::parse(path)?, wanted.clone())));
         Ok(Self {
             call: Call {
                 method: Method::GET,
@@ -60,7 +55,7 @@ impl Round {
                 keep: KEEP,
             },
             status: ok.status,
-            json: json.collect::<Result<_, ProbeProblem>>()?,
+            json: Wanted::new(&ok.json)?,
         })
     }
 
@@ -84,20 +79,7 @@ impl Round {
             }
             _ => {}
         }
-        if self.json.is_empty() {
-            return None;
-        }
-        let document: Value = match serde_json::from_slice(&answer.body) {
-            Ok(document) => document,
-            Err(error) => return Some(format!("the answer is not JSON: {error}")),
-        };
-        self.json
-            .iter()
-            .find_map(|(path, wanted)| match path.find(&document) {
-                None => Some(format!("no `{path}` in the answer")),
-                Some(found) if equal(found, wanted) => None,
-                Some(found) => Some(format!("`{path}` is {found}, expected {wanted}")),
-            })
+        self.json.objection(&answer.body)
     }
 }
 

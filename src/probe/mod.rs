@@ -2,12 +2,16 @@
 //!
 //! A probe says what it saw, as samples; what that means is for the checks. It only ever reads.
 
+mod command;
 mod http;
 pub mod log;
 mod prometheus;
 pub mod spec;
 mod sql;
 mod tcp;
+mod wanted;
+
+pub use command::{Programs, Ran, Running};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +56,9 @@ pub enum ProbeProblem {
     /// The time between two rounds.
     #[error("`every` is zero; write the time between two rounds, for example `100ms`")]
     Every,
+    /// Its command.
+    #[error("the command names no program")]
+    NoProgram,
     /// Its path.
     #[error("`{path}` is no path; it starts with `/` and has no blanks")]
     Path {
@@ -76,23 +83,33 @@ impl ProbeSpec {
             ProbeKind::Http { path, ok, .. } => http::Round::new(path, ok).map(drop),
             ProbeKind::Prometheus { path, .. } => http::check_path(path),
             ProbeKind::Log { .. } => LogProbe::new(self).map(drop),
+            ProbeKind::Command { run, .. } if run.is_empty() => Err(ProbeProblem::NoProgram),
+            ProbeKind::Command {
+                exit,
+                value,
+                bounds,
+                json,
+                ..
+            } => command::Demand::new(*exit, value.as_deref(), *bounds, json).map(drop),
             ProbeKind::Tcp { .. } | ProbeKind::Sql { .. } => Ok(()),
         }
     }
 }
 
 /// Starts a probe on the current runtime; `None` for a probe that needs no task of its own
-/// ([`LogProbe`]). `lookup` says what `service.NAME.url` and other placeholders stand for.
+/// ([`LogProbe`]). `lookup` says what `service.NAME.url` and other placeholders stand for;
+/// `programs` runs commands.
 ///
 /// Once `stop` is cancelled no round begins; those under way end or reach their deadline, then
 /// the handle ends. Dropping the handle stops nothing.
 pub fn start(
     spec: &ProbeSpec,
     lookup: impl Fn(&str) -> Option<String>,
+    programs: &Arc<dyn Programs>,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeError> {
-    begin(spec, lookup, recorder, stop).map_err(|problem| ProbeError {
+    begin(spec, lookup, programs, recorder, stop).map_err(|problem| ProbeError {
         probe: spec.name.clone(),
         problem,
     })
@@ -101,6 +118,7 @@ pub fn start(
 fn begin(
     spec: &ProbeSpec,
     lookup: impl Fn(&str) -> Option<String>,
+    programs: &Arc<dyn Programs>,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeProblem> {
@@ -132,6 +150,19 @@ fn begin(
         } => {
             let url = url.render(&lookup)?;
             rounds.spawn(sql::Sql::new(&url, query, equals.as_deref())?)
+        }
+        ProbeKind::Command {
+            run,
+            exit,
+            value,
+            bounds,
+            json,
+        } => {
+            let words = run.iter().map(|word| word.render(&lookup));
+            let words = words.collect::<Result<_, _>>()?;
+            let demand = command::Demand::new(*exit, value.as_deref(), *bounds, json)?;
+            let programs = Arc::clone(programs);
+            rounds.spawn(command::Command::new(words, demand, programs, clock))
         }
         ProbeKind::Prometheus {
             service,

@@ -80,19 +80,7 @@ impl Page {
         if series.peek().is_none() {
             return Some(format!("no `{}` with these labels", self.metric));
         }
-        series.find_map(|series| self.out_of_bounds(series.value))
-    }
-
-    fn out_of_bounds(&self, value: f64) -> Option<String> {
-        let MetricOk { below, above } = self.ok;
-        let metric = &self.metric;
-        if below.is_some_and(|limit| value.is_nan() || value >= limit) {
-            return Some(format!("`{metric}` is {value}, expected below {}", below?));
-        }
-        if above.is_some_and(|limit| value.is_nan() || value <= limit) {
-            return Some(format!("`{metric}` is {value}, expected above {}", above?));
-        }
-        None
+        series.find_map(|series| self.ok.objection(&self.metric, series.value))
     }
 }
 

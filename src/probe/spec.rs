@@ -58,6 +58,20 @@ pub enum ProbeKind {
         /// The values of its first row; `None` accepts any.
         equals: Option<Vec<serde_json::Value>>,
     },
+    /// A command that is run anew each time, never twice at once.
+    Command {
+        /// The program and its arguments. Kept out of journals: they may hold a password.
+        #[serde(skip)]
+        run: Vec<Template>,
+        /// The exit code that is wanted.
+        exit: i32,
+        /// JSON path of the number in what is printed; `None` if all of it is the number.
+        value: Option<String>,
+        /// What the number must be.
+        bounds: MetricOk,
+        /// Values of what is printed, by JSON path.
+        json: BTreeMap<String, serde_json::Value>,
+    },
     /// A metric of a page in the exposition format of Prometheus.
     Prometheus {
         /// The service.
@@ -73,13 +87,27 @@ pub enum ProbeKind {
     },
 }
 
-/// What values of a metric count as ok. A metric that is not there never does.
+/// What values count as ok. A value that is not there never does.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct MetricOk {
     /// Each must be below this.
     pub below: Option<f64>,
     /// Each must be above this.
     pub above: Option<f64>,
+}
+
+impl MetricOk {
+    /// What is not as wanted of a value called `what`, if anything.
+    pub(super) fn objection(self, what: &str, value: f64) -> Option<String> {
+        let Self { below, above } = self;
+        if below.is_some_and(|limit| value.is_nan() || value >= limit) {
+            return Some(format!("`{what}` is {value}, expected below {}", below?));
+        }
+        if above.is_some_and(|limit| value.is_nan() || value <= limit) {
+            return Some(format!("`{what}` is {value}, expected above {}", above?));
+        }
+        None
+    }
 }
 
 /// What counts as ok. Everything named must hold.
@@ -99,7 +127,7 @@ impl ProbeKind {
             | Self::Log { service, .. }
             | Self::Prometheus { service, .. } => Some(service),
             Self::Tcp { service, .. } => service.as_ref(),
-            Self::Sql { .. } => None,
+            Self::Sql { .. } | Self::Command { .. } => None,
         }
     }
 }

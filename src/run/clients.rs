@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -10,6 +11,7 @@ use super::halt::Halt;
 use super::{RunError, abort};
 use crate::event::Recorder;
 use crate::load::spec::{LedgerSpec, WorkloadSpec};
+use crate::probe::Programs;
 use crate::probe::spec::ProbeSpec;
 use crate::{load, probe};
 
@@ -49,11 +51,13 @@ impl Clients {
         &mut self,
         spec: &ProbeSpec,
         bindings: &Bindings,
+        programs: &Arc<dyn Programs>,
         recorder: &Recorder,
     ) -> Result<(), RunError> {
         let _entered = self.runtime().enter();
         let lookup = |name: &str| bindings.get(name);
-        let started = probe::start(spec, lookup, recorder.clone(), self.stop.clone())?;
+        let (recorder, stop) = (recorder.clone(), self.stop.clone());
+        let started = probe::start(spec, lookup, programs, recorder, stop)?;
         self.requests.extend(started);
         Ok(())
     }

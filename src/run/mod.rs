@@ -13,6 +13,7 @@ mod collector;
 mod halt;
 mod machine;
 mod path;
+mod programs;
 mod provision;
 mod read_back;
 mod schedule;
@@ -20,6 +21,7 @@ mod steady_state;
 
 pub use baselines::stored_baseline;
 pub use halt::{Halt, Halted};
+pub use programs::LabPrograms;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

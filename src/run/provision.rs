@@ -12,6 +12,7 @@ use super::bindings::Bindings;
 use super::board::Board;
 use super::clients::Clients;
 use super::halt::{Halt, Halted};
+use super::programs::LabPrograms;
 use super::{Options, RunError, schedule, system};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
@@ -19,6 +20,7 @@ use crate::event::{Fact, Name, Recorder, Volume};
 use crate::lab::spec::{Expectation, ServiceSpec};
 use crate::lab::{Lab, port};
 use crate::load::spec::WorkloadKind;
+use crate::probe::Programs;
 use crate::proxy::Stats;
 use crate::scenario::Plan;
 
@@ -162,8 +164,10 @@ impl<'a> Stage<'a> {
 
     fn start_clients(&mut self, halt: &Halt) -> Result<(), RunError> {
         let plan = self.plan;
+        let programs: Arc<dyn Programs> = Arc::new(LabPrograms(Arc::clone(&self.lab)));
         for probe in &plan.probes {
-            self.clients.probe(probe, &self.bindings, &self.recorder)?;
+            self.clients
+                .probe(probe, &self.bindings, &programs, &self.recorder)?;
         }
         self.start_workloads(|kind| !kind.is_job())?;
         self.clients.watch_aborts(&self.board, &self.recorder, halt);

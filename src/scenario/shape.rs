@@ -261,7 +261,8 @@ pub(super) struct Readback {
     pub(super) sql: String,
 }
 
-/// An observation without a verdict. Takes one of `http`, `tcp`, `sql`, `prometheus` and `log`.
+/// An observation without a verdict. Takes one of `http`, `tcp`, `sql`, `prometheus`, `command` and
+/// `log`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Probe {
@@ -275,6 +276,8 @@ pub(super) struct Probe {
     pub(super) sql: Option<SqlTarget>,
     /// A metric of a service's page in the exposition format of Prometheus.
     pub(super) prometheus: Option<MetricTarget>,
+    /// A command that is run anew each time, never twice at once.
+    pub(super) command: Option<CommandTarget>,
     /// Lines of a service's log.
     pub(super) log: Option<LogTarget>,
     /// Time between two rounds.
@@ -339,6 +342,27 @@ pub(super) struct MetricTarget {
     pub(super) below: Option<f64>,
     /// The value of each must be above this.
     pub(super) above: Option<f64>,
+}
+
+/// A command, and what it must come to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CommandTarget {
+    /// The program and its arguments.
+    pub(super) run: Vec<Template>,
+    /// The exit code.
+    #[serde(default)]
+    pub(super) exit: i32,
+    /// JSON path of a number in what is printed; without it all that is printed is the number, if
+    /// there are bounds for one.
+    pub(super) value: Option<String>,
+    /// The number must be below this.
+    pub(super) below: Option<f64>,
+    /// The number must be above this.
+    pub(super) above: Option<f64>,
+    /// Values of the JSON that is printed, by path (`"$.role" = "primary"`).
+    #[serde(default)]
+    pub(super) json: BTreeMap<String, Value>,
 }
 
 /// Lines of a service's log.

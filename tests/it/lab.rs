@@ -324,6 +324,50 @@ async fn a_log_file_is_followed_from_its_end() {
     bench.shutdown().await;
 }
 
+/// A service `x` that is not started here, whose log this shell script writes.
+fn followed(url: &str, script_text: &str) -> ServiceSpec {
+    let mut spec = script(url, "", "");
+    spec.command = None;
+    let words = ["/bin/sh", "-c", script_text];
+    spec.log = LogSource::Command(words.map(|word| Template::parse(word).unwrap()).into());
+    spec
+}
+
+#[tokio::test]
+async fn a_command_can_follow_a_log_and_ends_with_the_run() {
+    let mut bench = Bench::new().await;
+    let (_listener, url) = open_port();
+    let mark = mark();
+    let follow = format!("echo {{{{service.x.url}}}}; echo two >&2; MARK={mark} exec sleep 1000");
+    bench.start(&followed(&url, &follow)).await;
+    let mut lines = Vec::new();
+    while lines.len() < 2 {
+        if let Fact::Log { stream, line, .. } = bench.until(|_| true).await.fact {
+            assert_eq!(stream, LogStream::Command);
+            lines.push(line);
+        }
+    }
+    lines.sort();
+    assert_eq!(lines, [url, "two".to_owned()]);
+    assert_eq!(processes::with(&mark).len(), 1);
+    bench.shutdown().await;
+    assert_eq!(processes::with(&mark), Vec::<u32>::new());
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_followed_any_more_is_reported() {
+    let mut bench = Bench::new().await;
+    let (_listener, url) = open_port();
+    bench.start(&followed(&url, "echo bye; exit 3")).await;
+    let is_trouble = |fact: &Fact| matches!(fact, Fact::Trouble { .. });
+    let Fact::Trouble { message } = bench.until(is_trouble).await.fact else {
+        panic!("it is trouble")
+    };
+    let expected = "the log of `x` ends here: `/bin/sh -c echo bye; exit 3` ended with exit code 3";
+    assert_eq!(message, expected);
+    bench.shutdown().await;
+}
+
 /// Ignores every polite signal, and so does a grandchild in a session of its own whose parent is
 /// gone.
 const STUBBORN: &str = "trap '' TERM INT HUP

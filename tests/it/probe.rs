@@ -1,12 +1,15 @@
 //! Probes against servers that really do, or fail to do, what is asked of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaosproxy::event::{Fact, Outcome, bus};
 use chaosproxy::lab::Lab;
 use chaosproxy::lab::spec::{DatabaseSpec, Origin};
 use chaosproxy::probe;
+use chaosproxy::probe::Programs;
 use chaosproxy::probe::spec::{MetricOk, ProbeKind, ProbeSpec};
+use chaosproxy::run::LabPrograms;
 use chaosproxy::template::Template;
 use chaosproxy::units::Clock;
 use serde_json::json;
@@ -14,10 +17,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::load::server::{Reaction, Server};
-use crate::support::{exe, postgres_is_there};
+use crate::support::programs::no_programs;
+use crate::support::{exe, postgres_is_there, processes};
 
 /// The first observation of a probe whose placeholder stands for `target`.
 async fn look(kind: ProbeKind, target: &str) -> Outcome {
+    look_by(&no_programs(), kind, target).await
+}
+
+async fn look_by(programs: &Arc<dyn Programs>, kind: ProbeKind, target: &str) -> Outcome {
     let spec = ProbeSpec {
         name: "it".into(),
         kind,
@@ -27,7 +35,7 @@ async fn look(kind: ProbeKind, target: &str) -> Outcome {
     let (recorder, mut stream) = bus(Clock::start());
     let stop = CancellationToken::new();
     let lookup = |_: &str| Some(target.to_owned());
-    let handle = probe::start(&spec, lookup, recorder, stop.clone()).unwrap();
+    let handle = probe::start(&spec, lookup, programs, recorder, stop.clone()).unwrap();
     let outcome = loop {
         if let Fact::Sample(sample) = stream.next().await.unwrap().fact {
             break sample.outcome;
@@ -166,4 +174,99 @@ async fn a_prometheus_probe_holds_a_metric_against_its_bounds() {
     }
     let server = Server::start(|_, _| Reaction::Silence).await;
     assert_eq!(look(used_below(8.0), &server.url()).await, Outcome::Timeout);
+}
+
+/// A command of a shell that must end with `exit` and print a number below 10, if any.
+fn command(script: &str, exit: i32, below: Option<f64>) -> ProbeKind {
+    let words = ["/bin/sh", "-c", script];
+    ProbeKind::Command {
+        run: words.map(|word| Template::parse(word).unwrap()).into(),
+        exit,
+        value: None,
+        bounds: MetricOk { below, above: None },
+        json: [].into(),
+    }
+}
+
+/// A lab, and what runs commands in it.
+async fn lab(report: &tempfile::TempDir) -> (Arc<Lab>, Arc<dyn Programs>) {
+    let (recorder, _stream) = bus(Clock::start());
+    let lab = Lab::start(exe(), recorder, report.path()).await.unwrap();
+    let lab = Arc::new(lab);
+    (Arc::clone(&lab), Arc::new(LabPrograms(lab)))
+}
+
+#[tokio::test]
+async fn a_command_probe_holds_exit_code_and_number_against_what_is_wanted() {
+    let report = tempfile::tempdir().unwrap();
+    let (lab, programs) = lab(&report).await;
+    let ask = |kind| look_by(&programs, kind, "word");
+    let ok = Outcome::Ok { status: None };
+    assert_eq!(ask(command("echo 3 {{x}} >&2", 0, None)).await, ok);
+    assert_eq!(ask(command("echo 9.5", 0, Some(10.0))).await, ok);
+    assert_eq!(ask(command("test {{x}} = other", 1, None)).await, ok);
+    let outcome = ask(command("echo 10", 0, Some(10.0))).await;
+    assert!(
+        is_not_ok(&outcome, "`number` is 10, expected below 10"),
+        "{outcome:?}"
+    );
+    let outcome = ask(command("echo no {{x}} >&2; exit 2", 0, None)).await;
+    assert!(
+        is_not_ok(&outcome, "exit code 2, expected 0: no word"),
+        "{outcome:?}"
+    );
+    let mut missing = command("", 0, None);
+    if let ProbeKind::Command { run, .. } = &mut missing {
+        *run = vec![Template::parse("/no/such/program").unwrap()];
+    }
+    let outcome = ask(missing).await;
+    assert!(
+        is_not_ok(&outcome, "cannot start `/no/such/program`"),
+        "{outcome:?}"
+    );
+    // What never stops printing is ended by its closed pipe, or at the deadline.
+    let outcome = ask(command("exec yes", 0, None)).await;
+    assert!(!outcome.is_ok(), "{outcome:?}");
+    let left = std::fs::read_dir(lab.directory()).unwrap();
+    assert_eq!(
+        left.filter(|entry| entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("output."))
+            .count(),
+        0
+    );
+    lab.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn commands_never_pile_up_and_none_is_left() {
+    let report = tempfile::tempdir().unwrap();
+    let (lab, programs) = lab(&report).await;
+    let mark = uuid::Uuid::new_v4().to_string();
+    let script = format!("CHAOSPROXY_TEST_MARK={mark} exec sleep 1000");
+    let spec = ProbeSpec {
+        name: "it".into(),
+        kind: command(&script, 0, None),
+        every: Duration::from_millis(20),
+        timeout: Duration::from_millis(200),
+    };
+    let (recorder, mut stream) = bus(Clock::start());
+    let stop = CancellationToken::new();
+    let handle = probe::start(&spec, |_| None, &programs, recorder, stop.clone()).unwrap();
+    let mut most = 0;
+    for _ in 0..30 {
+        let event = stream.next().await.unwrap();
+        let timed_out =
+            matches!(&event.fact, Fact::Sample(sample) if sample.outcome == Outcome::Timeout);
+        assert!(timed_out, "{event:?}");
+        most = most.max(processes::with(&mark).len());
+    }
+    stop.cancel();
+    handle.unwrap().await.unwrap();
+    assert_eq!(most, 1);
+    assert_eq!(processes::with(&mark), Vec::<u32>::new());
+    lab.shutdown().await.unwrap();
 }

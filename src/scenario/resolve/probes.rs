@@ -16,6 +16,7 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         tcp: to_tcp,
         sql: to_sql,
         prometheus: to_prometheus,
+        command: to_command,
         log: to_log,
         every,
         timeout,
@@ -34,12 +35,13 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         to_tcp.and_then(|to| tcp(to, block, out)),
         to_sql.and_then(|to| sql(to, block, out)),
         to_prometheus.map(prometheus),
+        to_command.map(|to| command(to, block, out)),
     ];
     let mut kinds = kinds.into_iter().flatten();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else {
         out.push(mistake::one_of(
             block,
-            &["http", "tcp", "sql", "prometheus", "log"],
+            &["http", "tcp", "sql", "prometheus", "command", "log"],
             "write for example `http = { service = \"…\", path = \"…\" }` or `log = { service = \"…\", pattern = \"…\" }`",
         ));
         return None;
@@ -59,10 +61,7 @@ fn http(
     out: &mut Vec<Diagnostic>,
 ) -> ProbeKind {
     for path in ok.json.keys() {
-        if let Err(error) = jsonpath::Path::parse(path) {
-            let place = format!("ok.json.{path}");
-            out.push(mistake::refused(block, &place, &error.to_string()));
-        }
+        json_path(path, &format!("ok.json.{path}"), block, out);
     }
     ProbeKind::Http {
         service: to.service.into(),
@@ -127,6 +126,35 @@ fn prometheus(to: shape::MetricTarget) -> ProbeKind {
             below: to.below,
             above: to.above,
         },
+    }
+}
+
+fn command(to: shape::CommandTarget, block: &Block, out: &mut Vec<Diagnostic>) -> ProbeKind {
+    if to.run.is_empty() {
+        out.push(mistake::refused(block, "command.run", "names no program"));
+    }
+    if let Some(path) = &to.value {
+        json_path(path, "command.value", block, out);
+    }
+    for path in to.json.keys() {
+        json_path(path, &format!("command.json.{path}"), block, out);
+    }
+    ProbeKind::Command {
+        run: to.run,
+        exit: to.exit,
+        value: to.value,
+        bounds: MetricOk {
+            below: to.below,
+            above: to.above,
+        },
+        json: to.json,
+    }
+}
+
+/// Reports a path into JSON that is none.
+fn json_path(path: &str, place: &str, block: &Block, out: &mut Vec<Diagnostic>) {
+    if let Err(error) = jsonpath::Path::parse(path) {
+        out.push(mistake::refused(block, place, &error.to_string()));
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
     } else {
         LogSource::None
     });
+    if matches!(&log, LogSource::Command(words) if words.is_empty()) {
+        out.push(mistake::refused(block, "log.command", "names no program"));
+    }
     if !started && matches!(log, LogSource::Stdout | LogSource::Stderr | LogSource::Both) {
         out.push(mistake::log_of_attached(block));
     }

@@ -5,6 +5,7 @@ mod baseline;
 mod init;
 mod live;
 mod pipelines;
+mod logs;
 mod replay;
 mod server;
 mod suite;

@@ -18,6 +18,8 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::programs::no_programs;
+
 use server::{Reaction, Server};
 
 const SEED: u64 = 7;
@@ -504,6 +506,7 @@ async fn rounds_of_a_probe_keep_their_period_while_the_server_hangs() {
     let handle = probe::start(
         &health(ms(20), ms(300)),
         |_| Some(url.clone()),
+        &no_programs(),
         recorder,
         stop.clone(),
     );
@@ -552,6 +555,7 @@ async fn what_cannot_start_says_why() {
     let error = probe::start(
         &health(ms(1), ms(1)),
         |_| Some("https://x".into()),
+        &no_programs(),
         recorder,
         stop,
     );

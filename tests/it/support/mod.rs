@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod junit;
 pub(crate) mod processes;
 pub(crate) mod program;
+pub(crate) mod programs;
 pub(crate) mod rig;
 
 use std::io::Write;
