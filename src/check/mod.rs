@@ -26,7 +26,7 @@ pub use history::{
     Connection, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
-pub use outlook::{FaultOutlook, Lint, Outlook};
+pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
 pub use window::Window;

@@ -15,8 +15,8 @@ pub struct Outlook {
     /// Names of faults, workloads and probes that the scenario has, but with mistakes: they were told,
     /// and nothing follows from them.
     pub unread: BTreeSet<Name>,
-    /// The names of the checks.
-    pub checks: BTreeSet<Name>,
+    /// The checks by name.
+    pub checks: BTreeMap<Name, CheckOutlook>,
     /// Length of the baseline: the steady-state window and the time to the first fault.
     pub baseline: Duration,
     /// From time zero to the end of the schedule.
@@ -34,6 +34,15 @@ pub struct FaultOutlook {
     pub proxy: Name,
     /// Each occurrence: from, to, after time zero.
     pub windows: Vec<(Duration, Duration)>,
+}
+
+/// A check as it is written, right or wrong.
+#[derive(Debug, Clone, Default)]
+pub struct CheckOutlook {
+    /// Its type.
+    pub kind: String,
+    /// Its parameters.
+    pub params: serde_json::Value,
 }
 
 /// Something to mend in a check, found before the run.

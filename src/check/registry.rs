@@ -104,7 +104,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::check::{FaultOutlook, SourceBrief};
+    use crate::check::{CheckOutlook, FaultOutlook, SourceBrief};
 
     /// One fault `cut` from 15 s to 23 s of 60 s, a probe `health` and a workload `writes`.
     fn outlook(mode: &str) -> Outlook {
@@ -127,7 +127,7 @@ mod tests {
             ]
             .into(),
             unread: ["half".into()].into(),
-            checks: ["it".into()].into(),
+            checks: [("it".into(), CheckOutlook::default())].into(),
             baseline: Duration::from_secs(20),
             duration: Duration::from_secs(60),
         }
@@ -327,6 +327,37 @@ mod tests {
         }
         let sound = json!({ "baseline": "b.json", "figures": ["writes.p95_s", "it.job_s"] });
         assert_eq!(lints("regression", &sound, "stall"), []);
+    }
+
+    #[test]
+    fn a_backoff_that_may_outlast_the_time_to_recover_is_found_before_the_run() {
+        let found = |within: &str, base: &str| {
+            let mut backoff = backoff();
+            backoff["base"] = json!(base);
+            backoff["max"] = json!("30s");
+            let mut outlook = outlook("reject");
+            let kind_of = |kind: &str, params| CheckOutlook {
+                kind: kind.into(),
+                params,
+            };
+            let backs_off = kind_of("backoff", backoff);
+            outlook.checks.insert("backs-off".into(), backs_off);
+            let params = json!({ "service": "codebase", "fault": "cut", "within": within,
+                "that": ["writes.error_rate == 0%"] });
+            let lint = kind("recovery").unwrap().lint;
+            lint(&params, &outlook).unwrap()
+        };
+        // Delays of 1, 2 and 4 s, a fifth shorter or longer: 9.6 s may be under way after 8 s.
+        assert_eq!(found("10s", "1s"), []);
+        let short = found("9s", "1s");
+        assert_eq!((short.len(), &*short[0].key), (1, "within"));
+        assert!(
+            short[0]
+                .message
+                .contains("`backs-off` allows a wait of 9.6 s"),
+            "{short:?}"
+        );
+        assert_eq!(found("9s", "100ms"), []);
     }
 
     #[test]

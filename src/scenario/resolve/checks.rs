@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Sources;
-use super::names::Names;
-use crate::check::{self, CheckSpec, FaultOutlook, Kind, Outlook};
+use crate::check::{self, CheckOutlook, CheckSpec, FaultOutlook, Kind, Outlook};
 use crate::diag::Diagnostic;
 use crate::event::{Edge, Name};
 use crate::scenario::source::Block;
@@ -63,15 +62,8 @@ fn read(
     value: &Value,
     outlook: &Outlook,
 ) -> Result<(shape::Check, Value, Vec<check::Lint>), String> {
-    let common = schema::of::<shape::Check>();
-    let (own, params): (Map<_, _>, Map<_, _>) = value
-        .as_object()
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .partition(|(key, _)| schema::has(&common, key));
-    let params = Value::Object(params);
-    let shape = serde_json::from_value::<shape::Check>(Value::Object(own));
+    let (own, params) = parts(value.as_object().cloned().unwrap_or_default());
+    let shape = serde_json::from_value::<shape::Check>(own);
     let lints = (kind.lint)(&params, outlook);
     let refused = [
         shape.as_ref().err().map(ToString::to_string),
@@ -81,6 +73,24 @@ fn read(
         (Ok(shape), Ok(lints)) => Ok((shape, params, lints)),
         _ => Err(fit::telling(refused).unwrap_or_default()),
     }
+}
+
+/// The keys that all checks have, and the parameters of the type.
+fn parts(values: Map<String, Value>) -> (Value, Value) {
+    let common = schema::of::<shape::Check>();
+    let (own, params): (Map<_, _>, Map<_, _>) = values
+        .into_iter()
+        .partition(|(key, _)| schema::has(&common, key));
+    (Value::Object(own), Value::Object(params))
+}
+
+/// A check block as it is written.
+fn written(block: &Block) -> Option<(Name, CheckOutlook)> {
+    let outlook = CheckOutlook {
+        kind: block.text("type").unwrap_or_default().to_owned(),
+        params: parts(block.values.clone()).1,
+    };
+    (block.kind == "check").then_some((block.name()?.into(), outlook))
 }
 
 /// The stored baselines that checks compare with.
@@ -99,7 +109,7 @@ pub(super) fn baselines(checks: &[CheckSpec]) -> Vec<BaselineSpec> {
 pub(super) fn outlook(
     faults: &[FaultPlan],
     sources: &Sources,
-    names: &Names<'_>,
+    blocks: &[Block],
     steady_state: &SteadyStateSpec,
     duration: Duration,
 ) -> Outlook {
@@ -127,12 +137,13 @@ pub(super) fn outlook(
         })
         .collect();
     let read = |name: &str| faults.contains_key(name) || sources.contains_key(name);
-    let written = names.of(&["fault", "workload", "probe"]);
+    let named = |block: &&Block| matches!(block.kind, "fault" | "workload" | "probe");
+    let names = blocks.iter().filter(named).filter_map(Block::name);
     Outlook {
-        unread: written.filter(|name| !read(name)).map(Into::into).collect(),
+        unread: names.filter(|name| !read(name)).map(Into::into).collect(),
         faults,
         sources: sources.clone(),
-        checks: names.of(&["check"]).map(Into::into).collect(),
+        checks: blocks.iter().filter_map(written).collect(),
         baseline: steady_state.window + first,
         duration,
     }

@@ -65,7 +65,7 @@ pub(super) fn resolve(
     let scenario = scenario?;
     let sources = traffic::sources(&workloads, &probes);
     radius::check(blocks, &radius, &faults, head, *scenario.duration, out);
-    let outlook = checks::outlook(&faults, &sources, &names, &steady_state, *scenario.duration);
+    let outlook = checks::outlook(&faults, &sources, blocks, &steady_state, *scenario.duration);
     let judged = each(blocks, "check", out, |block, out| {
         checks::check(block, &outlook, out)
     });
@@ -110,12 +110,12 @@ pub(super) fn checks(
     out: &mut Vec<Diagnostic>,
 ) -> Vec<CheckSpec> {
     let names = Names::gather(recorded, &mut Vec::new());
-    let own = Names::gather(blocks, out);
+    Names::gather(blocks, out);
     references::check(blocks, &names, &Catalogue::default(), out);
     let outlook = checks::outlook(
         &plan.faults,
         &plan.experiment.sources,
-        &own,
+        blocks,
         &plan.steady_state,
         plan.duration,
     );

@@ -4,8 +4,8 @@
 mod baseline;
 mod init;
 mod live;
-mod pipelines;
 mod logs;
+mod pipelines;
 mod replay;
 mod server;
 mod suite;

@@ -53,6 +53,8 @@ pub struct Policy {
     pub max: f64,
     /// How it is spread.
     pub jitter: Jitter,
+    /// Attempts after which it gives up; `None` if it never does.
+    pub tries: Option<usize>,
 }
 
 /// How many attempts a policy makes at most, but for one run in a thousand.
@@ -77,6 +79,7 @@ impl Policy {
         factor: 2.0,
         max: 30.0,
         jitter: Jitter::Full,
+        tries: None,
     };
 
     /// The delay before jitter, counted from 0.
@@ -114,6 +117,21 @@ impl Policy {
             Jitter::Around(share) => self.max * (1.0 + share.fraction()),
             _ => self.max,
         }
+    }
+
+    /// The longest wait that may be under way when an outage of `length` ends, if attempts fail at
+    /// once.
+    pub fn under_way(&self, length: f64) -> f64 {
+        let (mut now, mut last) = (0.0, None);
+        for index in 0..MOST_ATTEMPTS {
+            let (low, high) = self.range(index, last);
+            now += low;
+            last = Some(high);
+            if now > length || high >= self.longest() {
+                return high;
+            }
+        }
+        self.longest()
     }
 
     /// Simulates the policy in `lanes` loops over an outage of `length`, each attempt taking one of
@@ -155,7 +173,7 @@ impl Policy {
         starts: &mut Vec<f64>,
     ) {
         let (mut now, mut last) = (0.0, None);
-        for index in 0..MOST_ATTEMPTS {
+        for index in 0..self.tries.unwrap_or(MOST_ATTEMPTS) {
             if now > length {
                 return;
             }

@@ -293,6 +293,7 @@ fn the_budget_of_a_policy_without_dice_is_what_it_does() {
         factor: 2.0,
         max: 30.0,
         jitter: Jitter::None,
+        tries: None,
     };
     let mut rng = rand::SeedableRng::seed_from_u64(1);
     // At 0, 1, 3, 7 and 15 s.
@@ -318,4 +319,156 @@ fn the_delays_of_a_policy_have_the_range_of_their_jitter() {
     assert_eq!(policy("decorrelated").range(3, Some(0.5)), (1.0, 1.5));
     assert!("20".parse::<Jitter>().is_err());
     assert_eq!(peak(&[0.0, 0.5, 0.9, 1.0, 1.4]), 4);
+}
+
+#[test]
+fn a_wait_that_is_under_way_at_the_heal_is_told_from_the_length_of_the_outage() {
+    let policy = |jitter: &str| Policy {
+        jitter: jitter.parse().unwrap(),
+        base: 1.0,
+        max: 30.0,
+        ..Policy::DEFAULT
+    };
+    let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}");
+    // Waits from 0, 1, 3 and 7 s on.
+    close(policy("none").under_way(0.5), 1.0);
+    close(policy("none").under_way(6.9), 4.0);
+    close(policy("none").under_way(7.0), 8.0);
+    close(policy("20%").under_way(6.9), 9.6);
+    close(policy("full").under_way(0.5), 30.0);
+}
+
+/// Attempts of `lanes` loops in the rounds of `GOOD`, each `late(loop, round)` seconds late.
+fn herd_story(lanes: u32, late: impl Fn(u32, usize) -> f64) -> Story {
+    let mut story = bare();
+    let mut conn = 1;
+    for lane in 0..lanes {
+        let mut failed = 40.0;
+        for (round, delay) in [0.0, 0.25, 0.5, 1.0, 2.0, 4.0].iter().enumerate() {
+            let start = failed + delay + late(lane, round);
+            failed = start + 0.001;
+            let application = format!("app-{lane}");
+            let cause = ClosedBy::Fault("cut".into());
+            story = story.attempt_of(conn, &application, start, failed, cause);
+            conn += 1;
+        }
+    }
+    story
+}
+
+fn of_five(more: &Value) -> Value {
+    let mut params = declared();
+    params["lanes"] = json!(5);
+    params["max_rate"] = json!("50/s");
+    let more = more.as_object().unwrap().clone();
+    params.as_object_mut().unwrap().extend(more);
+    params
+}
+
+#[test]
+fn loops_that_dial_together_round_after_round_fail_with_the_moments() {
+    let herd = || herd_story(5, |lane, _| f64::from(lane) * 0.0005);
+    let finding = herd().judge("backoff", of_five(&json!({})));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .summary
+            .contains("dialled together 5 times after the first: 5 of 5 within 4 ms"),
+        "{}",
+        finding.summary
+    );
+    let allowed = herd().judge("backoff", of_five(&json!({ "spread": "0%" })));
+    assert_eq!(allowed.verdict, Verdict::Pass, "{allowed:#?}");
+}
+
+#[test]
+fn loops_that_drift_apart_are_no_herd() {
+    // Each waits its own part of what the jitter of a fifth allows.
+    let apart = herd_story(5, |lane, round| {
+        let delay = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0][round];
+        delay * (f64::from((lane * 7 + round as u32 * 3) % 5) - 2.0) * 0.09
+    });
+    let finding = apart.judge("backoff", of_five(&json!({})));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert!(
+        finding
+            .evidence
+            .iter()
+            .any(|one| one.expected.contains("do not dial together"))
+    );
+}
+
+#[test]
+fn too_few_loops_or_rounds_are_not_called_a_herd() {
+    let two = herd_story(2, |_, _| 0.0).judge("backoff", {
+        let mut params = of_five(&json!({}));
+        params["lanes"] = json!(2);
+        params
+    });
+    assert!(
+        two.evidence
+            .iter()
+            .all(|one| !one.expected.contains("together")),
+        "{two:#?}"
+    );
+}
+
+#[test]
+fn a_loop_that_gives_up_after_its_tries_keeps_its_word() {
+    let limited = |most: u32| {
+        let mut params = declared();
+        params["max_tries"] = json!(most);
+        params["min_attempts"] = json!(3);
+        params
+    };
+    let three = || story(&[0.25, 0.5, 1.0]);
+    let kept = three().judge("backoff", limited(3));
+    assert_eq!(kept.verdict, Verdict::Pass, "{kept:#?}");
+    // Without the promise, the silence of 10 s is a loop that stopped.
+    assert_eq!(judge(three()).verdict, Verdict::Fail);
+    let early = three().judge("backoff", limited(5));
+    assert_eq!(early.verdict, Verdict::Fail, "{early:#?}");
+    assert!(
+        early.summary.contains("no attempt in the last"),
+        "{}",
+        early.summary
+    );
+    let more = story(&GOOD).judge("backoff", limited(3));
+    assert_eq!(more.verdict, Verdict::Fail);
+    assert!(
+        more.summary.contains("5 attempts in one outage"),
+        "{}",
+        more.summary
+    );
+}
+
+#[test]
+fn the_first_attempt_must_come_soon_enough_after_the_loss() {
+    let soon = |story: Story, first: &str| {
+        let mut params = declared();
+        params["first"] = json!(first);
+        params["min_attempts"] = json!(1);
+        story.judge("backoff", params)
+    };
+    assert_eq!(soon(story(&GOOD), "250ms").verdict, Verdict::Pass);
+    let late = soon(story(&GOOD), "150ms");
+    assert_eq!(late.verdict, Verdict::Fail);
+    assert!(
+        late.summary.contains("first attempt 250 ms after the loss"),
+        "{}",
+        late.summary
+    );
+    let never = soon(story(&[]), "5s");
+    assert_eq!(never.verdict, Verdict::Fail);
+    assert!(
+        never.summary.contains("no attempt in the 12 s"),
+        "{}",
+        never.summary
+    );
+    let not_yet = soon(story(&[]), "15s");
+    let first = not_yet
+        .evidence
+        .iter()
+        .find(|one| one.expected.contains("first attempt"));
+    assert_eq!(first.unwrap().verdict, Verdict::Inconclusive);
 }

@@ -75,6 +75,7 @@ impl Check for Recovery {
                     format!("leave at least {} after the fault", show::time(needed)),
                 ));
             }
+            found.extend(outlasted(params, fault, outlook));
         }
         found
     }
@@ -100,6 +101,32 @@ impl Check for Recovery {
         }
         finding
     }
+}
+
+/// A declared backoff that may still wait when the time to recover is over.
+fn outlasted(params: &Params, fault: &str, outlook: &Outlook) -> Option<Lint> {
+    let windows = &outlook.faults.get(fault)?.windows;
+    let lengths = windows.iter().map(|(from, to)| to.saturating_sub(*from));
+    let longest = lengths.max()?.as_secs_f64();
+    let mut waits = outlook.checks.iter().filter_map(|(name, check)| {
+        if check.kind != backoff::Backoff::TYPE {
+            return None;
+        }
+        let declared = backoff::Params::deserialize(&check.params).ok()?;
+        let policy = declared.policy().filter(|_| &*declared.fault == fault)?;
+        Some((name, policy.under_way(longest)))
+    });
+    let within = params.within.as_secs_f64();
+    let (name, wait) = waits.find(|(_, wait)| *wait > within)?;
+    let wait = show::seconds(wait);
+    Some(Lint::warning(
+        "within",
+        format!("`{name}` allows a wait of {wait} after `{fault}`"),
+        "may be over before the next attempt",
+        format!(
+            "let the service wait for less, or allow more than {wait} and the time of an attempt"
+        ),
+    ))
 }
 
 /// The shortest time between a lift of the fault and the next injection of any, or the end.

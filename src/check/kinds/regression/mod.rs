@@ -90,9 +90,12 @@ impl Check for Regression {
 /// Why a figure can never be compared, if it cannot.
 fn unusable(key: &str, figure: &Figure, outlook: &Outlook) -> Option<Lint> {
     let owner = &*figure.owner;
+    if outlook.unread.contains(owner) {
+        return None;
+    }
     let is_source = outlook.sources.contains_key(owner);
-    if !is_source && !outlook.checks.contains(owner) {
-        let known = outlook.sources.keys().chain(&outlook.checks);
+    if !is_source && !outlook.checks.contains_key(owner) {
+        let known = outlook.sources.keys().chain(outlook.checks.keys());
         return Some(lint::unknown(key, "workload, probe or check", owner, known));
     }
     let mut faults = figure.window.iter().flat_map(Window::faults);
@@ -102,7 +105,7 @@ fn unusable(key: &str, figure: &Figure, outlook: &Outlook) -> Option<Lint> {
     let names = METRICS.map(|(metric, _)| show::figure_name("", metric));
     let names = names.each_ref().map(|name| name.trim_start_matches('.'));
     let what = figure.what.as_str();
-    if is_source && !outlook.checks.contains(owner) && !names.contains(&what) {
+    if is_source && !outlook.checks.contains_key(owner) && !names.contains(&what) {
         return Some(Lint::error(
             key,
             format!("unknown figure `{what}`"),
