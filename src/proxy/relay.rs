@@ -250,7 +250,7 @@ impl<'a> Relay<'a> {
     /// Writes what came out of the chain: whether anything was written.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
         let mut moved = false;
-        while self.flush_spill(cx, direction) {
+        while self.flush_spill(cx, direction) && self.link.pipe.has_output(direction) {
             let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
             let filled = self.link.pipe.slices(direction, &mut slices);

@@ -137,6 +137,11 @@ impl Pipe {
         self.account.settle(held.iter().sum());
     }
 
+    /// Whether anything came out that was not taken yet.
+    pub fn has_output(&self, direction: Direction) -> bool {
+        !self.outboxes[direction as usize].is_empty()
+    }
+
     /// Fills `into` with what is to be written, up to the next end; tells how many slices were
     /// filled. When none were, [`Self::pop`] gives the end, if there is one.
     pub fn slices<'a>(&'a self, direction: Direction, into: &mut [IoSlice<'a>]) -> usize {
