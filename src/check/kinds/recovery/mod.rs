@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::kinds::backoff;
 use crate::check::{
-    Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Names, Occurrence, Outlook,
-    Verdict, exercise, lint, show,
+    Assertion, Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence,
+    Outlook, Verdict, exercise, lint, show,
 };
 use crate::event::{Name, Sample};
 use crate::units::{Moment, Period};
@@ -304,8 +304,13 @@ fn unreplaced(history: &History, occurrence: &Occurrence) -> bool {
     let victims: BTreeSet<Option<u64>> = occurrence.hits.iter().map(|hit| hit.conn).collect();
     let connections = || proxies.iter().flat_map(|proxy| history.connections(proxy));
     let speaks = connections().any(|connection| connection.ready.is_some());
+    // The tear-down closes what is left.
+    let outlives = |connection: &Connection| match &connection.closed {
+        Some((at, _)) => *at >= history.schedule_end(),
+        None => true,
+    };
     let survivor = connections()
-        .any(|connection| victims.contains(&Some(connection.conn)) && connection.closed.is_none());
+        .any(|connection| victims.contains(&Some(connection.conn)) && outlives(connection));
     let replaced = connections().any(|connection| {
         connection
             .ready

@@ -137,6 +137,19 @@ fn success_on_connections_that_the_fault_never_met_decides_nothing() {
 }
 
 #[test]
+fn connections_that_outlive_the_fault_need_no_successor() {
+    let story = Story::until(60.0)
+        .session(0, 1.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Delayed)
+        .closed(0, 60.5, ClosedBy::Client)
+        .samples(("writes", "codebase"), 0.05, (0.0, 60.0), |_| (0.01, ok()))
+        .samples(("health", "codebase"), 0.1, (0.0, 60.0), |_| (0.01, ok()));
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
 fn a_service_that_never_comes_back_fails_although_it_makes_no_session() {
     let story = Story::until(60.0)
         .session(0, 1.0)
