@@ -158,6 +158,18 @@ impl Story {
         }
     }
 
+    /// Lets each observation of a source be sent so many seconds late.
+    pub(super) fn late(mut self, source: &str, seconds: f64) -> Self {
+        for event in &mut self.events {
+            if let Fact::Sample(sample) = &mut event.fact
+                && &*sample.source == source
+            {
+                sample.sent = sample.intended + Duration::from_secs_f64(seconds);
+            }
+        }
+        self
+    }
+
     /// Gives each observation of a source a digest by the moment at which it should have been sent.
     pub(super) fn digests(mut self, source: &str, digest: impl Fn(f64) -> &'static str) -> Self {
         for event in &mut self.events {

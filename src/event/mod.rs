@@ -502,6 +502,8 @@ pub enum LogStream {
 pub enum ServiceChange {
     /// It was started under this process id.
     Started(u32),
+    /// From now on it is asked whether it is ready, at a path of its own.
+    Watched,
     /// It answered its readiness probe.
     Ready,
     /// It ended by itself or was stopped; the text says how (`exit code 1`, `signal SIGKILL`).

@@ -57,6 +57,17 @@ impl Lab {
         Ok(())
     }
 
+    /// Asks a service that is not expected to become ready whether it is, in the background: what
+    /// nobody asks for is not known to be absent. Without a path of its own to ask at, a connection
+    /// would not tell it from whoever holds its port.
+    pub fn watch_readiness(&self, service: &str) -> Result<(), LabError> {
+        let service = self.find_service(service)?;
+        if service.is_asked() {
+            tokio::spawn(async move { service.ready().await.ok() });
+        }
+        Ok(())
+    }
+
     /// Waits until a service or a database answers, for as long as it takes. Cancel safe.
     pub async fn answers(&self, name: &str) -> Result<(), LabError> {
         let database = lock(&self.databases).get(name).cloned();

@@ -53,6 +53,12 @@ impl Readiness {
         (&self.host, self.port)
     }
 
+    /// Whether it takes more than a connection to be ready. Anybody may accept one at a port that is
+    /// not held by the service.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Asks again and again; `last` holds why the last attempt failed. Cancel safe.
     pub(super) async fn wait(&self, last: &mut String) {
         loop {

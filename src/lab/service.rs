@@ -212,10 +212,21 @@ impl Service {
         self.readiness.wait(&mut String::new()).await;
     }
 
+    /// Whether its readiness says more than that somebody listens.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.readiness.is_asked()
+    }
+
     /// Waits until it answers, and records that. One that ends before is an error.
     pub(super) async fn ready(&self) -> Result<(), LabError> {
         let mut why = "it was never asked".to_owned();
         let child = self.process().child.clone();
+        if self.readiness.is_asked() {
+            self.recorder.record(Fact::Service {
+                service: Name::clone(&self.name),
+                change: ServiceChange::Watched,
+            });
+        }
         tokio::select! {
             () = self.readiness.wait(&mut why) => {}
             exit = ended(child.as_ref()) => {

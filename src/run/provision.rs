@@ -158,7 +158,7 @@ impl<'a> Stage<'a> {
         self.lab.start_service(&service.name).await?;
         match service.expect {
             Expectation::Ready => Ok(self.lab.wait_ready(&service.name).await?),
-            Expectation::Exit => Ok(()),
+            Expectation::Exit => Ok(self.lab.watch_readiness(&service.name)?),
         }
     }
 

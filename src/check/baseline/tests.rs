@@ -237,3 +237,21 @@ fn chance_is_blamed_as_seldom_as_promised() {
     assert!(allowed <= 10, "{failed:?}");
     assert!(seen >= 950, "{failed:?}");
 }
+
+#[test]
+fn what_a_regression_check_measured_is_no_figure_of_the_run() {
+    let compares = CheckSpec {
+        name: "it".into(),
+        kind: "regression".into(),
+        severity: Severity::Error,
+        params: json!({ "baseline": "b.json", "figures": ["reads.p50_s"] }),
+        source: SourceMap::default(),
+    };
+    let story = Story::until(40.0).samples(("reads", "web"), 0.05, (0.0, 40.0), |_| (0.01, ok()));
+    let found = figures(&story.history(Some(compares)));
+    assert!(found.contains_key("reads.p50_s"));
+    assert!(
+        found.keys().all(|name| !name.starts_with("it.")),
+        "{found:?}"
+    );
+}

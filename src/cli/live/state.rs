@@ -152,7 +152,7 @@ impl State {
                 format!("{proxy}: path open again after {fault}"),
             ),
             Fact::Service { service, change } => match change {
-                ServiceChange::Started(_) => return None,
+                ServiceChange::Started(_) | ServiceChange::Watched => return None,
                 ServiceChange::Ready => (Tone::Plain, format!("{service}: ready")),
                 ServiceChange::Exited(how) => {
                     let tone = if self.phase == Some(Phase::TearDown) {

@@ -138,6 +138,7 @@ const fn entered(phase: Phase) -> &'static str {
 fn changed(change: &ServiceChange) -> String {
     match change {
         ServiceChange::Started(pid) => format!("started as process {pid}"),
+        ServiceChange::Watched => "asked whether it is ready".to_owned(),
         ServiceChange::Ready => "ready".to_owned(),
         ServiceChange::Exited(how) => format!("ended: {how}"),
     }

@@ -95,6 +95,7 @@ async fn restarted_services_end_by_themselves_and_come_back() {
                 }
                 ServiceChange::Started(_) => format!("{service} started"),
                 ServiceChange::Ready => format!("{service} ready"),
+                ServiceChange::Watched => return None,
             }),
             _ => None,
         });

@@ -201,9 +201,9 @@ impl Case<'_> {
             let measured = "no fault was in force for any time".to_owned();
             return self.evidence(Verdict::Inconclusive, "amplification", expected, measured);
         }
-        let slot = self.params.slot.as_secs_f64();
-        let longest = self.slots.bad as f64 * slot;
-        let surely = self.slots.bad.saturating_sub(2 * self.slots.outages) as f64 * slot;
+        let longest = self.slots.bad_time.as_secs_f64();
+        let partly = 2.0 * self.slots.outages as f64 * self.params.slot.as_secs_f64();
+        let surely = longest - partly - self.slots.rest.as_secs_f64();
         let verdict = if self.slots.samples == 0 {
             Verdict::Inconclusive
         } else if longest / faults <= most {
@@ -254,7 +254,7 @@ impl Case<'_> {
         }
         let faults = self.fault_seconds();
         if faults > 0.0 {
-            let unavailable = slots.bad as f64 * self.params.slot.as_secs_f64();
+            let unavailable = slots.bad_time.as_secs_f64();
             finding.figure("amplification", unavailable / faults);
         }
         if slots.empty > 0 {

@@ -3,7 +3,8 @@ use std::time::Duration;
 use crate::event::Sample;
 use crate::units::Moment;
 
-/// A window cut into slots of one length.
+/// A window cut into slots of one length. What is left at its end belongs to the last slot: alone it
+/// would be judged by a handful of observations.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Observations in all.
@@ -14,6 +15,10 @@ pub(super) struct Slots {
     pub(super) empty: u64,
     /// Slots with less than the good share of observations that were ok.
     pub(super) bad: u64,
+    /// How long they are together.
+    pub(super) bad_time: Duration,
+    /// How much longer than the others the last slot is.
+    pub(super) rest: Duration,
     /// Unbroken rows of bad slots; slots without observations do not break them.
     pub(super) outages: u64,
     /// The beginning of the slot with the smallest share of observations that were ok, and that
@@ -29,30 +34,39 @@ impl Slots {
         length: Duration,
         good: f64,
     ) -> Self {
+        let nanos = length.as_nanos().max(1);
+        let whole = to.since(from).as_nanos();
+        let all = (whole / nanos).max(1);
         let mut slots = Self {
             samples: samples.len() as u64,
+            rest: duration(whole.saturating_sub(all * nanos)),
             ..Self::default()
         };
-        let nanos = length.as_nanos().max(1);
-        let slot = |sample: &Sample| sample.intended.since(from).as_nanos() / nanos;
+        let slot = |sample: &Sample| (sample.intended.since(from).as_nanos() / nanos).min(all - 1);
         let mut down = false;
         for group in samples.chunk_by(|one, next| slot(one) == slot(next)) {
             let ok = group.iter().filter(|sample| sample.outcome.is_ok()).count();
             let share = ok as f64 / group.len() as f64;
             slots.judged += 1;
             if slots.worst.is_none_or(|(_, worst)| share < worst) {
-                let begin = u64::try_from(slot(&group[0]) * nanos).unwrap_or(u64::MAX);
-                slots.worst = Some((from + Duration::from_nanos(begin), share));
+                slots.worst = Some((from + duration(slot(&group[0]) * nanos), share));
             }
             let bad = share < good;
-            slots.bad += u64::from(bad);
+            if bad {
+                let last = slot(&group[0]) == all - 1;
+                slots.bad += 1;
+                slots.bad_time += length + if last { slots.rest } else { Duration::ZERO };
+            }
             slots.outages += u64::from(bad && !down);
             down = bad;
         }
-        let all = to.since(from).as_nanos().div_ceil(nanos);
         slots.empty = u64::try_from(all)
             .unwrap_or(u64::MAX)
             .saturating_sub(slots.judged);
         slots
     }
+}
+
+fn duration(nanos: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

@@ -115,3 +115,75 @@ fn without_observations_or_faults_nothing_is_decided() {
     let finding = judge(calm, &json!({ "amplification": 1.5 }));
     assert_eq!(finding.verdict, Verdict::Inconclusive);
 }
+
+#[test]
+fn what_is_left_at_the_end_of_the_window_is_part_of_the_last_slot() {
+    // 30.3 s: the last 0.3 s hold 15 observations.
+    let until = |fails: fn(f64) -> bool| {
+        Story::until(40.3).samples(("reads", "web"), 0.02, (0.0, 41.0), move |when| {
+            (0.01, if fails(when) { not_ok() } else { ok() })
+        })
+    };
+    let one = judge(
+        until(|when| (40.19..40.21).contains(&when)),
+        &json!({ "worst": "95%" }),
+    );
+    assert_eq!(one.verdict, Verdict::Pass, "{one:#?}");
+    assert!((one.figures["slots"] - 30.0).abs() < 1e-9);
+    let all = judge(until(|when| when > 40.0), &json!({ "worst": "95%" }));
+    assert_eq!(all.verdict, Verdict::Fail, "{all:#?}");
+    assert!(all.summary.ends_with("at 29 s"), "{}", all.summary);
+}
+
+#[test]
+fn a_slot_at_its_limit_is_good_and_a_share_at_its_limit_passes() {
+    // One of fifty fails between 25 s and 26 s: 98 %.
+    let one = |when: f64| {
+        if (25.49..25.51).contains(&when) {
+            not_ok()
+        } else {
+            ok()
+        }
+    };
+    let finding = judge(reads(one), &json!({ "worst": "98%", "good": "98%" }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert!(finding.figures["bad_slots"].abs() < 1e-9);
+    let finding = judge(reads(one), &json!({ "worst": "98.1%", "good": "98.1%" }));
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert!((finding.figures["bad_slots"] - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn few_observations_do_not_show_a_share() {
+    let story = Story::until(40.0).samples(("reads", "web"), 0.2, (0.0, 40.0), |_| (0.01, ok()));
+    let finding = judge(story, &json!({ "target": "90%" }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(
+        finding.summary.contains("300 needed"),
+        "{}",
+        finding.summary
+    );
+}
+
+#[test]
+fn an_outage_without_a_fault_is_no_multiple_of_one() {
+    let story = Story::until(40.0).samples(("reads", "web"), 0.02, (0.0, 40.0), |when| {
+        (0.01, if when < 20.0 { not_ok() } else { ok() })
+    });
+    let finding = judge(story, &json!({ "amplification": 1.5 }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}
+
+#[test]
+fn only_the_part_of_a_fault_within_the_window_counts() {
+    // Of the slow path only the 2 s under the cut.
+    let story = outage(20.0, 28.0).fault("slow", 12.0, 22.0);
+    let finding = judge(
+        story,
+        &json!({ "amplification": 1.5, "during": "fault:cut" }),
+    );
+    assert!(
+        (finding.figures["amplification"] - 1.0).abs() < 0.01,
+        "{finding:#?}"
+    );
+}

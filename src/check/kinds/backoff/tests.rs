@@ -302,6 +302,12 @@ fn the_budget_of_a_policy_without_dice_is_what_it_does() {
     let two = policy.budget(2, 16.0, &[], &mut rng);
     assert_eq!(two.total.to_bits(), 10.0_f64.to_bits());
     assert_eq!(two.per_second.to_bits(), 2.0_f64.to_bits());
+    let limited = Policy {
+        tries: Some(3),
+        ..policy
+    };
+    let budget = limited.budget(2, 16.0, &[], &mut rng);
+    assert_eq!(budget.total.to_bits(), 6.0_f64.to_bits());
 }
 
 #[test]
@@ -377,7 +383,8 @@ fn loops_that_dial_together_round_after_round_fail_with_the_moments() {
         "{}",
         finding.summary
     );
-    let allowed = herd().judge("backoff", of_five(&json!({ "spread": "0%" })));
+    let in_step = herd_story(5, |_, _| 0.0);
+    let allowed = in_step.judge("backoff", of_five(&json!({ "spread": "0%" })));
     assert_eq!(allowed.verdict, Verdict::Pass, "{allowed:#?}");
 }
 

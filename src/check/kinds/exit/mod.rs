@@ -92,7 +92,9 @@ impl Check for Exit {
                     .to_owned(),
             ),
             Verdict::Inconclusive => {
-                Some("let the run go on for `within` after the start".to_owned())
+                let help = "let the run go on for `within` after the start, and give the service a \
+                            `ready` path at which it can be asked";
+                Some(help.to_owned())
             }
         };
         finding
@@ -103,6 +105,8 @@ impl Check for Exit {
 #[derive(Debug)]
 struct Life {
     started: Moment,
+    /// Whether it was asked if it was ready.
+    watched: bool,
     ready: Option<Moment>,
     /// When and how it ended before anybody asked it to.
     ended: Option<(Moment, String)>,
@@ -124,9 +128,11 @@ fn lives(history: &History, service: &str) -> Vec<Life> {
         match (change, lives.last_mut()) {
             (ServiceChange::Started(_), _) => lives.push(Life {
                 started: event.at,
+                watched: false,
                 ready: None,
                 ended: None,
             }),
+            (ServiceChange::Watched, Some(life)) => life.watched = true,
             (ServiceChange::Ready, Some(life)) => {
                 life.ready.get_or_insert(event.at);
             }
@@ -192,7 +198,11 @@ impl Case<'_> {
             );
         }
         let (verdict, measured) = match life.ready {
-            None => (Verdict::Pass, "never ready".to_owned()),
+            None if life.watched => (Verdict::Pass, "never ready".to_owned()),
+            None => {
+                let measured = "nobody asked whether it was ready".to_owned();
+                (Verdict::Inconclusive, measured)
+            }
             Some(at) => {
                 let after = show::time(at.since(life.started));
                 (Verdict::Fail, format!("ready after {after}"))

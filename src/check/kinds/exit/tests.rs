@@ -17,7 +17,8 @@ fn taken(how: &str, after: f64) -> Story {
     let story = change(story, 2.0, ServiceChange::Started(10));
     let story = change(story, 3.0, ServiceChange::Ready);
     let story = change(story, 20.5, ServiceChange::Exited("signal SIGTERM".into()));
-    let story = change(story, 21.0, ServiceChange::Started(11)).log(
+    let story = change(story, 21.0, ServiceChange::Started(11));
+    let story = change(story, 21.0, ServiceChange::Watched).log(
         "web",
         21.1,
         "ERROR Port 8020 already in use; stop the other process or set CODEBASE_MCP_PORT",
@@ -100,7 +101,42 @@ fn without_a_start_under_the_fault_nothing_is_decided() {
 fn a_run_that_ended_before_the_bound_decides_nothing() {
     let story = Story::until(40.0);
     let story = change(story, 38.0, ServiceChange::Started(11));
+    let story = change(story, 38.0, ServiceChange::Watched);
     let finding = story.judge("exit", json!({ "service": "web" }));
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
     assert_eq!(finding.summary, "still running after 3 s");
+}
+
+#[test]
+fn a_process_that_nobody_asked_is_not_known_to_be_unready() {
+    let story = Story::until(40.0);
+    let story = change(story, 21.0, ServiceChange::Started(11));
+    let story = change(story, 21.2, ServiceChange::Exited("exit code 3".into()));
+    let finding = story.judge("exit", json!({ "service": "web" }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(finding.summary, "nobody asked whether it was ready");
+    assert!(finding.help.unwrap().contains("`ready` path"));
+}
+
+#[test]
+fn an_end_by_a_signal_has_no_exit_code() {
+    let any = json!({ "service": "web", "fault": "taken" });
+    let finding = taken("signal SIGABRT", 0.2).judge("exit", any);
+    assert_eq!(finding.verdict, Verdict::Fail);
+    assert_eq!(finding.summary, "ended with signal SIGABRT");
+}
+
+#[test]
+fn last_words_may_be_read_after_the_end() {
+    let story = |when: f64| {
+        let story = change(Story::until(40.0), 21.0, ServiceChange::Started(11));
+        let story = change(story, 21.0, ServiceChange::Watched);
+        let story = change(story, 21.2, ServiceChange::Exited("exit code 3".into()));
+        let story = story.log("web", when, "cannot bind");
+        story
+            .judge("exit", json!({ "service": "web", "text": ["bind"] }))
+            .verdict
+    };
+    assert_eq!(story(21.9), Verdict::Pass);
+    assert_eq!(story(22.5), Verdict::Fail);
 }

@@ -115,3 +115,25 @@ fn a_log_that_nobody_read_decides_nothing() {
     let finding = judge(story, &json!({ "absent": ["panicked at"] }));
     assert_eq!(finding.verdict, Verdict::Inconclusive);
 }
+
+#[test]
+fn a_line_at_the_end_of_the_window_is_outside_of_it() {
+    let said = |when: f64| {
+        let story = story().log("web", when, "database lost");
+        let params = json!({ "contains": ["lost"], "during": "fault:cut" });
+        judge(story, &params).verdict
+    };
+    assert_eq!(said(20.0), Verdict::Pass);
+    assert_eq!(said(27.99), Verdict::Pass);
+    assert_eq!(said(28.0), Verdict::Fail);
+}
+
+#[test]
+fn lines_a_second_apart_are_not_in_the_same_second() {
+    let story = [21.0, 21.5, 22.0, 22.5]
+        .iter()
+        .fold(story(), |story, when| story.log("web", *when, "x"));
+    let finding = judge(story, &json!({ "max_rate": "2/s" }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert!((finding.figures["lines_per_s"] - 2.0).abs() < 1e-9);
+}

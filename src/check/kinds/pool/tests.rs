@@ -141,3 +141,16 @@ fn a_fault_that_touched_nobody_decides_nothing() {
     let story = sessions(Story::until(60.0).fault("cut", 20.0, 28.0), 0, 3, 1.0);
     assert_eq!(judge(story, &json!({})).verdict, Verdict::Inconclusive);
 }
+
+#[test]
+fn what_goes_away_again_is_no_leak_and_one_that_stays_is() {
+    let refilled = || sessions(given_up(story()), 3, 3, 29.0);
+    let passing = refilled()
+        .session(6, 52.0)
+        .closed(6, 54.0, ClosedBy::Client);
+    let finding = judge(passing, &json!({ "leak": "20s" }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    let staying = judge(refilled().session(6, 40.0), &json!({ "leak": "20s" }));
+    assert_eq!(staying.verdict, Verdict::Fail);
+    assert_eq!(staying.summary, "4 sessions left after `cut`");
+}

@@ -96,3 +96,26 @@ fn a_starved_machine_is_no_excuse_where_there_is_no_need_for_one() {
     let relative = json!(["reads.p95 <= 125% of baseline"]);
     assert_eq!(on_starved(0.1, &relative), Verdict::Inconclusive);
 }
+
+#[test]
+fn a_shift_below_the_floor_does_not_matter() {
+    let slower = |floor: &str| {
+        let read = |when: f64| (if when < 20.0 { 0.010 } else { 0.013 }, ok());
+        let that = json!(["reads.p95 <= 110% of baseline"]);
+        let params = json!({ "that": that, "during": "fault:cut", "floor": floor });
+        story(read).judge("slo", params).verdict
+    };
+    assert_eq!(slower("5ms"), Verdict::Pass);
+    assert_eq!(slower("1ms"), Verdict::Fail);
+}
+
+#[test]
+fn figures_of_requests_that_were_sent_late_do_not_count() {
+    let slow = |limit: &str| {
+        let story = story(|_| (0.8, ok())).late("reads", 0.02);
+        let params = json!({ "that": ["reads.p95 <= 500ms"], "max_lateness": limit });
+        story.judge("slo", params).verdict
+    };
+    assert_eq!(slow("5ms"), Verdict::Inconclusive);
+    assert_eq!(slow("50ms"), Verdict::Fail);
+}
