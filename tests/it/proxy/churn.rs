@@ -63,11 +63,14 @@ async fn stream_both_ways(
     let spawned = (
         tokio::spawn(up.clone().write(to_server, asked, until)),
         tokio::spawn(up.read(from_client, piece)),
-        tokio::spawn(down.clone().write(to_client, least, enough)),
+        tokio::spawn(down.clone().write(to_client, least, Arc::clone(&enough))),
         tokio::spawn(down.read(from_server, piece)),
     );
+    let questions = (spawned.0.await.unwrap(), spawned.1.await.unwrap());
+    let half_closed = !enough.load(Ordering::Relaxed);
+    assert_eq!(half_closed, index == 0, "connection {index}");
     [
-        (spawned.0.await.unwrap(), spawned.1.await.unwrap()),
+        questions,
         (spawned.2.await.unwrap(), spawned.3.await.unwrap()),
     ]
 }
