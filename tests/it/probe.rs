@@ -266,6 +266,8 @@ async fn commands_never_pile_up_and_none_is_left() {
     let (recorder, mut stream) = bus(Clock::start());
     let stop = CancellationToken::new();
     let handle = probe::start(&spec, |_| None, &programs, recorder, stop.clone()).unwrap();
+    let one_runs = || processes::with(&mark).len() == 1;
+    assert!(processes::eventually(Duration::from_secs(20), one_runs).await);
     let mut most = 0;
     for _ in 0..30 {
         let event = stream.next().await.unwrap();
@@ -276,7 +278,7 @@ async fn commands_never_pile_up_and_none_is_left() {
     }
     stop.cancel();
     handle.unwrap().await.unwrap();
-    assert_eq!(most, 1);
+    assert!(most <= 1, "{most} at once");
     assert_eq!(processes::with(&mark), Vec::<u32>::new());
     lab.shutdown().await.unwrap();
 }

@@ -177,7 +177,7 @@ fn an_outage_without_a_fault_is_no_multiple_of_one() {
 #[test]
 fn only_the_part_of_a_fault_within_the_window_counts() {
     // Of the slow path only the 2 s under the cut.
-    let story = outage(20.0, 28.0).fault("slow", 12.0, 22.0);
+    let story = outage(20.0, 28.0).fault("slow", 26.0, 36.0);
     let finding = judge(
         story,
         &json!({ "amplification": 1.5, "during": "fault:cut" }),
