@@ -119,13 +119,13 @@ impl Policy {
         }
     }
 
-    /// The longest wait that may be under way when an outage of `length` ends, if attempts fail at
-    /// once.
-    pub fn under_way(&self, length: f64) -> f64 {
-        let (mut now, mut last) = (0.0, None);
+    /// The longest wait that may be under way when an outage of `length` ends, if each attempt takes
+    /// at least `took` to fail.
+    pub fn under_way(&self, length: f64, took: f64) -> f64 {
+        let (mut now, mut last) = (took, None);
         for index in 0..MOST_ATTEMPTS {
             let (low, high) = self.range(index, last);
-            now += low;
+            now += low + took;
             last = Some(high);
             if now > length || high >= self.longest() {
                 return high;

@@ -337,11 +337,11 @@ fn a_wait_that_is_under_way_at_the_heal_is_told_from_the_length_of_the_outage() 
     };
     let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}");
     // Waits from 0, 1, 3 and 7 s on.
-    close(policy("none").under_way(0.5), 1.0);
-    close(policy("none").under_way(6.9), 4.0);
-    close(policy("none").under_way(7.0), 8.0);
-    close(policy("20%").under_way(6.9), 9.6);
-    close(policy("full").under_way(0.5), 30.0);
+    close(policy("none").under_way(0.5, 0.0), 1.0);
+    close(policy("none").under_way(6.9, 0.0), 4.0);
+    close(policy("none").under_way(7.0, 0.0), 8.0);
+    close(policy("20%").under_way(6.9, 0.0), 9.6);
+    close(policy("full").under_way(0.5, 0.0), 30.0);
 }
 
 /// Attempts of `lanes` loops in the rounds of `GOOD`, each `late(loop, round)` seconds late.
@@ -393,7 +393,7 @@ fn loops_that_drift_apart_are_no_herd() {
     // Each waits its own part of what the jitter of a fifth allows.
     let apart = herd_story(5, |lane, round| {
         let delay = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0][round];
-        delay * (f64::from((lane * 7 + u32::try_from(round).unwrap() * 3) % 5) - 2.0) * 0.09
+        delay * (f64::from((lane * 7 + round as u32 * 3) % 5) - 2.0) * 0.09
     });
     let finding = apart.judge("backoff", of_five(&json!({})));
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");

@@ -1,6 +1,5 @@
 //! What a backoff predicts for the time after an outage.
 
-use super::policy::Policy;
 use super::{Params, attempts};
 use crate::check::{FaultBrief, History, Occurrence};
 use crate::event::Name;
@@ -33,7 +32,7 @@ pub fn longest_wait(history: &History, fault: &FaultBrief, occurrence: &Occurren
     );
     let wait = if let Some(policy) = declared.and_then(|params| params.policy()) {
         let first = attempts.first().map_or(outage.0, |first| first.start);
-        straddling(&policy, since(first, lifted), shortest)
+        policy.under_way(since(first, lifted), shortest)
     } else {
         let gaps = attempts::gaps(&attempts.iter().collect::<Vec<_>>());
         foretold(&gaps)?
@@ -62,24 +61,6 @@ fn declared(history: &History, fault: &FaultBrief) -> Option<Params> {
 fn since(from: Moment, to: Moment) -> f64 {
     to.since(from).as_secs_f64()
 }
-
-/// The longest wait that can begin within `left` seconds of the first attempt, if every attempt takes
-/// at least `took` and every wait before it is as short as the policy allows.
-fn straddling(policy: &Policy, left: f64, took: f64) -> f64 {
-    let (mut now, mut last) = (took, None);
-    for index in 0..MOST_WAITS {
-        let (low, high) = policy.range(index, last);
-        now += low + took;
-        if now > left {
-            return high;
-        }
-        last = Some(high);
-    }
-    policy.longest()
-}
-
-/// Waits that are followed at most: a policy that is not at its longest by then hardly grows.
-const MOST_WAITS: usize = 1_000;
 
 /// The next wait, if it grows as the last two did.
 fn foretold(gaps: &[f64]) -> Option<f64> {

@@ -114,7 +114,7 @@ fn outlasted(params: &Params, fault: &str, outlook: &Outlook) -> Option<Lint> {
         }
         let declared = backoff::Params::deserialize(&check.params).ok()?;
         let policy = declared.policy().filter(|_| &*declared.fault == fault)?;
-        Some((name, policy.under_way(longest)))
+        Some((name, policy.under_way(longest, 0.0)))
     });
     let within = params.within.as_secs_f64();
     let (name, wait) = waits.find(|(_, wait)| *wait > within)?;
