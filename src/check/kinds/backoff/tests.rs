@@ -393,7 +393,7 @@ fn loops_that_drift_apart_are_no_herd() {
     // Each waits its own part of what the jitter of a fifth allows.
     let apart = herd_story(5, |lane, round| {
         let delay = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0][round];
-        delay * (f64::from((lane * 7 + round as u32 * 3) % 5) - 2.0) * 0.09
+        delay * (f64::from((lane * 7 + u32::try_from(round).unwrap() * 3) % 5) - 2.0) * 0.09
     });
     let finding = apart.judge("backoff", of_five(&json!({})));
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
