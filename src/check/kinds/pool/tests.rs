@@ -122,6 +122,16 @@ fn sessions_that_are_left_over_fail() {
 }
 
 #[test]
+fn a_pool_that_was_still_filling_up_may_keep_what_it_is_to_keep() {
+    let fuller = |min: u64| {
+        let story = sessions(given_up(story()), 3, 5, 29.0);
+        judge(story, &json!({ "min": min, "leak": "20s" })).verdict
+    };
+    assert_eq!(fuller(4), Verdict::Fail);
+    assert_eq!(fuller(5), Verdict::Pass);
+}
+
+#[test]
 fn a_run_that_ends_before_the_bound_decides_nothing() {
     let finding = judge(given_up(story()), &json!({ "within": "60s" }));
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
