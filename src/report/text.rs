@@ -178,7 +178,7 @@ fn lengths(sweep: &SweepRecord) -> String {
             one.not_passed.join(", "),
         ]);
     }
-    table(&rows, 4)
+    table(&rows, 6)
 }
 
 fn seconds(figure: Option<f64>) -> String {

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use chaosproxy::event::{Edge, Event, Fact, Journal, ServiceChange};
+use chaosproxy::lab::postgres::Places;
+use chaosproxy::sys::process::unprivileged_account;
 use nix::sys::signal::Signal;
 
+use crate::support::postgres_is_there;
 use crate::support::processes::eventually;
 use crate::support::program::Bench;
 
@@ -86,6 +89,64 @@ for    = "500ms"
     let samples: Vec<_> = samples.collect();
     assert!(samples.len() >= 10, "{}", samples.len());
     assert!(samples.iter().all(|sample| sample.outcome.is_ok()));
+    assert_eq!(bench.survivors(), Vec::<u32>::new());
+}
+
+/// A server that chaosproxy does not know, judged as any other: what it says, how it ends.
+#[tokio::test]
+async fn postgresql_itself_meets_a_seized_port_and_is_judged() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let programs = Places::of_this_machine().find().await.unwrap();
+    let programs = programs.display();
+    let data = tempfile::tempdir().unwrap();
+    let mut as_somebody = String::new();
+    if let Some(account) = unprivileged_account().unwrap() {
+        std::os::unix::fs::chown(data.path(), Some(account.uid), Some(account.gid)).unwrap();
+        // PostgreSQL refuses to run as root.
+        as_somebody = r#""runuser", "-u", "postgres", "--", "#.to_owned();
+    }
+    let text = format!(
+        r#"
+[scenario]
+title    = "PostgreSQL finds its port taken"
+duration = "3s"
+
+[[service]]
+name    = "pg"
+url     = "http://127.0.0.1:0"
+command = [
+  {as_somebody}"sh", "-c",
+  "{programs}/initdb -D $0/data -N --auth=trust > $0/log && exec {programs}/postgres -D $0/data -k '' -h 127.0.0.1 -p $${{1##*:}}",
+  "{data}", "{{{{service.pg.address}}}}",
+]
+ready   = "/"
+expect  = "exit"
+
+[[fault]]
+name   = "port-taken"
+type   = "port_seizure"
+target = "pg"
+mode   = "silent"
+at     = "before-start"
+for    = "2s"
+
+[[check]]
+name    = "conflict-is-explained"
+type    = "exit"
+service = "pg"
+fault   = "port-taken"
+code    = 1
+text    = ['could not bind IPv4 address "127.0.0.1": Address already in use']
+within  = "30s"
+"#,
+        data = data.path().display()
+    );
+    let bench = Bench::new();
+    let finished = bench.run(&bench.scenario(&text));
+    assert_eq!(finished.code, Some(0), "{}", finished.stdout);
+    assert_eq!(finished.verdicts()["conflict-is-explained"], "pass");
     assert_eq!(bench.survivors(), Vec::<u32>::new());
 }
 
