@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CheckSpec, Finding, History, Window, show};
+use super::{CheckSpec, Finding, History, Verdict, Window, show};
 use crate::event::Name;
 use crate::units::{Moment, Period, Share};
 
@@ -32,21 +32,26 @@ pub(super) fn any_missing<'a>(
     faults.into_iter().find_map(|fault| missing(history, fault))
 }
 
-/// From when to when a check looks; or the finding that there is nothing to look at, because a
-/// fault that `during` names proved nothing or because the run never came so far.
-pub(super) fn window(
+/// What `judge` finds in the time that `during` names, and whom its faults touched; or that there
+/// is nothing to look at, because such a fault proved nothing or the run never came so far.
+pub(super) fn over(
     during: &Window,
     spec: &CheckSpec,
     history: &History,
-) -> Result<(Moment, Moment), Box<Finding>> {
+    judge: impl FnOnce((Moment, Moment)) -> Finding,
+) -> Finding {
     if let Some(why) = any_missing(history, during.faults()) {
-        return Err(Box::new(Finding::inconclusive(spec, why, NO_VICTIMS)));
+        return Finding::inconclusive(spec, why, NO_VICTIMS);
     }
-    during.resolve(history).ok_or_else(|| {
+    let Some(window) = during.resolve(history) else {
         let why = format!("the window `{during}` never was");
-        let help = "choose a window that the run reaches";
-        Box::new(Finding::inconclusive(spec, why, help))
-    })
+        return Finding::inconclusive(spec, why, "choose a window that the run reaches");
+    };
+    let mut finding = judge(window);
+    for fault in during.faults() {
+        finding.note(victims(history, fault));
+    }
+    finding
 }
 
 /// `fault exercised: 23 victims of ...`, for the notes of a finding.
@@ -70,7 +75,7 @@ pub(super) struct Patience {
 }
 
 /// How busy the machine may be by default.
-pub(super) fn max_busy() -> Share {
+pub fn max_busy() -> Share {
     Share::from_fraction(0.95).unwrap_or(Share::ALL)
 }
 
@@ -88,9 +93,8 @@ impl Patience {
         source: &str,
         window: (Moment, Moment),
     ) -> Option<String> {
-        let busy = history.busy(window);
-        if let Some(busy) = busy.filter(|busy| *busy > self.max_busy.fraction()) {
-            return Some(format!("the machine was {} busy", show::percent(busy)));
+        if let Some(why) = starved(history, self.max_busy, window) {
+            return Some(why);
         }
         let late = history.lateness(source, window)?;
         (late > self.max_lateness).then(|| {
@@ -102,6 +106,35 @@ impl Patience {
     }
 }
 
+/// That the machine was busier than it may be, if it was.
+pub fn starved(history: &History, max_busy: Share, window: (Moment, Moment)) -> Option<String> {
+    let busy = history.busy(window)?;
+    (busy > max_busy.fraction()).then(|| format!("the machine was {} busy", show::percent(busy)))
+}
+
+/// Takes a failure back if the machine was starved in `window`: it may have been the machine's.
+pub(super) fn excuse(
+    finding: &mut Finding,
+    history: &History,
+    max_busy: Share,
+    window: (Moment, Moment),
+) {
+    if finding.verdict != Verdict::Fail {
+        return;
+    }
+    let Some(why) = starved(history, max_busy, window) else {
+        return;
+    };
+    finding.verdict = Verdict::Inconclusive;
+    finding.summary = format!("{}, but {why}", finding.summary);
+    finding.help = Some(STARVED.to_owned());
+    let failed = finding.evidence.iter_mut();
+    for evidence in failed.filter(|evidence| evidence.verdict == Verdict::Fail) {
+        evidence.verdict = Verdict::Inconclusive;
+        evidence.measured = format!("{}, but {why}", evidence.measured);
+    }
+}
+
 /// The advice for a starved machine.
-pub(super) const STARVED: &str =
+pub const STARVED: &str =
     "repeat the run on a machine with time to spare, or lower the rates of the workloads";

@@ -23,6 +23,7 @@ mod testing;
 mod window;
 
 pub use assertion::{Assertion, Measured, ParseError, Watch};
+pub use exercise::{STARVED, max_busy, starved};
 pub use history::{
     Connection, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
 };

@@ -236,9 +236,10 @@ impl Actor {
         };
         let strand = self.strands.entry(injection.fault.clone()).or_default();
         strand.in_force = true;
+        let hurry = strand.hurry.clone();
         strand.then(move |_nothing| async move {
             let Injection { fault, targets, .. } = injection;
-            let (undo, result) = world.operate(&fault, &targets, operation).await;
+            let (undo, result) = world.operate(&fault, &targets, operation, &hurry).await;
             drop(reply.send(result.map(|()| Reply::Done(world.now()))));
             undo
         });
@@ -285,6 +286,9 @@ impl Actor {
     /// is done all at once.
     async fn heal_all(&mut self) -> Result<(), EngineError> {
         let mut answers = Vec::new();
+        self.strands
+            .values()
+            .for_each(|strand| strand.hurry.cancel());
         let outside = self.strands.iter().filter(|(_, strand)| strand.in_force);
         let outside: Vec<Name> = outside.map(|(fault, _)| fault.clone()).collect();
         for fault in outside {

@@ -5,6 +5,7 @@
 use std::future::Future;
 
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::world::Undo;
 
@@ -13,6 +14,8 @@ use super::world::Undo;
 pub(super) struct Strand {
     /// Whether the fault is in force once all of them are done.
     pub(super) in_force: bool,
+    /// Cuts short what can be: everything is to be healed now.
+    pub(super) hurry: CancellationToken,
     /// The last of them, which waits for those before it and knows how they are taken back.
     last: Option<JoinHandle<Undo>>,
 }

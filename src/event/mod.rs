@@ -45,6 +45,9 @@ pub enum Fact {
     SteadyState {
         /// Gate or recheck.
         gate: Gate,
+        /// Since when observations counted.
+        #[serde(default)]
+        from: Moment,
         /// Whether every condition held.
         met: bool,
         /// Each condition with what was measured.

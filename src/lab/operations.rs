@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::guard::{Child, Kind, Launch, Promise};
 use super::postgres::Server;
 use super::{Lab, LabError, LogTail, lock};
@@ -78,12 +80,14 @@ impl Lab {
         Ok(())
     }
 
-    /// Runs a command to its end; what it says goes to the file of `log` in the report's folder.
+    /// Runs a command to its end, or until there is a hurry; what it says goes to the file of `log`
+    /// in the report's folder.
     pub async fn run(
         &self,
         command: &[String],
         log: &str,
         timeout: Duration,
+        hurry: &CancellationToken,
     ) -> Result<(), LabError> {
         let launch = self.command(command, log);
         let said = launch.stdout.clone();
@@ -93,14 +97,16 @@ impl Lab {
             log: LogTail::of_file(&said),
         };
         let child = self.guard.launch(launch).await?;
-        let Ok(exit) = tokio::time::timeout(timeout, child.ended()).await else {
-            child.stop(COMMAND_GRACE).await?;
-            return Err(failed(format!("it took longer than {timeout:?}")));
+        let overdue = tokio::select! {
+            exit = child.ended() => return match exit? {
+                exit if exit.is_success() => Ok(()),
+                exit => Err(failed(format!("it ended with {exit}"))),
+            },
+            () = tokio::time::sleep(timeout) => format!("it took longer than {timeout:?}"),
+            () = hurry.cancelled() => "it was not done when everything was healed".to_owned(),
         };
-        match exit? {
-            exit if exit.is_success() => Ok(()),
-            exit => Err(failed(format!("it ended with {exit}"))),
-        }
+        child.stop(COMMAND_GRACE).await?;
+        Err(failed(overdue))
     }
 
     /// Lets the guard run a command if this process goes away.

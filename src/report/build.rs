@@ -1,18 +1,16 @@
 use super::outcome::{Early, early_end, outcome};
+use super::recheck::recheck;
 use super::{
     CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, LengthRecord, Outcome, Place,
     REPORT_FORMAT, Report, ReportError, ScenarioRecord, SteadyStateRecord, SweepRecord,
     SweptLengthRecord, course, faults, traffic,
 };
 use crate::check::{
-    self, Evidence, Experiment, Finding, History, Purpose, Severity, Sweep, Verdict,
+    self, Evidence, Experiment, Finding, History, Purpose, Sweep, Verdict,
 };
 use crate::diag::{Source, Span};
-use crate::event::{Condition, Event, Fact, Gate, Header, Journal, Phase};
+use crate::event::{Condition, Event, Fact, Header, Journal, Phase};
 use crate::units::Moment;
-
-/// The name under which the recheck of the steady state stands among the checks.
-const RECHECK: &str = "steady-state-after";
 
 /// Judges a run and gathers what is to be told of it.
 ///
@@ -52,7 +50,7 @@ fn told(header: &Header, history: &History) -> Report {
         .map(|finding| scene.check(finding, early.as_ref()))
         .collect();
     if experiment.purpose == Purpose::Judge {
-        checks.extend(recheck(&steady_state));
+        checks.extend(recheck(history, &steady_state));
     }
     let (outcome, exit_code) = outcome(early.as_ref(), experiment.purpose, &checks);
     let windows = traffic::windows(history);
@@ -159,6 +157,7 @@ impl Scene {
                 gate,
                 met,
                 conditions,
+                ..
             } => Some(SteadyStateRecord {
                 gate: *gate,
                 at_s: event.at.seconds_from(self.origin),
@@ -212,52 +211,6 @@ fn told_verdict(verdict: Verdict, early: Option<&Early>) -> CheckVerdict {
         (Verdict::Inconclusive, Some(_)) => CheckVerdict::Aborted,
         (decided, _) => decided.into(),
     }
-}
-
-/// The recheck of the steady state, told like a check: a system that does not come back fails.
-fn recheck(steady_state: &[SteadyStateRecord]) -> Option<CheckRecord> {
-    let after = steady_state
-        .iter()
-        .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
-    let missed = after.conditions.iter().filter(|one| !one.met).count();
-    let evidence = |one: &ConditionRecord| EvidenceRecord {
-        verdict: if one.met {
-            Verdict::Pass
-        } else {
-            Verdict::Fail
-        },
-        expected: one.condition.clone(),
-        measured: one.measured.clone(),
-        place: one.place,
-        window_s: None,
-        samples: 0,
-    };
-    let mut evidence: Vec<_> = after.conditions.iter().map(evidence).collect();
-    evidence.sort_by_key(|one| std::cmp::Reverse(one.verdict));
-    let all = after.conditions.len();
-    Some(CheckRecord {
-        name: RECHECK.into(),
-        kind: "steady_state".to_owned(),
-        severity: Severity::Error,
-        verdict: if after.met {
-            CheckVerdict::Pass
-        } else {
-            CheckVerdict::Fail
-        },
-        summary: if after.met {
-            format!("{all} of {all} conditions hold again")
-        } else {
-            format!("{missed} of {all} conditions do not hold after the faults")
-        },
-        evidence,
-        figures: [("conditions_missed".to_owned(), missed as f64)].into(),
-        notes: Vec::new(),
-        help: (!after.met).then(|| {
-            "see why the servers do not return to their steady state once the faults are gone"
-                .to_owned()
-        }),
-        lengths: Vec::new(),
-    })
 }
 
 /// What limits the figures: own trouble and lost evidence.

@@ -12,6 +12,7 @@ mod html;
 mod junit;
 mod model;
 mod outcome;
+mod recheck;
 pub mod suite;
 mod svg;
 mod text;

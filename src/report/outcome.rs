@@ -168,6 +168,7 @@ mod tests {
     fn gate(met: bool) -> Fact {
         Fact::SteadyState {
             gate: Gate::Before,
+            from: Moment::ZERO,
             met,
             conditions: Vec::new(),
         }

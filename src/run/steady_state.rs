@@ -46,6 +46,7 @@ pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
     let met = conditions.iter().all(|condition| condition.met);
     stage.recorder().record(Fact::SteadyState {
         gate,
+        from,
         met,
         conditions,
     });

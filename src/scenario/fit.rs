@@ -24,8 +24,8 @@ pub(super) fn fit<T>(
         block,
         found: &mut found,
     };
-    fitting.against(schema, "", &whole);
-    fitting.blame("", &whole, &|part| {
+    let known = fitting.against(schema, "", &whole);
+    fitting.blame("", &known, &|part| {
         attempt(&part).err().filter(|error| !is_about_keys(error))
     });
     match attempt(&whole) {
@@ -69,49 +69,47 @@ struct Fitting<'a> {
 }
 
 impl Fitting<'_> {
-    /// Reports what the schema refuses.
-    fn against(&mut self, schema: &Value, path: &str, value: &Value) {
+    /// Reports what the schema refuses, and gives the value without the keys that it does not
+    /// know: behind an unknown key nobody would look at the others.
+    fn against(&mut self, schema: &Value, path: &str, value: &Value) -> Value {
         let Some(schema) = alternative(schema, value) else {
             self.found
                 .push(mistake::mistyped(self.block, path, value, schema));
-            return;
+            return value.clone();
         };
-        match value {
-            Value::Object(map) => self.keys(schema, path, map),
-            Value::Array(items) => {
-                let Some(inner) = schema.get("items") else {
-                    return;
-                };
-                for (index, item) in items.iter().enumerate() {
-                    self.against(inner, &format!("{path}[{index}]"), item);
-                }
+        match (value, schema.get("items")) {
+            (Value::Object(map), _) => self.keys(schema, path, map),
+            (Value::Array(items), Some(inner)) => {
+                let items = items.iter().enumerate();
+                let known = items
+                    .map(|(index, item)| self.against(inner, &format!("{path}[{index}]"), item));
+                known.collect()
             }
-            _ => {}
+            _ => value.clone(),
         }
     }
 
-    fn keys(&mut self, schema: &Value, path: &str, map: &Map<String, Value>) {
+    fn keys(&mut self, schema: &Value, path: &str, map: &Map<String, Value>) -> Value {
+        let mut kept = Map::new();
         let none = Map::new();
         let known = schema
             .get("properties")
             .and_then(Value::as_object)
             .unwrap_or(&none);
         for (key, value) in map {
-            match (known.get(key), schema.get("additionalProperties")) {
-                (Some(inner), _) => self.against(inner, &join(path, key), value),
+            let path = join(path, key);
+            let value = match (known.get(key), schema.get("additionalProperties")) {
                 (None, Some(Value::Bool(false))) => {
-                    self.found.push(mistake::unknown_key(
-                        self.block,
-                        &join(path, key),
-                        key,
-                        known,
-                    ));
+                    let unknown = mistake::unknown_key(self.block, &path, key, known);
+                    self.found.push(unknown);
+                    continue;
                 }
-                (None, Some(inner @ Value::Object(_))) => {
-                    self.against(inner, &join(path, key), value);
+                (Some(inner), _) | (None, Some(inner @ Value::Object(_))) => {
+                    self.against(inner, &path, value)
                 }
-                (None, _) => {}
-            }
+                (None, _) => value.clone(),
+            };
+            kept.insert(key.clone(), value);
         }
         let required = schema.get("required").and_then(Value::as_array);
         let unknown = || map.keys().filter(|key| !known.contains_key(*key));
@@ -123,6 +121,7 @@ impl Fitting<'_> {
                     .push(mistake::missing_key(self.block, path, key, known.get(key)));
             }
         }
+        Value::Object(kept)
     }
 
     /// Finds the innermost values that fail on their own; `fails` tells why, given a value in the
@@ -132,9 +131,6 @@ impl Fitting<'_> {
             return;
         };
         let before = self.found.len();
-        if !path.is_empty() && self.is_reported(path) {
-            return;
-        }
         match value {
             Value::Object(map) => {
                 for (key, inner) in map {
@@ -150,7 +146,7 @@ impl Fitting<'_> {
             }
             _ => {}
         }
-        if self.found.len() == before && !path.is_empty() {
+        if self.found.len() == before && !path.is_empty() && !self.is_reported(path) {
             self.found
                 .push(mistake::refused(self.block, path, &message));
         }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{UnitError, split};
+use super::{UnitError, scaled};
 
 /// Bytes per second that a person wrote, in bytes or in bits: `"1MB/s"`, `"512KiB/s"`, `"8Mbit/s"`.
 /// Always above zero.
@@ -33,16 +33,8 @@ impl FromStr for ByteRate {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let (value, unit) = split(text, "1MB/s")?;
-        let scale = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-            .map(|(_, scale)| *scale)
-            .ok_or_else(|| UnitError::Unit {
-                text: text.to_owned(),
-                units: "`B/s`, `KB/s`, `KiB/s`, `MB/s`, `MiB/s`, `GB/s`, `GiB/s`, `kbit/s`, `Mbit/s`, `Gbit/s`",
-            })?;
-        let rate = (value * scale).round();
+        let units = "`B/s`, `KB/s`, `KiB/s`, `MB/s`, `MiB/s`, `GB/s`, `GiB/s`, `kbit/s`, `Mbit/s`, `Gbit/s`";
+        let rate = scaled(text, "1MB/s", &UNITS, units)?.round();
         if !(1.0..=1e12).contains(&rate) {
             return Err(UnitError::Range {
                 text: text.to_owned(),

@@ -47,6 +47,25 @@ pub enum UnitError {
     },
 }
 
+/// The number in `text` times the scale of its unit, whose case does not matter.
+fn scaled(
+    text: &str,
+    example: &'static str,
+    scales: &[(&str, f64)],
+    units: &'static str,
+) -> Result<f64, UnitError> {
+    let (value, unit) = split(text, example)?;
+    let known = scales.iter();
+    let scale = known
+        .map(|(name, scale)| (*name, *scale))
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+    let (_, scale) = scale.ok_or_else(|| UnitError::Unit {
+        text: text.to_owned(),
+        units,
+    })?;
+    Ok(value * scale)
+}
+
 /// Splits `"250ms"` into `(250.0, "ms")`; blanks between the two are allowed.
 fn split<'a>(text: &'a str, example: &'static str) -> Result<(f64, &'a str), UnitError> {
     let trimmed = text.trim();

@@ -3,16 +3,17 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{UnitError, split};
+use super::{UnitError, scaled};
 
 const EXAMPLE: &str = "250ms";
-const UNITS: [(&str, f64); 6] = [
+const UNITS: [(&str, f64); 7] = [
     ("ns", 1.0),
     ("us", 1e3),
     ("µs", 1e3),
     ("ms", 1e6),
     ("s", 1e9),
     ("min", 6e10),
+    ("h", 3.6e12),
 ];
 /// A hundred days: longer than any experiment, short enough never to overflow a moment.
 const LONGEST_NS: f64 = 8.64e15;
@@ -56,19 +57,8 @@ impl FromStr for Period {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let (value, unit) = split(text, EXAMPLE)?;
-        let scale = match unit {
-            "h" => 3.6e12,
-            _ => UNITS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .map(|(_, scale)| *scale)
-                .ok_or_else(|| UnitError::Unit {
-                    text: text.to_owned(),
-                    units: "`ns`, `us`, `ms`, `s`, `min`, `h`",
-                })?,
-        };
-        let nanos = value * scale;
+        let units = "`ns`, `us`, `ms`, `s`, `min`, `h`";
+        let nanos = scaled(text, EXAMPLE, &UNITS, units)?;
         if nanos > LONGEST_NS {
             return Err(UnitError::Range {
                 text: text.to_owned(),

@@ -1,36 +1,28 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{UnitError, split};
+use super::{UnitError, scaled};
 
 /// A number of bytes that a person wrote: `"64KiB"`, `"1MB"`, `"512B"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Size(pub u64);
 
-const UNITS: [(&str, u64); 7] = [
-    ("GiB", 1 << 30),
-    ("GB", 1_000_000_000),
-    ("MiB", 1 << 20),
-    ("MB", 1_000_000),
-    ("KiB", 1 << 10),
-    ("KB", 1_000),
-    ("B", 1),
+const UNITS: [(&str, f64); 7] = [
+    ("GiB", 1_073_741_824.0),
+    ("GB", 1e9),
+    ("MiB", 1_048_576.0),
+    ("MB", 1e6),
+    ("KiB", 1_024.0),
+    ("KB", 1e3),
+    ("B", 1.0),
 ];
 
 impl FromStr for Size {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let (value, unit) = split(text, "64KiB")?;
-        let scale = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-            .map(|(_, scale)| *scale)
-            .ok_or_else(|| UnitError::Unit {
-                text: text.to_owned(),
-                units: "`B`, `KB`, `KiB`, `MB`, `MiB`, `GB`, `GiB`",
-            })?;
-        let bytes = value * scale as f64;
+        let units = "`B`, `KB`, `KiB`, `MB`, `MiB`, `GB`, `GiB`";
+        let bytes = scaled(text, "64KiB", &UNITS, units)?;
         if bytes > 1e15 {
             return Err(UnitError::Range {
                 text: text.to_owned(),
@@ -48,11 +40,19 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, scale) = UNITS
-            .iter()
-            .find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale))
-            .unwrap_or(&("B", 1));
-        write!(f, "{}{unit}", self.0 / scale)
+        for (unit, scale) in [
+            ("GiB", 1 << 30),
+            ("GB", 1_000_000_000),
+            ("MiB", 1 << 20),
+            ("MB", 1_000_000),
+            ("KiB", 1 << 10),
+            ("KB", 1_000),
+        ] {
+            if self.0 >= scale && self.0.is_multiple_of(scale) {
+                return write!(f, "{}{unit}", self.0 / scale);
+            }
+        }
+        write!(f, "{}B", self.0)
     }
 }
 

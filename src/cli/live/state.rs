@@ -140,6 +140,7 @@ impl State {
                 gate,
                 met,
                 conditions,
+                ..
             } => steady_state(*gate, *met, conditions),
             Fact::FaultEdge {
                 fault,

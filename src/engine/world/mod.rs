@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
 
 use super::EngineError;
 use crate::event::{Fact, Impact, Name, Recorder};
@@ -95,16 +96,18 @@ impl World {
         }
     }
 
-    /// Does what may take long. What was done before an error can be undone all the same.
+    /// Does what may take long. What was done before an error can be undone all the same. In a
+    /// hurry, a command is ended.
     pub(super) async fn operate(
         &self,
         fault: &Name,
         targets: &[Name],
         operation: Operation,
+        hurry: &CancellationToken,
     ) -> (Undo, Result<(), EngineError>) {
         let (undo, result) = match operation {
             Operation::Halt(halt) => self.halt(fault, targets, halt).await,
-            Operation::Run(line) => self.run(fault, line).await,
+            Operation::Run(line) => self.run(fault, line, hurry).await,
         };
         (undo, result.map_err(|source| failed(fault, source)))
     }
@@ -161,7 +164,12 @@ impl World {
     }
 
     /// Runs the command of a fault. One that fails is no fault in force, but its undo stays due.
-    async fn run(&self, fault: &Name, line: CommandLine) -> (Undo, Result<(), LabError>) {
+    async fn run(
+        &self,
+        fault: &Name,
+        line: CommandLine,
+        hurry: &CancellationToken,
+    ) -> (Undo, Result<(), LabError>) {
         let undo = if line.undo.is_empty() {
             Undo::Nothing
         } else {
@@ -175,7 +183,7 @@ impl World {
                 },
             }
         };
-        let result = match self.lab.run(&line.run, fault, line.timeout).await {
+        let result = match self.lab.run(&line.run, fault, line.timeout, hurry).await {
             Ok(()) => {
                 self.hit(fault, fault, Impact::Altered);
                 Ok(())
@@ -198,7 +206,8 @@ impl World {
                 timeout,
                 promise,
             } => {
-                let undone = self.lab.run(&command, fault, timeout).await;
+                let no_hurry = CancellationToken::new();
+                let undone = self.lab.run(&command, fault, timeout, &no_hurry).await;
                 self.forgive(fault, undone)?;
                 return self.lab.forget(promise).await;
             }

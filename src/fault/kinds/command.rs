@@ -37,7 +37,8 @@ impl FaultKind for Command {
 `run` is carried out when the fault begins, and is in force once it has ended with exit code 0: that \
 is its hit. If it fails, that is reported, and the fault counts as not exercised. `undo` is carried \
 out when the fault is lifted, whether `run` succeeded or not, and by the guard process when the run \
-itself is killed. What both say is kept in the report's folder, in `logs`. Without a length, `undo` \
+itself is killed. A `run` that is not done when the schedule ends, or when somebody interrupts it, is \
+ended. What both say is kept in the report's folder, in `logs`. Without a length, `undo` \
 follows after 100 ms.
 
 What an application sees is the command's business.

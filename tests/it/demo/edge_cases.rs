@@ -10,18 +10,21 @@ use super::cluster::Cluster;
 use super::server::{Server, command, scaled};
 use super::{FAST, begin, complete, completed, eventually};
 
+/// A database that another version of the servers has used, and a session in it.
+async fn of_another_version(cluster: &Cluster) -> (String, tokio_postgres::Client) {
+    let database = cluster.database().await;
+    let sql = cluster.client(&database).await;
+    let tables = "CREATE TABLE schema_version (version text NOT NULL);
+                  INSERT INTO schema_version VALUES ('002')";
+    sql.batch_execute(tables).await.unwrap();
+    (database, sql)
+}
+
 #[tokio::test]
 async fn a_database_of_another_version_ends_the_server_and_stays_as_it_is() {
     let cluster = Cluster::shared();
     for server in ["codebase", "workflow"] {
-        let database = cluster.database().await;
-        let sql = cluster.client(&database).await;
-        sql.batch_execute(
-            "CREATE TABLE schema_version (version text NOT NULL);
-             INSERT INTO schema_version VALUES ('002')",
-        )
-        .await
-        .unwrap();
+        let (database, sql) = of_another_version(&cluster).await;
         let mut server = Server::start(server, &cluster.url(&database), &[]).await;
         assert_eq!(server.exit().await.code(), Some(1));
         let message = "Database at 002, code expects 003: migrate the database, or start the \
@@ -37,14 +40,7 @@ async fn a_database_of_another_version_ends_the_server_and_stays_as_it_is() {
 async fn a_server_that_does_not_look_takes_tables_of_another_version_as_they_are() {
     let cluster = Cluster::shared();
     for server in ["codebase", "workflow"] {
-        let database = cluster.database().await;
-        let sql = cluster.client(&database).await;
-        sql.batch_execute(
-            "CREATE TABLE schema_version (version text NOT NULL);
-             INSERT INTO schema_version VALUES ('002')",
-        )
-        .await
-        .unwrap();
+        let (database, _sql) = of_another_version(&cluster).await;
         let defect = ["--defect=schema-unchecked"];
         let server = Server::start(server, &cluster.url(&database), &defect).await;
         server.is("healthy").await;

@@ -106,6 +106,7 @@ fn events(recovers: bool) -> Vec<Event> {
             ms,
             Fact::SteadyState {
                 gate,
+                from: at(ms - 100),
                 met,
                 conditions,
             },
@@ -260,6 +261,23 @@ fn a_steady_state_that_is_not_found_again_fails_the_run_and_points_into_the_scen
     assert_eq!(diagnostics.len(), 1);
     let span = diagnostics[0].primary.as_ref().unwrap().span;
     assert_eq!(&SCENARIO[span.start..span.end], "reads.error_rate == 0%");
+}
+
+#[test]
+fn on_a_starved_machine_a_steady_state_that_is_not_found_again_decides_nothing() {
+    let judged = |recovers, busy| {
+        let mut events = events(recovers);
+        let fact = Fact::Machine { busy };
+        events.push(Event {
+            at: at(10_050),
+            fact,
+        });
+        let report = report::build(&header(), &events).unwrap();
+        (report.checks[0].verdict, report.exit_code)
+    };
+    assert_eq!(judged(false, 0.9), (CheckVerdict::Fail, 1));
+    assert_eq!(judged(false, 0.99), (CheckVerdict::Inconclusive, 4));
+    assert_eq!(judged(true, 0.99), (CheckVerdict::Pass, 0));
 }
 
 #[test]

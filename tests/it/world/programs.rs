@@ -229,11 +229,10 @@ async fn the_guard_of_a_killed_run_continues_what_was_stopped_and_undoes_the_com
     is_undone_after(Signal::SIGKILL, None).await;
 }
 
-#[tokio::test]
-async fn the_guard_undoes_a_command_that_was_not_done_when_the_run_was_killed() {
+/// Interrupts a run whose command is not done: it is ended, and undone.
+async fn is_ended_and_undone_after(signal: Signal, code: Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
-    let blocked = folder.path().join("blocked");
-    let path = blocked.display();
+    let (blocked, done) = (folder.path().join("blocked"), folder.path().join("done"));
     let text = format!(
         r#"
 [scenario]
@@ -243,19 +242,32 @@ duration = "60s"
 [[fault]]
 name    = "half-done"
 type    = "command"
-run     = ["sh", "-c", "touch {path}; sleep 50"]
-undo    = ["rm", "{path}"]
+run     = ["sh", "-c", "touch {blocked}; sleep 30; touch {done}"]
+undo    = ["rm", "{blocked}"]
 timeout = "60s"
 at      = "0s"
 for     = "50s"
-"#
+"#,
+        blocked = blocked.display(),
+        done = done.display()
     );
     let bench = Bench::new();
     let mut run = bench.start(&bench.scenario(&text));
     run.wait_for("half-done");
     assert!(eventually(SOON, || blocked.exists()).await);
-    run.signal(Signal::SIGKILL);
-    assert_eq!(run.wait(), None);
+    run.signal(signal);
+    assert_eq!(run.wait(), code);
     assert!(eventually(SOON, || bench.survivors().is_empty()).await);
     assert!(!blocked.exists());
+    assert!(!done.exists(), "the command was waited for");
+}
+
+#[tokio::test]
+async fn an_interrupted_run_does_not_wait_for_a_command_that_is_not_done() {
+    is_ended_and_undone_after(Signal::SIGINT, Some(130)).await;
+}
+
+#[tokio::test]
+async fn the_guard_undoes_a_command_that_was_not_done_when_the_run_was_killed() {
+    is_ended_and_undone_after(Signal::SIGKILL, None).await;
 }

@@ -45,66 +45,70 @@ impl Check for Answer {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let mut before = digests(history, &params.source, history.baseline());
-        // What was under way when the first fault began, it may have met.
-        before.retain(|answer| answer.done <= history.baseline().1);
-        let during = digests(history, &params.source, window);
-        let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
-        let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
-        for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
-            let count = answers.len() as u64;
-            if count < params.min_samples {
-                let answers = show::plural(count, "answer");
-                let why = format!("{answers} to compare {when}, {} needed", params.min_samples);
-                return undecided(why, "set `compare` of the workload, or raise its rate");
-            }
-        }
-        if known.len() > 1 {
-            let why = format!("{} different answers in the baseline alone", known.len());
-            let help = "compare only what does not change by itself: name JSON paths in `compare`";
-            return undecided(why, help);
-        }
-        let mut others = during
-            .iter()
-            .filter(|answer| !known.contains(answer.digest));
-        let first = others.next();
-        let different = others.count() as u64 + u64::from(first.is_some());
-        let count = during.len() as u64;
-        let (verdict, measured) = match first {
-            None => (
-                Verdict::Pass,
-                format!("{} as in the baseline", show::plural(count, "answer")),
-            ),
-            Some(answer) => {
-                let when = show::seconds(answer.asked.seconds_from(history.time_zero()));
-                let answers = show::plural(count, "answer");
-                (
-                    Verdict::Fail,
-                    format!("{different} of {answers} differ from the baseline, first at {when}"),
-                )
-            }
-        };
-        let mut finding = Finding::new(spec, verdict, &measured);
-        let expected = "the answer of the baseline";
-        let evidence = Evidence::new(verdict, spec, "source", expected, measured);
-        finding.evidence.push(evidence.over(window, count));
-        finding.figure("answers_different", different as f64);
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        if verdict == Verdict::Fail {
-            finding.help = Some(
-                "an answer from the wrong place is worse than none: look for silent fallbacks to \
-                 another database, stale caches and defaults where an error belongs"
-                    .to_owned(),
-            );
-        }
-        finding
+        exercise::over(&params.during, spec, history, |window| {
+            compare(params, spec, history, window)
+        })
     }
+}
+
+fn compare(
+    params: &Params,
+    spec: &CheckSpec,
+    history: &History,
+    window: (Moment, Moment),
+) -> Finding {
+    let mut before = digests(history, &params.source, history.baseline());
+    // What was under way when the first fault began, it may have met.
+    before.retain(|answer| answer.done <= history.baseline().1);
+    let during = digests(history, &params.source, window);
+    let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
+    let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
+    for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
+        let count = answers.len() as u64;
+        if count < params.min_samples {
+            let answers = show::plural(count, "answer");
+            let why = format!("{answers} to compare {when}, {} needed", params.min_samples);
+            return undecided(why, "set `compare` of the workload, or raise its rate");
+        }
+    }
+    if known.len() > 1 {
+        let why = format!("{} different answers in the baseline alone", known.len());
+        let help = "compare only what does not change by itself: name JSON paths in `compare`";
+        return undecided(why, help);
+    }
+    let mut others = during
+        .iter()
+        .filter(|answer| !known.contains(answer.digest));
+    let first = others.next();
+    let different = others.count() as u64 + u64::from(first.is_some());
+    let count = during.len() as u64;
+    let (verdict, measured) = match first {
+        None => (
+            Verdict::Pass,
+            format!("{} as in the baseline", show::plural(count, "answer")),
+        ),
+        Some(answer) => {
+            let when = show::seconds(answer.asked.seconds_from(history.time_zero()));
+            let answers = show::plural(count, "answer");
+            (
+                Verdict::Fail,
+                format!("{different} of {answers} differ from the baseline, first at {when}"),
+            )
+        }
+    };
+    let mut finding = Finding::new(spec, verdict, &measured);
+    let expected = "the answer of the baseline";
+    let evidence = Evidence::new(verdict, spec, "source", expected, measured);
+    finding.evidence.push(evidence.over(window, count));
+    finding.figure("answers_different", different as f64);
+    if verdict == Verdict::Fail {
+        finding.help = Some(
+            "an answer from the wrong place is worse than none: look for silent fallbacks to \
+             another database, stale caches and defaults where an error belongs"
+                .to_owned(),
+        );
+    }
+    finding
 }
 
 /// What was answered, when it was asked and when it was there.

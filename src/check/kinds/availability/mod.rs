@@ -91,41 +91,45 @@ impl Check for Availability {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let case = Case {
-            params,
-            spec,
-            history,
-            window,
-            slots: Slots::cut(
-                history.samples_in(&params.source, window),
-                window,
-                params.slot.get(),
-                params.good.fraction(),
-            ),
-        };
-        let mut finding = Finding::new(spec, Verdict::Pass, "");
-        finding
-            .evidence
-            .extend(params.target.map(|share| case.target(share)));
-        finding
-            .evidence
-            .extend(params.worst.map(|share| case.worst(share)));
-        let most = params.amplification;
-        finding
-            .evidence
-            .extend(most.map(|most| case.amplification(most)));
-        finding.decide();
-        case.figures(&mut finding);
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        advise(&mut finding);
-        finding
+        exercise::over(&params.during, spec, history, |window| {
+            observed(params, spec, history, window)
+        })
     }
+}
+
+fn observed(
+    params: &Params,
+    spec: &CheckSpec,
+    history: &History,
+    window: (Moment, Moment),
+) -> Finding {
+    let case = Case {
+        params,
+        spec,
+        history,
+        window,
+        slots: Slots::cut(
+            history.samples_in(&params.source, window),
+            window,
+            params.slot.get(),
+            params.good.fraction(),
+        ),
+    };
+    let mut finding = Finding::new(spec, Verdict::Pass, "");
+    finding
+        .evidence
+        .extend(params.target.map(|share| case.target(share)));
+    finding
+        .evidence
+        .extend(params.worst.map(|share| case.worst(share)));
+    let most = params.amplification;
+    finding
+        .evidence
+        .extend(most.map(|most| case.amplification(most)));
+    finding.decide();
+    case.figures(&mut finding);
+    advise(&mut finding);
+    finding
 }
 
 struct Case<'a> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Params, Signal, Watched};
 use crate::check::{
-    CheckSpec, Connection, Evidence, Finding, History, Hit, Occurrence, Verdict, show,
+    CheckSpec, Connection, Evidence, Finding, History, Hit, Occurrence, Verdict, exercise, show,
 };
 use crate::event::{ClosedBy, Impact, Name, Outcome, Sample};
 use crate::units::Moment;
@@ -86,6 +86,8 @@ impl<'a> Case<'a> {
         if verdict != Verdict::Pass {
             finding.help = Some(self.help(verdict, occurrence));
         }
+        let allowed = (impact, impact + self.params.within.get());
+        exercise::excuse(&mut finding, self.history, self.params.max_busy, allowed);
         finding
     }
 

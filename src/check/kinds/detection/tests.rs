@@ -52,6 +52,18 @@ fn both() -> serde_json::Value {
 }
 
 #[test]
+fn on_a_starved_machine_only_a_detection_is_believed() {
+    let late = || story(degraded_after(27.0)).log("codebase", 27.0, "Database connection lost");
+    let finding = judge(late().busy(0.99), &both());
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.summary.contains("the machine was 99 % busy"));
+    let at_leisure = judge(late().busy(0.9), &both());
+    assert_eq!(at_leisure.verdict, Verdict::Fail, "{at_leisure:#?}");
+    let in_time = story(degraded_after(21.5)).log("codebase", 22.0, "Database connection lost");
+    assert_eq!(judge(in_time.busy(0.99), &both()).verdict, Verdict::Pass);
+}
+
+#[test]
 fn a_degraded_answer_and_a_log_line_in_time_pass() {
     let story = story(degraded_after(21.5)).log("codebase", 22.05, "Database connection lost");
     let finding = judge(story, &both());

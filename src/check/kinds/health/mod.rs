@@ -47,40 +47,44 @@ impl Check for Health {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let mut finding = Finding::new(spec, Verdict::Pass, "");
-        for (index, assertion) in params.that.iter().enumerate() {
-            let evidence = demand(
-                params,
-                spec,
-                history,
-                window,
-                (index, assertion),
-                &mut finding,
-            );
-            finding.evidence.push(evidence);
-        }
-        finding.decide();
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        finding.help = match finding.verdict {
-            Verdict::Pass => None,
-            Verdict::Fail => Some(
-                "answer from state kept in the background, never by waiting for the database"
-                    .to_owned(),
-            ),
-            Verdict::Inconclusive => Some(
-                "let the probe look more often or the window be longer, on a machine with time to \
-                 spare"
-                    .to_owned(),
-            ),
-        };
-        finding
+        exercise::over(&params.during, spec, history, |window| {
+            observed(params, spec, history, window)
+        })
     }
+}
+
+fn observed(
+    params: &Params,
+    spec: &CheckSpec,
+    history: &History,
+    window: (Moment, Moment),
+) -> Finding {
+    let mut finding = Finding::new(spec, Verdict::Pass, "");
+    for (index, assertion) in params.that.iter().enumerate() {
+        let evidence = demand(
+            params,
+            spec,
+            history,
+            window,
+            (index, assertion),
+            &mut finding,
+        );
+        finding.evidence.push(evidence);
+    }
+    finding.decide();
+    finding.help = match finding.verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(
+            "answer from state kept in the background, never by waiting for the database"
+                .to_owned(),
+        ),
+        Verdict::Inconclusive => Some(
+            "let the probe look more often or the window be longer, on a machine with time to \
+             spare"
+                .to_owned(),
+        ),
+    };
+    finding
 }
 
 fn demand(

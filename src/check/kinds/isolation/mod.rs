@@ -68,40 +68,35 @@ impl Check for Isolation {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let mut finding = Finding::new(spec, Verdict::Pass, "");
-        let demands = Demands {
-            history,
-            window,
-            that: &params.that,
-            floor: params.floor.get(),
-            min_samples: None,
-            patience: Patience {
-                max_busy: params.max_busy,
-                max_lateness: params.max_lateness.get(),
-            },
-        };
-        demands.judge(spec, &mut finding);
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        finding.help = match finding.verdict {
-            Verdict::Pass => None,
-            Verdict::Fail => Some(format!(
-                "look for what `{}` shares with the victim: a pool, a process, an upstream, the \
+        exercise::over(&params.during, spec, history, |window| {
+            let mut finding = Finding::new(spec, Verdict::Pass, "");
+            let demands = Demands {
+                history,
+                window,
+                that: &params.that,
+                floor: params.floor.get(),
+                min_samples: None,
+                patience: Patience {
+                    max_busy: params.max_busy,
+                    max_lateness: params.max_lateness.get(),
+                },
+            };
+            demands.judge(spec, &mut finding);
+            finding.help = match finding.verdict {
+                Verdict::Pass => None,
+                Verdict::Fail => Some(format!(
+                    "look for what `{}` shares with the victim: a pool, a process, an upstream, the \
                  connection limit of a database, a call that waits for the victim",
-                params.service
-            )),
-            Verdict::Inconclusive => Some(format!(
-                "raise the rate on `{}` or lengthen its windows; {}",
-                params.service,
-                exercise::STARVED
-            )),
-        };
-        finding
+                    params.service
+                )),
+                Verdict::Inconclusive => Some(format!(
+                    "raise the rate on `{}` or lengthen its windows; {}",
+                    params.service,
+                    exercise::STARVED
+                )),
+            };
+            finding
+        })
     }
 }
 

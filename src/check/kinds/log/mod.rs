@@ -94,35 +94,34 @@ impl Check for Log {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let all = history.logs(&params.service);
-        if all.is_empty() {
-            let why = format!("no line of the log of `{}` was seen", params.service);
-            let help = "set `log` of the service to where it writes its log";
-            return Finding::inconclusive(spec, why, help);
-        }
-        let within = |(at, _): &&Line| *at >= window.0 && *at < window.1;
-        let reading = Reading {
-            params,
-            spec,
-            window,
-            lines: all.iter().filter(within).collect(),
-        };
-        let mut finding = Finding::new(spec, Verdict::Pass, "");
-        reading.contains(&mut finding);
-        reading.absent(&mut finding);
-        reading.fields(&mut finding);
-        reading.rate(&mut finding);
-        finding.decide();
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        advise(&mut finding);
-        finding
+        exercise::over(&params.during, spec, history, |window| {
+            read(params, spec, history, window)
+        })
     }
+}
+
+fn read(params: &Params, spec: &CheckSpec, history: &History, window: (Moment, Moment)) -> Finding {
+    let all = history.logs(&params.service);
+    if all.is_empty() {
+        let why = format!("no line of the log of `{}` was seen", params.service);
+        let help = "set `log` of the service to where it writes its log";
+        return Finding::inconclusive(spec, why, help);
+    }
+    let within = |(at, _): &&Line| *at >= window.0 && *at < window.1;
+    let reading = Reading {
+        params,
+        spec,
+        window,
+        lines: all.iter().filter(within).collect(),
+    };
+    let mut finding = Finding::new(spec, Verdict::Pass, "");
+    reading.contains(&mut finding);
+    reading.absent(&mut finding);
+    reading.fields(&mut finding);
+    reading.rate(&mut finding);
+    finding.decide();
+    advise(&mut finding);
+    finding
 }
 
 /// The lines of the window, held against each demand.

@@ -72,6 +72,23 @@ fn a_service_that_never_comes_back_fails_with_what_is_wrong() {
 }
 
 #[test]
+fn on_a_starved_machine_only_a_recovery_is_believed() {
+    let never = judge(story(60.0, failing_until(100.0)).busy(0.99));
+    assert_eq!(never.verdict, Verdict::Inconclusive, "{never:#?}");
+    assert!(never.summary.ends_with(", but the machine was 99 % busy"));
+    assert!(
+        never
+            .evidence
+            .iter()
+            .all(|one| one.verdict != Verdict::Fail)
+    );
+    let back = judge(story(60.0, failing_until(30.0)).busy(0.99));
+    assert_eq!(back.verdict, Verdict::Pass, "{back:#?}");
+    let at_leisure = judge(story(60.0, failing_until(100.0)).busy(0.9));
+    assert_eq!(at_leisure.verdict, Verdict::Fail, "{at_leisure:#?}");
+}
+
+#[test]
 fn a_run_that_ends_too_early_decides_nothing() {
     let finding = judge(story(34.0, failing_until(100.0)));
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");

@@ -54,40 +54,35 @@ impl Check for Slo {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let window = match exercise::window(&params.during, spec, history) {
-            Ok(window) => window,
-            Err(finding) => return *finding,
-        };
-        let mut finding = Finding::new(spec, Verdict::Pass, "");
-        let demands = Demands {
-            history,
-            window,
-            that: &params.that,
-            floor: params.floor.get(),
-            min_samples: params.min_samples,
-            patience: Patience {
-                max_busy: params.max_busy,
-                max_lateness: params.max_lateness.get(),
-            },
-        };
-        demands.judge(spec, &mut finding);
-        for fault in params.during.faults() {
-            finding.note(exercise::victims(history, fault));
-        }
-        finding.help = match finding.verdict {
-            Verdict::Pass => None,
-            Verdict::Fail => Some(
-                "compare with a run without faults: if the objective is missed there too, the \
+        exercise::over(&params.during, spec, history, |window| {
+            let mut finding = Finding::new(spec, Verdict::Pass, "");
+            let demands = Demands {
+                history,
+                window,
+                that: &params.that,
+                floor: params.floor.get(),
+                min_samples: params.min_samples,
+                patience: Patience {
+                    max_busy: params.max_busy,
+                    max_lateness: params.max_lateness.get(),
+                },
+            };
+            demands.judge(spec, &mut finding);
+            finding.help = match finding.verdict {
+                Verdict::Pass => None,
+                Verdict::Fail => Some(
+                    "compare with a run without faults: if the objective is missed there too, the \
                  service is too slow or too small for the load; otherwise look at what waits for \
                  the victim of the fault"
-                    .to_owned(),
-            ),
-            Verdict::Inconclusive => Some(format!(
-                "raise the rate or lengthen the window; {}",
-                exercise::STARVED
-            )),
-        };
-        finding
+                        .to_owned(),
+                ),
+                Verdict::Inconclusive => Some(format!(
+                    "raise the rate or lengthen the window; {}",
+                    exercise::STARVED
+                )),
+            };
+            finding
+        })
     }
 }
 

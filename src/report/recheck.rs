@@ -1,0 +1,73 @@
+use super::{CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, SteadyStateRecord};
+use crate::check::{self, History, Severity, Verdict};
+use crate::event::{Fact, Gate};
+use crate::units::Moment;
+
+/// The name under which the recheck of the steady state stands among the checks.
+const RECHECK: &str = "steady-state-after";
+
+/// The recheck of the steady state, told like a check: a system that does not come back fails,
+/// unless it was the machine that had no time for it.
+pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option<CheckRecord> {
+    let after = judged
+        .iter()
+        .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
+    let starved =
+        window(history).and_then(|window| check::starved(history, check::max_busy(), window));
+    let missed = after.conditions.iter().filter(|one| !one.met).count();
+    let all = after.conditions.len();
+    let (verdict, summary, help) = match starved.as_deref() {
+        _ if after.met => (
+            Verdict::Pass,
+            format!("{all} of {all} conditions hold again"),
+            None,
+        ),
+        None => (
+            Verdict::Fail,
+            format!("{missed} of {all} conditions do not hold after the faults"),
+            Some(
+                "see why the servers do not return to their steady state once the faults are gone",
+            ),
+        ),
+        Some(why) => (
+            Verdict::Inconclusive,
+            format!("{missed} of {all} conditions do not hold after the faults, but {why}"),
+            Some(check::STARVED),
+        ),
+    };
+    let evidence = |one: &ConditionRecord| EvidenceRecord {
+        verdict: if one.met { Verdict::Pass } else { verdict },
+        expected: one.condition.clone(),
+        measured: one.measured.clone(),
+        place: one.place,
+        window_s: None,
+        samples: 0,
+    };
+    let mut evidence: Vec<_> = after.conditions.iter().map(evidence).collect();
+    evidence.sort_by_key(|one| std::cmp::Reverse(one.verdict));
+    Some(CheckRecord {
+        name: RECHECK.into(),
+        kind: "steady_state".to_owned(),
+        severity: Severity::Error,
+        verdict: CheckVerdict::from(verdict),
+        summary,
+        evidence,
+        figures: [("conditions_missed".to_owned(), missed as f64)].into(),
+        notes: Vec::new(),
+        help: help.map(str::to_owned),
+        lengths: Vec::new(),
+    })
+}
+
+/// From when to when the observations of the recheck count.
+fn window(history: &History) -> Option<(Moment, Moment)> {
+    let mut judged = history.events().iter().rev();
+    judged.find_map(|event| match &event.fact {
+        Fact::SteadyState {
+            gate: Gate::After,
+            from,
+            ..
+        } => Some((*from, event.at)),
+        _ => None,
+    })
+}
