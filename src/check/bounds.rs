@@ -9,8 +9,9 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
-use super::assertion::{Metric, Op, Unit, Value};
+use super::assertion::{Op, Value};
 use super::exercise::Patience;
+use super::metric::{Metric, Unit};
 use super::{Assertion, CheckSpec, Evidence, Finding, History, Verdict, show, stats};
 use crate::event::Sample;
 use crate::units::Moment;

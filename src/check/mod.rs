@@ -12,6 +12,7 @@ mod history;
 mod judge;
 pub mod kinds;
 mod lint;
+pub mod metric;
 mod outlook;
 mod params;
 mod registry;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::assertion::{Metric, Unit};
+use super::metric::{Metric, Unit};
 
 /// `value` in the unit of its metric.
 pub(super) fn figure(unit: Unit, value: f64) -> String {

@@ -5,9 +5,7 @@ use super::{
     REPORT_FORMAT, Report, ReportError, ScenarioRecord, SteadyStateRecord, SweepRecord,
     SweptLengthRecord, course, faults, traffic,
 };
-use crate::check::{
-    self, Evidence, Experiment, Finding, History, Purpose, Sweep, Verdict,
-};
+use crate::check::{self, Evidence, Experiment, Finding, History, Purpose, Sweep, Verdict};
 use crate::diag::{Source, Span};
 use crate::event::{Condition, Event, Fact, Header, Journal, Phase};
 use crate::units::Moment;

@@ -172,7 +172,7 @@ async fn conduct(
 
 /// Sets up, gates, breaks, settles. A halt is no error: it is recorded by whoever asked for it.
 async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), RunError> {
-    match halt.unless(stage.set_up(halt)).await {
+    match halt.unless(set_up(plan, stage, halt)).await {
         Ok(set_up) => set_up?,
         Err(_halted) => return Ok(()),
     }
@@ -193,6 +193,13 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
         read_back::record(plan, stage).await;
     }
     Ok(())
+}
+
+/// Stands everything up. What is to go wrong when services start, does so before they do.
+async fn set_up(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), RunError> {
+    stage.open_paths().await?;
+    schedule::before_services(plan, stage).await?;
+    stage.start(halt).await
 }
 
 fn log_probes(plan: &Plan) -> Result<Vec<LogProbe>, ProbeError> {

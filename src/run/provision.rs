@@ -13,7 +13,7 @@ use super::board::Board;
 use super::clients::Clients;
 use super::halt::{Halt, Halted};
 use super::programs::LabPrograms;
-use super::{Options, RunError, schedule, system};
+use super::{Options, RunError, system};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
 use crate::event::{Fact, Name, Recorder, Volume};
@@ -67,14 +67,16 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Databases, then the services' addresses, then proxies, then what goes wrong before services start, then services in the
-    /// order of their dependencies, then clients.
-    pub(super) async fn set_up(&mut self, halt: &Halt) -> Result<(), RunError> {
+    /// Databases, then the services' addresses, then proxies.
+    pub(super) async fn open_paths(&mut self) -> Result<(), RunError> {
         self.start_databases().await?;
         self.bind_services()?;
         self.start_proxies().await?;
-        self.declare_services()?;
-        schedule::before_services(self.plan, self).await?;
+        self.declare_services()
+    }
+
+    /// Services in the order of their dependencies, then clients.
+    pub(super) async fn start(&mut self, halt: &Halt) -> Result<(), RunError> {
         self.start_services().await?;
         self.start_clients(halt)
     }

@@ -1,7 +1,8 @@
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::{Assertion, Metric, Op, Unit, Value};
+use super::{Assertion, Op, Value};
+use crate::check::metric::{Metric, Unit};
 use crate::diag::did_you_mean;
 use crate::units::{Period, Rate, Share};
 

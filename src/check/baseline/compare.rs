@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::figures::{Worse, unit, worse};
 use super::{Baseline, Figures};
-use crate::check::assertion::Unit;
+use crate::check::metric::Unit;
 use crate::check::{Verdict, show, stats};
 
 /// Runs that a baseline needs: from two nobody can tell how far runs differ by themselves.

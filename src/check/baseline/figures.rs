@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::assertion::{Metric, ParseError, Unit};
+use crate::check::assertion::ParseError;
 use crate::check::judge::judge_one;
 use crate::check::kinds::regression::Regression;
+use crate::check::metric::{Metric, Unit};
 use crate::check::{Check, History, Window, show};
 use crate::event::Name;
 

@@ -5,9 +5,10 @@ mod slots;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::assertion::{Metric, Op, Value};
+use crate::check::assertion::{Op, Value};
 use crate::check::bounds::Demands;
 use crate::check::exercise::{self, Patience};
+use crate::check::metric::Metric;
 use crate::check::{
     Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
     show,

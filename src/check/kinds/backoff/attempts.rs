@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::check::Connection;
+use crate::check::{Connection, show};
 use crate::event::Startup;
 use crate::units::Moment;
 
@@ -111,4 +111,29 @@ pub(super) fn gaps(lane: &[&Attempt]) -> Vec<f64> {
     lane.windows(2)
         .filter_map(|pair| Some(pair[1].start.seconds_from(pair[0].failed?)))
         .collect()
+}
+
+/// The first gaps, and how many more there are.
+pub(super) fn listed(gaps: &[f64]) -> String {
+    const LISTED: usize = 12;
+    let first = gaps.iter().take(LISTED);
+    let first: Vec<String> = first.map(|gap| show::seconds(*gap)).collect();
+    let first = first.join(", ");
+    match gaps.len().saturating_sub(LISTED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_not_listed_attempt_by_attempt() {
+        assert_eq!(listed(&[0.5, 1.0]), "500 ms, 1 s");
+        let storm = listed(&[0.1; 300]);
+        assert_eq!(storm.matches("100 ms").count(), 12);
+        assert!(storm.ends_with("100 ms and 288 more"), "{storm}");
+    }
 }

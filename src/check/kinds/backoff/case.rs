@@ -7,7 +7,6 @@ use rand_chacha::ChaCha12Rng;
 
 use super::attempts::{self, Attempt};
 use super::policy::{self, Policy};
-use super::words::listed;
 use super::{Params, feasible, herd};
 use crate::check::{CheckSpec, Evidence, Finding, History, Occurrence, Verdict, show};
 use crate::units::{Moment, Period, Share};
@@ -222,7 +221,7 @@ impl<'a> Case<'a> {
         let best = readings.iter().min_by_key(|strange| strange.len());
         match best.and_then(|strange| strange.first()) {
             None => {
-                let measured = format!("gaps {}", listed(&gaps));
+                let measured = format!("gaps {}", attempts::listed(&gaps));
                 self.evidence(Verdict::Pass, "base", expected, measured)
             }
             Some((index, (low, high))) => {
@@ -232,7 +231,7 @@ impl<'a> Case<'a> {
                     show::seconds(gaps[*index]),
                     show::seconds(*low),
                     show::seconds(*high),
-                    listed(&gaps)
+                    attempts::listed(&gaps)
                 );
                 self.evidence(Verdict::Fail, "base", expected, measured)
             }

@@ -67,7 +67,7 @@ impl Case<'_> {
         Some(format!(
             "gaps {}; below the longest delay they grow by a factor of {median:.2} (p = {:.3} if \
              the order meant nothing)",
-            listed(gaps),
+            attempts::listed(gaps),
             stats::kendall_p(&rising)
         ))
     }
@@ -90,29 +90,9 @@ fn plateau(gaps: &[f64]) -> Option<String> {
     })
 }
 
-/// The first gaps, and how many more there are.
-pub(super) fn listed(gaps: &[f64]) -> String {
-    const LISTED: usize = 12;
-    let first = gaps.iter().take(LISTED);
-    let first: Vec<String> = first.map(|gap| show::seconds(*gap)).collect();
-    let first = first.join(", ");
-    match gaps.len().saturating_sub(LISTED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_storm_is_not_listed_attempt_by_attempt() {
-        assert_eq!(listed(&[0.5, 1.0]), "500 ms, 1 s");
-        let storm = listed(&[0.1; 300]);
-        assert_eq!(storm.matches("100 ms").count(), 12);
-        assert!(storm.ends_with("100 ms and 288 more"), "{storm}");
-    }
 
     #[test]
     fn a_plateau_is_three_waits_of_one_length_after_a_shorter_one() {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::assertion::Unit;
 use crate::check::exercise::{self, Patience};
+use crate::check::metric::{Metric, Unit};
 use crate::check::{
     Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
     show,
@@ -134,7 +134,6 @@ fn demand(
 /// Observations without which a metric says nothing: for a percentile as many as leave one beyond
 /// it.
 const fn needed(assertion: &Assertion) -> u64 {
-    use crate::check::assertion::Metric;
     match assertion.metric {
         Metric::P99 => 100,
         Metric::Count | Metric::Rate => 0,

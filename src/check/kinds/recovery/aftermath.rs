@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Params;
+use crate::check::metric::Metric;
 use crate::check::{Assertion, History, show};
 use crate::event::{Name, Sample};
 use crate::units::Moment;
@@ -196,7 +197,7 @@ impl<'a> Aftermath<'a> {
     fn slow(&self, source: &str, window: (Moment, Moment)) -> Option<String> {
         let p95 = |window| {
             let samples = self.history.samples_in(source, window);
-            crate::check::assertion::Metric::P95.of(samples, Duration::ZERO)
+            Metric::P95.of(samples, Duration::ZERO)
         };
         let (now, baseline) = (p95(window)?, p95(self.history.baseline())?);
         let limit = (2.0 * baseline).max(baseline + self.params.slack.as_secs_f64());

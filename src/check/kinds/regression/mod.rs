@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::assertion::Unit;
 use crate::check::baseline::{self, Baseline, Change, Figure, METRICS, Tolerance, worse};
 use crate::check::exercise::{self, Patience};
+use crate::check::metric::Unit;
 use crate::check::{
     Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint, show,
 };
