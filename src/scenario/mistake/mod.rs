@@ -13,7 +13,7 @@ use super::env::EnvError;
 use super::source::{Arity, BLOCKS, Block};
 use super::wording::{expected, first_paragraph, found, list, meant_or, words};
 use crate::check::{Assertion, Lint, ParseError, Window};
-use crate::diag::{Diagnostic, Severity, Span};
+use crate::diag::{Diagnostic, Severity, Span, did_you_mean};
 use crate::units::Period;
 
 /// The text is no TOML.
@@ -119,6 +119,25 @@ pub(super) fn unknown_key(
     .note(format!("the keys are {}", list(keys)))
 }
 
+/// A block without a type; its other keys cannot be known.
+pub(super) fn no_type(block: &Block) -> Diagnostic {
+    misspelt(block, &["type"]).unwrap_or_else(|| missing_key(block, "", "type", None))
+}
+
+/// A key that is probably meant to be one of `wanted`, none of which is there.
+fn misspelt(block: &Block, wanted: &[&str]) -> Option<Diagnostic> {
+    let mut keys = block.values.keys();
+    let (key, meant) = keys.find_map(|key| {
+        let meant = did_you_mean(key, wanted.iter().copied())?;
+        Some((key, meant))
+    })?;
+    Some(Diagnostic::error(
+        block.keys.get(key).copied().unwrap_or(block.source.block),
+        format!("unknown key `{key}` in {}", block.header),
+        format!("did you mean `{meant}`?"),
+    ))
+}
+
 /// A key that must be there and is not.
 pub(super) fn missing_key(
     block: &Block,
@@ -208,6 +227,9 @@ pub(super) fn one_of(block: &Block, keys: &[&str], help: &str) -> Diagnostic {
         .copied()
         .filter(|key| block.values.contains_key(*key))
         .collect();
+    if let Some(misspelt) = misspelt(block, keys).filter(|_| present.is_empty()) {
+        return misspelt.help(help);
+    }
     let keys = list(keys.iter().copied());
     match present.as_slice() {
         [first, .., last] => Diagnostic::error(

@@ -24,7 +24,7 @@ pub(super) fn check(
     out: &mut Vec<Diagnostic>,
 ) -> Option<(CheckSpec, Option<Query>)> {
     let Some(name) = block.text("type") else {
-        out.push(mistake::missing_key(block, "", "type", None));
+        out.push(mistake::no_type(block));
         return None;
     };
     let Some(kind) = check::kind(name) else {
