@@ -71,9 +71,11 @@ impl Conductor {
         let Recording { header, events } = self.runtime.block_on(recorded)?;
         let report = report::build(&header, &events)?;
         let scenario = header.scenario_text;
-        report::write(&report, &scenario, folder)?;
+        let written = report::write(&report, &scenario, folder);
+        // A full disk does not swallow the verdict.
         let page = folder.join(report::HTML_FILE);
         self.printer.data(&report::text(&report, &scenario, &page));
+        written.context("the report could not be written")?;
         Ok(Run {
             report,
             scenario,

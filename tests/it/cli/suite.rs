@@ -206,3 +206,16 @@ fn quiet_says_nothing_but_what_is_asked_for() {
     );
     assert!(!finished.stdout.contains('\u{1b}'));
 }
+
+#[test]
+fn a_report_that_cannot_be_written_does_not_swallow_the_verdict() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("well.toml", &scenario(&server, SLOW));
+    fs::create_dir_all(desk.path("out/junit.xml")).unwrap();
+    let args = ["run", "well.toml", "--report-dir", "out"];
+    let finished = desk.run(&args).exits_with(70);
+    let told = &finished.stdout;
+    assert!(told.contains("passed: checks: 2 pass"), "{told}");
+    let error = "error: the report could not be written: out/junit.xml: ";
+    assert!(finished.stderr.contains(error), "{}", finished.stderr);
+}
