@@ -42,7 +42,10 @@ fn compare(desk: &Desk, run: &str, code: i32) -> String {
 #[test]
 fn a_run_is_compared_with_stored_ones_and_judged_the_same_ever_after() {
     let (desk, server) = (Desk::new(), slower_after_four_runs());
-    let text = scenario(&server, SLOW).replace(CHECK, NOT_SLOWER);
+    // Only the one check decides, however busy the machine of the test is.
+    let text = scenario(&server, SLOW)
+        .replace(CHECK, NOT_SLOWER)
+        .replace(r#"["health.ok_ratio == 100%"]"#, "[]");
     desk.write("a.toml", &text);
     // Nothing is stored yet: the check cannot tell, and says how to begin.
     let first = desk

@@ -127,13 +127,13 @@ ready = "/ready"
 name    = "health"
 http    = {{ service = "web", path = "/health" }}
 every   = "10ms"
-timeout = "300ms"
+timeout = "3s"
 
 [[probe]]
 name    = "work"
 http    = {{ service = "web", path = "/work" }}
 every   = "10ms"
-timeout = "300ms"
+timeout = "3s"
 
 [steady_state]
 window  = "200ms"
