@@ -22,8 +22,16 @@ pub struct ConnKey {
     pub conn: u64,
 }
 
+/// Dice, once they are there.
+pub type Cup = Option<Box<ChaCha12Rng>>;
+
 /// The generator of one fault occurrence on one way of one connection.
-pub fn generator(key: &ConnKey, direction: Direction, fault: &str, occurrence: u32) -> ChaCha12Rng {
+pub(super) fn generator(
+    key: &ConnKey,
+    direction: Direction,
+    fault: &str,
+    occurrence: u32,
+) -> ChaCha12Rng {
     let way = match direction {
         Direction::Upstream => "upstream",
         Direction::Downstream => "downstream",
@@ -34,7 +42,8 @@ pub fn generator(key: &ConnKey, direction: Direction, fault: &str, occurrence: u
 /// Whether the connection is among the `share` of connections that the fault touches: one draw
 /// per connection and occurrence, the same whenever it is asked.
 pub(super) fn drawn(key: &ConnKey, fault: &str, occurrence: u32, share: Share) -> bool {
-    keyed(key, "scope", fault, occurrence).random_bool(share.fraction())
+    // All need no draw, which would cost more than the rest of an injection.
+    share == Share::ALL || keyed(key, "scope", fault, occurrence).random_bool(share.fraction())
 }
 
 /// The generator that draws the faults of a schedule.

@@ -18,7 +18,7 @@ mod spread;
 pub mod world;
 
 pub use armed::{Armed, objection};
-pub use dice::{ConnKey, generator, scheduler};
+pub use dice::{ConnKey, Cup, scheduler};
 pub use ramp::Ramp;
 pub use registry::{BuildError, FaultKind, Kind, Subject, kind, kinds};
 pub use scope::{Affect, Candidate, Scope, Ways};
@@ -118,29 +118,41 @@ pub struct Cx<'a> {
     pub now: Moment,
     /// The way of the segment; at `on_attach`, `on_wake` and `on_lift` each way is called in turn.
     pub direction: Direction,
-    /// When the connection was accepted.
-    pub opened: Moment,
+    /// The connection.
+    pub conn: &'a Candidate,
+    /// The fault's name.
+    pub fault: &'a str,
+    /// Counts its repetitions from 0.
+    pub occurrence: u32,
     /// When the fault was injected.
     pub since: Moment,
-    /// This fault's own dice on this connection and way.
-    pub rng: &'a mut ChaCha12Rng,
+    /// Where [`Cx::rng`] keeps the dice from one call to the next, each way in a cup of its own.
+    pub cup: &'a mut Cup,
 }
 
 impl Cx<'_> {
     /// When the fault began for this connection: at the injection, or at a later opening.
     fn began(&self) -> Moment {
-        self.since.max(self.opened)
+        self.since.max(self.conn.opened)
+    }
+
+    /// This fault's own dice on this connection and way. They are keyed when they are first thrown:
+    /// most faults throw none, and a change may reach thousands of connections at once.
+    pub fn rng(&mut self) -> &mut ChaCha12Rng {
+        self.cup.get_or_insert_with(|| {
+            let key = &self.conn.key;
+            Box::new(dice::generator(
+                key,
+                self.direction,
+                self.fault,
+                self.occurrence,
+            ))
+        })
     }
 
     /// The same call with other dice.
-    fn with<'b>(&self, rng: &'b mut ChaCha12Rng) -> Cx<'b> {
-        Cx {
-            now: self.now,
-            direction: self.direction,
-            opened: self.opened,
-            since: self.since,
-            rng,
-        }
+    fn with<'b>(&'b self, cup: &'b mut Cup) -> Cx<'b> {
+        Cx { cup, ..*self }
     }
 }
 

@@ -125,7 +125,7 @@ impl Fault for Damage {
         let length = data.len() as u64;
         let mut next = match self.next[way] {
             Some(next) => next,
-            None => self.spare.saturating_add(self.gap(cx.rng)),
+            None => self.spare.saturating_add(self.gap(cx.rng())),
         };
         let mut payload = data;
         if next < length {
@@ -135,8 +135,8 @@ impl Fault for Damage {
                 .ok()
                 .and_then(|at| changed.get_mut(at))
             {
-                *byte = self.damaged(*byte, cx.rng);
-                next = next.saturating_add(1).saturating_add(self.gap(cx.rng));
+                *byte = self.damaged(*byte, cx.rng());
+                next = next.saturating_add(1).saturating_add(self.gap(cx.rng()));
             }
             payload = changed.freeze();
         }

@@ -110,7 +110,7 @@ impl Delay {
         if self.jitter.is_zero() {
             return self.mean;
         }
-        let off = self.spread[cx.direction as usize].draw(cx.rng);
+        let off = self.spread[cx.direction as usize].draw(cx.rng());
         let by = self.jitter.mul_f64(off.abs());
         if off < 0.0 {
             self.mean.saturating_sub(by)

@@ -51,7 +51,7 @@ struct Lifetime(Params);
 
 impl Fault for Lifetime {
     fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        let end = cx.opened + self.0.lifetime.get();
+        let end = cx.conn.opened + self.0.lifetime.get();
         if end <= cx.now {
             self.on_wake(cx, out);
         } else {

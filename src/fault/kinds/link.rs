@@ -11,7 +11,7 @@ use super::bandwidth::Narrow;
 use super::latency::{self, Delay};
 use super::loss::{self, Lossy};
 use crate::event::Impact;
-use crate::fault::{Cx, Distribution, Effects, Fault, FaultKind, How, Outlet, Segment};
+use crate::fault::{Cup, Cx, Distribution, Effects, Fault, FaultKind, How, Outlet, Segment};
 use crate::units::{ByteRate, Moment, Period, Share};
 
 /// See [`FaultKind::STORY`].
@@ -83,7 +83,7 @@ struct Line {
     narrow: [Narrow; 2],
     delay: Delay,
     /// Of each part, per way.
-    dice: [Option<[ChaCha12Rng; 3]>; 2],
+    dice: [Option<[Cup; 3]>; 2],
     window: usize,
 }
 
@@ -132,8 +132,9 @@ fn lossy(params: &Params) -> Option<Lossy> {
 impl Fault for Line {
     fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
         let way = cx.direction as usize;
-        let [first, second, third] = self.dice[way]
-            .get_or_insert_with(|| [0, 1, 2].map(|_| ChaCha12Rng::from_rng(&mut *cx.rng)));
+        let [first, second, third] = self.dice[way].get_or_insert_with(|| {
+            [0, 1, 2].map(|_| Some(Box::new(ChaCha12Rng::from_rng(cx.rng()))))
+        });
         let mut first = cx.with(first);
         let mut delayed = Then {
             part: &mut self.delay,

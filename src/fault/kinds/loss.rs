@@ -208,11 +208,11 @@ impl Fault for Lossy {
         // Bytes at the front of `data` that were not lost.
         let mut whole = 0;
         for packet in 0..packets {
-            if self.loses(way, cx.rng) {
+            if self.loses(way, cx.rng()) {
                 pass(due, data.split_to(whole));
                 whole = 0;
                 stalled = true;
-                due = due.max(segment.due + self.delay(packets - packet - 1, cx.rng));
+                due = due.max(segment.due + self.delay(packets - packet - 1, cx.rng()));
             }
             whole += PACKET.min(data.len() - whole);
         }

@@ -106,7 +106,7 @@ impl Fault for Slices {
         );
         let next = &mut self.next[cx.direction as usize];
         while !data.is_empty() {
-            let size = usize::try_from(cx.rng.random_range(least..=most)).unwrap_or(usize::MAX);
+            let size = usize::try_from(cx.rng().random_range(least..=most)).unwrap_or(usize::MAX);
             let due = segment.due.max(*next);
             *next = due + self.params.pause.get();
             out.pass(Segment {

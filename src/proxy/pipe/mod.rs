@@ -188,7 +188,7 @@ impl Pipe {
 
     fn lift(&mut self, now: Moment, index: usize) {
         let mut stage = self.stages.remove(index);
-        stage.lift(now, &mut self.signals);
+        stage.lift(now, &self.conn, &mut self.signals);
         if self.signals.cut.is_some() {
             return;
         }
@@ -203,7 +203,7 @@ impl Pipe {
     /// Hands a segment to the stage at `index`, or out behind the last.
     fn deliver(&mut self, now: Moment, index: usize, direction: Direction, segment: Segment) {
         if let Some(stage) = self.stages.get_mut(index) {
-            stage.accept(now, direction, segment, &mut self.signals);
+            stage.accept(now, direction, segment, &self.conn, &mut self.signals);
         } else {
             self.late = self.late.max(now.since(segment.due));
             self.outboxes[direction as usize].push(segment.payload);
@@ -214,7 +214,7 @@ impl Pipe {
     /// only move on.
     fn settle(&mut self, now: Moment, from: usize, direction: Direction) {
         for index in from..self.stages.len() {
-            self.stages[index].wake(now, direction, &mut self.signals);
+            self.stages[index].wake(now, direction, &self.conn, &mut self.signals);
             while self.signals.cut.is_none()
                 && let Some(segment) = self.stages[index].release(now, direction)
             {

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
-use rand_chacha::ChaCha12Rng;
-
 use super::Signals;
 use crate::event::{Impact, Name};
 use crate::fault::{
-    Armed, Candidate, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways, generator,
+    Armed, Candidate, Cup, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways,
 };
 use crate::units::Moment;
 
@@ -15,22 +13,21 @@ use crate::units::Moment;
 /// does; the ways outside its scope pass it by.
 pub(super) struct Stage {
     id: Id,
+    /// Whether its first hit was reported.
+    hit: bool,
     ways: Ways,
-    /// When the connection was accepted.
-    opened: Moment,
     /// When the fault was injected.
     since: Moment,
     revision: u32,
     fault: Box<dyn Fault>,
-    dice: [ChaCha12Rng; 2],
+    dice: [Cup; 2],
     lanes: [Lane; 2],
 }
 
-/// Which occurrence of which fault, and whether its first hit was reported.
+/// Which occurrence of which fault.
 struct Id {
     fault: Name,
     occurrence: u32,
-    hit: bool,
 }
 
 /// One way through a stage.
@@ -67,23 +64,21 @@ impl Stage {
         conn: &Candidate,
         signals: &mut Signals,
     ) -> Self {
-        let dice = |direction| generator(&conn.key, direction, &armed.fault, armed.occurrence);
         let mut stage = Self {
             id: Id {
                 fault: armed.fault.clone(),
                 occurrence: armed.occurrence,
-                hit: false,
             },
+            hit: false,
             ways: armed.scope.direction,
-            opened: conn.opened,
             since: armed.since,
             revision: armed.revision,
             fault: factory(),
-            dice: Direction::BOTH.map(dice),
+            dice: [None, None],
             lanes: <[Lane; 2]>::default(),
         };
         for direction in stage.affected() {
-            stage.ask(now, direction, signals, |fault, cx, out| {
+            stage.ask(now, direction, conn, signals, |fault, cx, out| {
                 fault.on_attach(cx, out);
             });
         }
@@ -111,26 +106,33 @@ impl Stage {
         now: Moment,
         direction: Direction,
         segment: Segment,
+        conn: &Candidate,
         signals: &mut Signals,
     ) {
         if !self.ways.includes(direction) {
             self.lanes[direction as usize].park(segment, false);
             return;
         }
-        let put = self.ask(now, direction, signals, |fault, cx, out| {
+        let put = self.ask(now, direction, conn, signals, |fault, cx, out| {
             fault.on_segment(cx, segment, out);
         });
         self.lanes[direction as usize].swallowed |= !put;
     }
 
     /// Lets the fault act if a moment that it asked for has come.
-    pub(super) fn wake(&mut self, now: Moment, direction: Direction, signals: &mut Signals) {
+    pub(super) fn wake(
+        &mut self,
+        now: Moment,
+        direction: Direction,
+        conn: &Candidate,
+        signals: &mut Signals,
+    ) {
         if self.lanes[direction as usize]
             .wake
             .is_some_and(|at| at <= now)
         {
             self.lanes[direction as usize].wake = None;
-            self.ask(now, direction, signals, |fault, cx, out| {
+            self.ask(now, direction, conn, signals, |fault, cx, out| {
                 fault.on_wake(cx, out);
             });
         }
@@ -146,9 +148,9 @@ impl Stage {
     }
 
     /// Ends the fault. What it parked remains to be taken with [`Self::into_parked`].
-    pub(super) fn lift(&mut self, now: Moment, signals: &mut Signals) {
+    pub(super) fn lift(&mut self, now: Moment, conn: &Candidate, signals: &mut Signals) {
         for direction in self.affected() {
-            self.ask(now, direction, signals, |fault, cx, out| {
+            self.ask(now, direction, conn, signals, |fault, cx, out| {
                 fault.on_lift(cx, out);
             });
         }
@@ -198,21 +200,25 @@ impl Stage {
         &mut self,
         now: Moment,
         direction: Direction,
+        conn: &Candidate,
         signals: &mut Signals,
         call: impl FnOnce(&mut dyn Fault, &mut Cx<'_>, &mut dyn Outlet),
     ) -> bool {
-        let mut exit = Exit {
-            id: &mut self.id,
-            lane: &mut self.lanes[direction as usize],
-            signals,
-            put: false,
-        };
         let mut cx = Cx {
             now,
             direction,
-            opened: self.opened,
+            conn,
+            fault: &self.id.fault,
+            occurrence: self.id.occurrence,
             since: self.since,
-            rng: &mut self.dice[direction as usize],
+            cup: &mut self.dice[direction as usize],
+        };
+        let mut exit = Exit {
+            id: &self.id,
+            hit: &mut self.hit,
+            lane: &mut self.lanes[direction as usize],
+            signals,
+            put: false,
         };
         call(self.fault.as_mut(), &mut cx, &mut exit);
         exit.put
@@ -236,7 +242,8 @@ impl Lane {
 
 /// The outlet of a stage.
 struct Exit<'a> {
-    id: &'a mut Id,
+    id: &'a Id,
+    hit: &'a mut bool,
     lane: &'a mut Lane,
     signals: &'a mut Signals,
     put: bool,
@@ -263,8 +270,7 @@ impl Outlet for Exit<'_> {
     }
 
     fn hit(&mut self, impact: Impact) {
-        if !self.id.hit {
-            self.id.hit = true;
+        if !std::mem::replace(self.hit, true) {
             self.signals.hit(&self.id.fault, self.id.occurrence, impact);
         }
     }

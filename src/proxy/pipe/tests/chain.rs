@@ -1,6 +1,9 @@
 //! How faults come, go and stand together in a pipe.
 
+use std::collections::HashSet;
 use std::io::IoSlice;
+
+use rand::Rng;
 
 use super::*;
 use crate::event::Impact;
@@ -270,6 +273,45 @@ fn a_revised_fault_goes_on_with_its_dice() {
         rig.times(UP)
     };
     assert_eq!(times(true), times(false));
+}
+
+/// Says what it throws in the place of what it hears.
+#[derive(Clone)]
+struct Thrower;
+
+impl Fault for Thrower {
+    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
+        let thrown = cx.rng().next_u64().to_string();
+        out.pass(Segment {
+            payload: Payload::Data(thrown.into()),
+            ..segment
+        });
+    }
+}
+
+#[test]
+fn dice_go_on_from_throw_to_throw_and_nobody_else_has_the_same() {
+    let thrown = |conn, name: &str, occurrence, direction| {
+        let mut fault = custom(name, Thrower);
+        fault.occurrence = occurrence;
+        let mut rig = Rig::of_conn(conn);
+        rig.set(&[fault]);
+        let mut throw = || {
+            rig.send(direction, "?");
+            rig.out[direction as usize].pop().unwrap().1
+        };
+        [throw(), throw()]
+    };
+    let all = [
+        thrown(0, "a", 0, UP),
+        thrown(1, "a", 0, UP),
+        thrown(0, "b", 0, UP),
+        thrown(0, "a", 1, UP),
+        thrown(0, "a", 0, DOWN),
+    ];
+    let different: HashSet<_> = all.iter().flatten().map(|one| format!("{one:?}")).collect();
+    assert_eq!(different.len(), 10, "{all:?}");
+    assert_eq!(thrown(0, "a", 0, UP), all[0]);
 }
 
 /// Counts what it has seen, and ends the connection at the third segment.
