@@ -1,8 +1,8 @@
 //! How a change reaches connections on other threads.
 //!
 //! A connection pays one atomic load per wake-up to learn that nothing changed. A change is a new
-//! [`Edition`]; everybody who subscribed is woken, and once nobody holds the edition before it,
-//! the change is in force everywhere.
+//! [`Edition`]; each worker is told once and wakes those of its own who subscribed, and once nobody
+//! holds the edition before it, the change is in force everywhere.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +56,8 @@ pub(super) struct Board {
     clock: Clock,
     epoch: AtomicU64,
     inner: Mutex<Inner>,
+    /// Whom a change wakes, for each worker.
+    subscribers: Box<[Mutex<HashMap<u64, Waker>>]>,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,6 @@ struct Inner {
     edition: Arc<Edition>,
     released: oneshot::Receiver<Moment>,
     next_conn: u64,
-    subscribers: HashMap<u64, Waker>,
 }
 
 /// A change on its way to the connections.
@@ -80,7 +81,8 @@ impl Change {
 }
 
 impl Board {
-    pub(super) fn new(clock: Clock) -> Self {
+    /// For connections that so many workers carry.
+    pub(super) fn new(clock: Clock, workers: usize) -> Self {
         let (held, released) = Held::new(clock);
         let edition = Edition {
             armed: Vec::new(),
@@ -95,8 +97,8 @@ impl Board {
                 edition: Arc::new(edition),
                 released,
                 next_conn: 0,
-                subscribers: HashMap::new(),
             }),
+            subscribers: (0..workers).map(|_| Mutex::default()).collect(),
         }
     }
 
@@ -111,7 +113,7 @@ impl Board {
             conn,
             edition: Some(Arc::clone(&inner.edition)),
             seen: None,
-            waker: None,
+            place: None,
         }
     }
 
@@ -164,15 +166,24 @@ impl Board {
         });
         let before = std::mem::replace(&mut inner.released, released);
         self.epoch.store(epoch, Ordering::Release);
-        for waker in inner.subscribers.values() {
-            waker.wake_by_ref();
-        }
         Change(before)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wakes the connections that `worker` carries, so that they follow a change. To be called on
+    /// its thread: from another one, each wake-up would cost a system call.
+    pub(super) fn rouse(&self, worker: usize) {
+        for waker in lock(&self.subscribers[worker]).values() {
+            waker.wake_by_ref();
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A changed edition. The change does not settle before this is dropped.
@@ -189,7 +200,8 @@ pub(super) struct Subscription {
     /// Held so that a change waits for us; `None` once we left.
     edition: Option<Arc<Edition>>,
     seen: Option<u64>,
-    waker: Option<Waker>,
+    /// The worker among whose subscribers it is, and who is woken.
+    place: Option<(usize, Waker)>,
 }
 
 impl Subscription {
@@ -203,20 +215,18 @@ impl Subscription {
         self.edition.as_ref()
     }
 
-    /// What holds now, if it was not returned before. The task is woken at the next change; it
-    /// must call this directly, not through a combinator with wakers of its own.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<News> {
-        let known = self.waker.as_ref();
-        if self.seen == Some(self.board.epoch.load(Ordering::Acquire))
-            && known.is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+    /// What holds now, if it was not returned before. The task, which `worker` runs, is woken at the
+    /// next change; it must call this directly, not through a combinator with wakers of its own.
+    pub(super) fn poll(&mut self, cx: &Context<'_>, worker: usize) -> Option<News> {
+        let known = self.place.as_ref();
+        if !known.is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
+            let waker = cx.waker();
+            lock(&self.board.subscribers[worker]).insert(self.conn, waker.clone());
+            self.place = Some((worker, waker.clone()));
+        } else if self.seen == Some(self.board.epoch.load(Ordering::Acquire)) {
             return None;
         }
-        let mut inner = self.board.lock();
-        inner.subscribers.insert(self.conn, cx.waker().clone());
-        self.waker = Some(cx.waker().clone());
-        let edition = Arc::clone(&inner.edition);
-        drop(inner);
+        let edition = Arc::clone(&self.board.lock().edition);
         let news = self.seen != Some(edition.epoch);
         self.seen = Some(edition.epoch);
         let before = self.edition.replace(Arc::clone(&edition));
@@ -229,8 +239,9 @@ impl Subscription {
     /// Stops following: later changes do not wait for this connection.
     pub(super) fn leave(&mut self) {
         self.edition = None;
-        self.waker = None;
-        self.board.lock().subscribers.remove(&self.conn);
+        if let Some((worker, _)) = self.place.take() {
+            lock(&self.board.subscribers[worker]).remove(&self.conn);
+        }
     }
 }
 
@@ -242,20 +253,61 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_worker_wakes_those_of_its_own_that_are_still_there() {
+        let board = Arc::new(Board::new(Clock::start(), 2));
+        let bells = [0, 1].map(|_| Arc::new(Bell::default()));
+        let rung = || [0, 1].map(|worker| bells[worker].0.load(Ordering::Relaxed));
+        let mut there = Vec::new();
+        for (worker, bell) in bells.iter().enumerate() {
+            let waker = Waker::from(Arc::clone(bell));
+            let mut subscription = board.admit();
+            assert!(
+                subscription
+                    .poll(&Context::from_waker(&waker), worker)
+                    .is_some()
+            );
+            there.push(subscription);
+        }
+        let _change = board.close_all();
+        assert_eq!(rung(), [0, 0]);
+        board.rouse(1);
+        assert_eq!(rung(), [0, 1]);
+        there.truncate(1);
+        board.rouse(0);
+        board.rouse(1);
+        assert_eq!(rung(), [1, 1]);
+    }
 
     #[test]
     fn a_change_settles_once_every_connection_has_seen_it() {
         let clock = Clock::start();
-        let board = Arc::new(Board::new(clock));
+        let board = Arc::new(Board::new(clock, 1));
         let cx = Context::from_waker(Waker::noop());
         let mut first = board.admit();
         let second = board.admit();
-        assert!(first.poll(&cx).is_some(), "the first look tells what holds");
-        assert!(first.poll(&cx).is_none());
+        assert!(
+            first.poll(&cx, 0).is_some(),
+            "the first look tells what holds"
+        );
+        assert!(first.poll(&cx, 0).is_none());
 
         let mut change = board.close_all();
-        let news = first.poll(&cx).expect("a change to be seen");
+        let news = first.poll(&cx, 0).expect("a change to be seen");
         assert_eq!(news.edition.close_below, 2);
         drop(second);
         assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));

@@ -163,7 +163,7 @@ impl Link {
 
     /// Follows what was changed since the last call; `Some` if the connection is to end.
     pub(super) fn obey(&mut self, cx: &Context<'_>) -> Option<Ending> {
-        let news = self.orders.poll(cx)?;
+        let news = self.orders.poll(cx, self.worker)?;
         if self.conn() < news.edition.close_below {
             return Some(Ending {
                 cause: ClosedBy::Shutdown,
@@ -343,7 +343,7 @@ impl Link {
         self.hit(fault.clone(), Impact::Refused);
         let conn = self.conn();
         let first_packet = std::future::poll_fn(|cx| {
-            let news = self.orders.poll(cx);
+            let news = self.orders.poll(cx, self.worker);
             if news.is_some_and(|news| conn < news.edition.close_below) {
                 return Poll::Ready(());
             }

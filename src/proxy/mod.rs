@@ -120,7 +120,7 @@ impl Proxy {
             max_connections: spec.max_connections as u64,
             seed,
             recorder,
-            board: Arc::new(Board::new(clock)),
+            board: Arc::new(Board::new(clock, workers.count())),
             counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
         });
@@ -179,6 +179,7 @@ impl Proxy {
     /// Ends every connection with a FIN; new ones are welcome.
     pub async fn close_connections(&mut self) {
         let change = self.route.board.close_all();
+        self.workers.rouse(&self.route.board);
         self.settle(change).await;
     }
 
@@ -207,6 +208,7 @@ impl Proxy {
 
     /// Waits until the port and every connection follow a change; tells since when.
     async fn follow(&mut self, change: Change) -> io::Result<Moment> {
+        self.workers.rouse(&self.route.board);
         let wanted = self.wanted_door();
         let mut turned = Ok(Moment::ZERO);
         if let Some(acceptor) = self.acceptor.as_ref().filter(|_| wanted != self.door) {

@@ -13,6 +13,7 @@ use tokio::task::spawn_local;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::board::Board;
 use super::desk::Desk;
 use super::limits;
 use super::link::{self, Arrival};
@@ -39,8 +40,17 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Hand {
-    arrivals: mpsc::UnboundedSender<(Arrival, Load)>,
+    errands: mpsc::UnboundedSender<Errand>,
     load: Arc<AtomicUsize>,
+}
+
+/// What a worker is asked to do.
+#[derive(Debug)]
+enum Errand {
+    /// To carry a connection.
+    Carry(Arrival, Load),
+    /// To wake the connections of a board, which has changed.
+    Rouse(Arc<Board>),
 }
 
 /// One connection's part of a worker's load, until dropped.
@@ -62,7 +72,7 @@ impl Workers {
         let mut hands = Vec::new();
         let mut threads = Vec::new();
         for index in 0..count.get() {
-            let (sender, arrivals) = mpsc::unbounded_channel();
+            let (sender, errands) = mpsc::unbounded_channel();
             let (ready, started) = std::sync::mpsc::channel();
             let stop = stop.clone();
             let thread = thread::Builder::new()
@@ -70,14 +80,14 @@ impl Workers {
                 .spawn(move || match station(index, clock) {
                     Ok((runtime, desk)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &desk, arrivals, &stop);
+                        work(&runtime, &desk, errands, &stop);
                     }
                     Err(error) => drop(ready.send(Err(error))),
                 })?;
             started.recv().map_err(io::Error::other)??;
             threads.push(thread);
             hands.push(Hand {
-                arrivals: sender,
+                errands: sender,
                 load: Arc::default(),
             });
         }
@@ -139,7 +149,15 @@ impl Pool {
         hand.load.fetch_add(1, Ordering::Relaxed);
         let load = Load(Arc::clone(&hand.load));
         // A worker that was stopped takes nothing: the connection is closed by being dropped.
-        drop(hand.arrivals.send((arrival, load)));
+        drop(hand.errands.send(Errand::Carry(arrival, load)));
+    }
+
+    /// Lets every worker wake its connections of a board, which has changed.
+    pub(super) fn rouse(&self, board: &Arc<Board>) {
+        for hand in &self.hands[..] {
+            // A worker that was stopped carries nothing.
+            drop(hand.errands.send(Errand::Rouse(Arc::clone(board))));
+        }
     }
 }
 
@@ -158,7 +176,7 @@ fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
 fn work(
     runtime: &LocalRuntime,
     desk: &Rc<Desk>,
-    mut arrivals: mpsc::UnboundedReceiver<(Arrival, Load)>,
+    mut errands: mpsc::UnboundedReceiver<Errand>,
     stop: &CancellationToken,
 ) {
     runtime.block_on(async {
@@ -169,8 +187,12 @@ fn work(
         let links = TaskTracker::new();
         loop {
             let (arrival, load) = tokio::select! {
-                arrival = arrivals.recv() => match arrival {
-                    Some(arrival) => arrival,
+                errand = errands.recv() => match errand {
+                    Some(Errand::Carry(arrival, load)) => (arrival, load),
+                    Some(Errand::Rouse(board)) => {
+                        board.rouse(desk.worker());
+                        continue;
+                    }
                     None => break,
                 },
                 () = stop.cancelled() => break,
