@@ -8,14 +8,15 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
-use tokio::net::unix::pipe::Receiver;
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
 
 /// A timerfd: it fires within a tenth of a millisecond, where a runtime's own timers round up to
 /// the next one.
 #[derive(Debug)]
 pub struct TimerFd {
-    /// A runtime polls it like a pipe: readable means fired.
-    fd: Receiver,
+    /// A runtime polls it like a socket: readable means fired.
+    fd: UnixDatagram,
 }
 
 impl TimerFd {
@@ -24,7 +25,7 @@ impl TimerFd {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         Ok(Self {
-            fd: Receiver::from_owned_fd_unchecked(fd)?,
+            fd: UnixDatagram::from_std(fd.into())?,
         })
     }
 
@@ -39,16 +40,14 @@ impl TimerFd {
         Ok(())
     }
 
-    /// Waits until it has fired. Cancel safe.
+    /// Waits until it has fired. An earlier setting may have done so unseen, so whoever set it more
+    /// than once has to look at the clock. Cancel safe.
     pub async fn fired(&self) -> io::Result<()> {
-        loop {
-            self.fd.readable().await?;
-            let mut expirations = [0; 8];
-            match self.fd.try_read(&mut expirations) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.fd.readable().await?;
+        // The count of expirations need not be read, because the kernel tells a runtime of each
+        // anew. It is enough to say that this one was seen, which `try_io` takes as `WouldBlock`.
+        let seen = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        drop(self.fd.try_io(Interest::READABLE, seen));
+        Ok(())
     }
 }
