@@ -86,7 +86,7 @@ impl<'a> Relay<'a> {
         let mut allowance = limits::TURN_BYTES;
         while allowance > 0 {
             let direct = self.link.pipe.idle();
-            let moved = if direct {
+            let more = if direct {
                 for direction in Direction::BOTH {
                     self.pass(cx, direction, buffer, &mut allowance)?;
                 }
@@ -94,7 +94,7 @@ impl<'a> Relay<'a> {
             } else {
                 self.distort(cx, buffer, &mut allowance)?
             };
-            if moved || self.link.pipe.idle() != direct {
+            if more || self.link.pipe.idle() != direct {
                 continue;
             }
             let wake = self.link.pipe.next_wake();
@@ -185,7 +185,7 @@ impl<'a> Relay<'a> {
         true
     }
 
-    /// Through the chain: whether anything moved.
+    /// Through the chain: whether there is more to move at once.
     fn distort(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,23 +193,24 @@ impl<'a> Relay<'a> {
         allowance: &mut usize,
     ) -> Step<bool> {
         let now = self.link.route.recorder.clock().now();
-        let mut moved = self.link.pipe.next_wake().is_some_and(|at| at <= now);
-        if moved {
+        if self.link.pipe.next_wake().is_some_and(|at| at <= now) {
             self.link.pipe.advance(now);
         }
-        for direction in Direction::BOTH {
-            moved |= self.fill(cx, direction, buffer, allowance);
-        }
+        let full = Direction::BOTH.map(|direction| self.fill(cx, direction, buffer, allowance));
         if let Some(ending) = self.link.report() {
             return Err(ending);
         }
+        let mut more = false;
         for direction in Direction::BOTH {
-            moved |= self.drain(cx, direction)?;
+            more |= self.drain(cx, direction)?;
         }
-        Ok(moved)
+        for (direction, full) in Direction::BOTH.into_iter().zip(full) {
+            more |= full && self.link.pipe.room(direction) > 0;
+        }
+        Ok(more)
     }
 
-    /// Reads into the chain as far as it has room: whether anything was read.
+    /// Reads into the chain: whether it stopped because there was no more room.
     fn fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -217,14 +218,13 @@ impl<'a> Relay<'a> {
         buffer: &mut [u8],
         allowance: &mut usize,
     ) -> bool {
-        let mut moved = false;
         while self.wants_more(direction) && *allowance > 0 {
             let room = self.link.pipe.room(direction).min(buffer.len());
             if room == 0 {
-                break;
+                return true;
             }
             let payload = match poll_read(self.source(direction), cx, &mut buffer[..room]) {
-                Poll::Pending => break,
+                Poll::Pending => return false,
                 Poll::Ready(Ok(0)) => {
                     self.way(direction).closed = true;
                     self.end_of(direction)
@@ -242,14 +242,13 @@ impl<'a> Relay<'a> {
             if !self.way(direction).done || matches!(payload, Payload::End(_)) {
                 self.push(direction, payload);
             }
-            moved = true;
         }
-        moved
+        false
     }
 
-    /// Writes what came out of the chain: whether anything was written.
+    /// Writes what came out of the chain: whether the chain got news by it.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
-        let mut moved = false;
+        let mut news = false;
         while self.flush_spill(cx, direction) && self.link.pipe.has_output(direction) {
             let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
@@ -266,6 +265,7 @@ impl<'a> Relay<'a> {
                         self.target_broke(direction, &error);
                         if self.way(direction.reverse()).closed {
                             self.push(direction.reverse(), Payload::End(How::Rst));
+                            news = true;
                         }
                     }
                 }
@@ -278,9 +278,8 @@ impl<'a> Relay<'a> {
                     Some(Payload::Data(_)) => {}
                 }
             }
-            moved = true;
         }
-        Ok(moved)
+        Ok(news)
     }
 
     /// Looks for resets of sources that nobody reads at present: whether the chain got news.
