@@ -111,7 +111,7 @@ fn faults(found: &Faults) -> String {
         "latency",
         "error p50 / p99 / max ms",
         "bare nanosleep",
-        "round trip without",
+        "round trip without, after such a rest",
     ];
     let show = |error: &Error| {
         let Error {
@@ -148,13 +148,7 @@ fn faults(found: &Faults) -> String {
     let pipelined = found.pipelined.map(|each| {
         format!("20 messages, one every 5 ms, through 100 ms of latency: {each} ms each.")
     });
-    let cost = found.cost.map(|Cost { plain, delayed }| {
-        let times = delayed.median / plain.median;
-        format!(
-            "pgbench -S, 8 clients, with 1 ms of latency in force: CPU s per 100,000 transactions \
-            {delayed}, without it {plain}: {times:.2} times as much."
-        )
-    });
+    let cost = found.cost.as_ref().map(cost);
     let edges = |what: &str, edges: &Edges| {
         format!(
             "{} edges of a schedule on {} {what} connections, late by p50 / p99 / max ms: begun {}; \
@@ -172,6 +166,25 @@ fn faults(found: &Faults) -> String {
         .flatten();
     let items: Vec<String> = items.collect();
     format!("{text}- {}\n", items.join("\n- "))
+}
+
+fn cost(cost: &Cost) -> String {
+    let Cost {
+        plain,
+        delayed,
+        paced,
+        rate,
+    } = cost;
+    let times = |other: &Spread| delayed.median / other.median;
+    format!(
+        "pgbench -S, 8 clients, with 1 ms of latency in force: CPU s per 100,000 transactions \
+        {delayed}, at {} per second. Without it at the same rate {paced}: the fault costs {:.2} \
+        times as much. Without it as fast as it goes {plain}: {:.2} times as much; a part of this is \
+        the slower rate, at which each message finds the processors asleep and wakes them for itself.",
+        Short(rate.median),
+        times(paced),
+        times(plain)
+    )
 }
 
 fn table(title: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {

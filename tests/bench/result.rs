@@ -94,7 +94,7 @@ pub(crate) struct Delay {
     pub(crate) error: Error,
     /// Of a bare sleep of the same length.
     pub(crate) nanosleep: Error,
-    /// The round trip without a delay.
+    /// The round trip without a delay, after a rest of the same length.
     pub(crate) undelayed: Error,
 }
 
@@ -134,9 +134,14 @@ pub(crate) struct Rate {
 /// Processor time for 100,000 transactions, in seconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
+    /// As fast as it goes.
     pub(crate) plain: Spread,
-    /// With one latency fault in force.
+    /// With one latency fault in force, as fast as it goes then.
     pub(crate) delayed: Spread,
+    /// Without it, but no faster than with it.
+    pub(crate) paced: Spread,
+    /// Transactions per second with it.
+    pub(crate) rate: Spread,
 }
 
 /// How late the edges of a schedule were.

@@ -40,26 +40,38 @@ pub(crate) const HTTP: Script = Script {
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Times `count` questions over one connection, one after the other.
-pub(crate) fn round_trips(
-    at: SocketAddr,
+/// A connection whose questions are timed, one after the other.
+pub(crate) struct Caller {
+    stream: std::net::TcpStream,
     script: Script,
-    count: usize,
-) -> anyhow::Result<Vec<Duration>> {
-    let clock = Clock::start();
-    let mut stream = std::net::TcpStream::connect(at)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut answer = vec![0; script.answer.len()];
-    let mut once = || {
-        let sent = clock.now();
-        stream.write_all(script.question)?;
-        stream.read_exact(&mut answer)?;
-        Ok(clock.now().since(sent))
-    };
-    // The first one waits for the connection to the server.
-    once()?;
-    (0..count).map(|_| once()).collect()
+    clock: Clock,
+}
+
+impl Caller {
+    /// Connected, up to the server.
+    pub(crate) fn connect(at: SocketAddr, script: Script) -> io::Result<Self> {
+        let stream = std::net::TcpStream::connect(at)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let clock = Clock::start();
+        let mut caller = Self {
+            stream,
+            script,
+            clock,
+        };
+        caller.ask()?;
+        Ok(caller)
+    }
+
+    /// From the question to the end of the answer.
+    pub(crate) fn ask(&mut self) -> io::Result<Duration> {
+        let mut answer = [0; 512];
+        let sent = self.clock.now();
+        self.stream.write_all(self.script.question)?;
+        self.stream
+            .read_exact(&mut answer[..self.script.answer.len()])?;
+        Ok(self.clock.now().since(sent))
+    }
 }
 
 /// Sends `count` questions, one every `every`, without waiting; gives the time of each answer.
