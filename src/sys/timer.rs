@@ -51,3 +51,21 @@ impl TimerFd {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Clock;
+
+    #[tokio::test]
+    async fn a_setting_fires_once_and_not_before_its_time() {
+        let clock = Clock::start();
+        let timer = TimerFd::new().unwrap();
+        for _ in 0..3 {
+            let due = clock.now() + Duration::from_millis(2);
+            timer.set(due.since(clock.now())).unwrap();
+            timer.fired().await.unwrap();
+            assert!(clock.now() >= due);
+        }
+    }
+}
