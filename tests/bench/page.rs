@@ -128,7 +128,8 @@ fn faults(found: &Faults) -> String {
     });
     let text = format!(
         "\n## Faults against what they promise\n\nA round trip of 64 bytes through chaosproxy, whose \
-        answer is delayed; the error is all that it took beyond the delay.\n\n{}\n",
+        answer is delayed; the error is all that it took beyond the delay. The other columns tell what \
+        of it this machine takes for a timer and for a round trip.\n\n{}\n",
         table(&title.map(str::to_owned), delays)
     );
     let rates = found.rates.iter().map(|rate| {
