@@ -84,8 +84,22 @@ pub struct ProxySpec {
     pub upstream: String,
     /// How long a dial may take, all addresses together. Default 5 s.
     pub dial_timeout: Duration,
+    /// Whether silent peers of its connections are asked for a sign of life. Default `None`: never.
+    pub keepalive: Option<Keepalive>,
     /// How many connections it serves at once; more are closed at once with cause `limit`.
     pub max_connections: usize,
+}
+
+/// When the kernel asks a silent peer whether it is still there, and gives it up (TCP keepalive, RFC
+/// 9293 section 3.8.4). Linux counts in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keepalive {
+    /// Silence before the first question, from 1 s to 32,767 s.
+    pub idle: Duration,
+    /// From one question to the next, from 1 s to 32,767 s. Default 10 s.
+    pub interval: Duration,
+    /// Questions without an answer before the peer is given up, from 1 to 127. Default 5.
+    pub retries: u32,
 }
 
 /// What a proxy's clients speak.

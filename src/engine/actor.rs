@@ -104,7 +104,7 @@ impl Actor {
     async fn apply(&mut self, action: Action) -> Result<Reply, EngineError> {
         let mut since = None;
         match action {
-            Action::AddProxy(spec) => return self.add(&spec),
+            Action::AddProxy(spec) => return self.add(&spec).await,
             Action::RemoveProxy { proxy } => self.remove(&proxy).await?,
             Action::Inject(injection) => since = Some(self.inject(injection).await?),
             Action::Reconfigure { fault, params } => {
@@ -119,11 +119,12 @@ impl Actor {
         Ok(Reply::Done(since.unwrap_or_else(|| self.now())))
     }
 
-    fn add(&mut self, spec: &ProxySpec) -> Result<Reply, EngineError> {
+    async fn add(&mut self, spec: &ProxySpec) -> Result<Reply, EngineError> {
         if self.proxies.contains_key(&spec.name) {
             return Err(EngineError::ProxyExists(spec.name.clone()));
         }
-        let proxy = Proxy::start(spec, &self.workers, self.recorder.clone(), self.seed)?;
+        let recorder = self.recorder.clone();
+        let proxy = Proxy::start(spec, &self.workers, recorder, self.seed).await?;
         let addr = proxy.addr();
         self.proxies.insert(spec.name.clone(), proxy);
         Ok(Reply::Listening(addr))

@@ -122,7 +122,7 @@ pub struct EngineHandle {
 
 impl EngineHandle {
     /// Starts the engine and its worker threads. Must be called within a tokio runtime, on which
-    /// the engine and the accept loops run.
+    /// the engine runs.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let workers = Workers::start(settings.workers, settings.recorder.clock())?;
         let (requests, queue) = mpsc::channel(QUEUE_LIMIT);

@@ -1,16 +1,18 @@
-//! The accept loop of one proxy. It hands connections on and never waits for one of them.
+//! The accept loop of one proxy, on one of the workers. It hands connections on and never waits for
+//! one of them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::task::yield_now;
 
 use super::board::Subscription;
+use super::desk::Desk;
 use super::link::{Arrival, Delay, Welcome, candidate};
 use super::stats::OpenGuard;
 use super::workers::Pool;
@@ -23,7 +25,19 @@ use crate::sys::net;
 #[derive(Debug)]
 pub(super) struct Acceptor {
     orders: mpsc::Sender<Order>,
-    task: JoinHandle<()>,
+    /// Resolves when the loop has ended.
+    ended: oneshot::Receiver<()>,
+}
+
+/// The loop, on its way to a worker.
+#[derive(Debug)]
+pub(super) struct Doorkeeper {
+    listener: Listener,
+    orders: mpsc::Receiver<Order>,
+    route: Arc<Route>,
+    pool: Pool,
+    /// Dropped with the loop.
+    _ended: oneshot::Sender<()>,
 }
 
 /// How the port answers.
@@ -44,15 +58,18 @@ struct Order {
 }
 
 impl Acceptor {
-    pub(super) fn start(
-        listener: std::net::TcpListener,
-        route: Arc<Route>,
-        pool: Pool,
-    ) -> io::Result<Self> {
+    /// Nobody is accepted before the door is set for the first time.
+    pub(super) fn start(listener: TcpListener, route: Arc<Route>, pool: &Pool) -> Self {
         let (orders, queue) = mpsc::channel(1);
-        let listener = Listener::new(listener)?;
-        let task = tokio::spawn(accept(listener, queue, route, pool));
-        Ok(Self { orders, task })
+        let (sender, ended) = oneshot::channel();
+        pool.attend(Doorkeeper {
+            listener: Listener::new(listener),
+            orders: queue,
+            route,
+            pool: pool.clone(),
+            _ended: sender,
+        });
+        Self { orders, ended }
     }
 
     /// Returns once the port answers as asked.
@@ -69,8 +86,8 @@ impl Acceptor {
     /// Returns once the port is free.
     pub(super) async fn stop(self) {
         drop(self.orders);
-        // It cannot be cancelled by anybody else; a panic was reported by its hook.
-        drop(self.task.await);
+        // An error: that is how the loop tells that it is gone.
+        drop(self.ended.await);
     }
 }
 
@@ -80,9 +97,11 @@ impl Acceptor {
 /// and put in again.
 #[derive(Debug)]
 struct Listener {
-    socket: std::net::TcpListener,
-    open: Option<TcpListener>,
-    door: Door,
+    socket: TcpListener,
+    /// The runtime polls it like a stream: readable means that somebody waits.
+    open: Option<tokio::net::TcpStream>,
+    /// `None` until it is set for the first time.
+    door: Option<Door>,
     /// Fills the queue while SYNs are to be ignored.
     plug: Option<net::Plug>,
     /// The peer that the last plug will turn out to be, once it is accepted.
@@ -90,19 +109,18 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(socket: std::net::TcpListener) -> io::Result<Self> {
-        let open = Some(TcpListener::from_std(socket.try_clone()?)?);
-        Ok(Self {
+    const fn new(socket: TcpListener) -> Self {
+        Self {
             socket,
-            open,
-            door: Door::Open,
+            open: None,
+            door: None,
             plug: None,
             plugged_by: None,
-        })
+        }
     }
 
     fn set(&mut self, door: Door) -> io::Result<()> {
-        if self.door == door {
+        if self.door == Some(door) {
             return Ok(());
         }
         self.open = None;
@@ -118,10 +136,10 @@ impl Listener {
             }
             Door::Open => {
                 net::welcome(&self.socket)?;
-                self.open = Some(TcpListener::from_std(self.socket.try_clone()?)?);
+                self.open = Some(opened(&self.socket)?);
             }
         }
-        self.door = door;
+        self.door = Some(door);
         Ok(())
     }
 
@@ -130,89 +148,101 @@ impl Listener {
         self.plugged_by.take_if(|plug| *plug == peer).is_some()
     }
 
-    /// Cancel safe.
-    async fn accept(&self, pause: Option<Duration>) -> io::Result<(TcpStream, SocketAddr)> {
-        if let Some(pause) = pause {
-            sleep(pause).await;
-        }
+    /// Cancel safe. What is accepted is in no runtime yet: the worker that carries it sees to that.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match &self.open {
-            Some(listener) => listener.accept().await,
+            Some(open) => {
+                let accept = || net::accept(&self.socket);
+                open.async_io(Interest::READABLE, accept).await
+            }
             None => std::future::pending().await,
         }
     }
 }
 
-async fn accept(
-    mut listener: Listener,
-    mut orders: mpsc::Receiver<Order>,
-    route: Arc<Route>,
-    pool: Pool,
-) {
-    let mut pause: Option<Duration> = None;
-    loop {
-        let accepted = tokio::select! {
-            order = orders.recv() => {
-                let Some(order) = order else { return };
-                // Whoever asked may have gone; the door is as it was wanted.
-                drop(order.done.send(listener.set(order.door)));
-                continue;
-            }
-            accepted = listener.accept(pause) => accepted,
-        };
-        match accepted {
-            Ok((_, peer)) if listener.is_plug(peer) => {}
-            Ok((stream, peer)) => {
-                pause = None;
-                admit(&route, &pool, stream, peer);
-            }
-            // The client went away while it waited to be accepted.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if pause.is_none() {
-                    route.trouble(&format!("cannot accept connections: {error}"));
+/// Its presence in the runtime. A listener of the runtime would take in what it accepts, too.
+fn opened(socket: &TcpListener) -> io::Result<tokio::net::TcpStream> {
+    let socket = OwnedFd::from(socket.try_clone()?);
+    tokio::net::TcpStream::from_std(socket.into())
+}
+
+impl Doorkeeper {
+    /// Accepts until the [`Acceptor`] is gone.
+    pub(super) async fn work(mut self, desk: &Desk) {
+        let mut pause: Option<Duration> = None;
+        let mut admitted: u64 = 0;
+        loop {
+            let accepted = tokio::select! {
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return };
+                    // Whoever asked may have gone; the door is as it was wanted.
+                    drop(order.done.send(self.listener.set(order.door)));
+                    continue;
                 }
-                let (first, longest) = limits::ACCEPT_PAUSE;
-                pause = Some(pause.map_or(first, |pause| longest.min(pause * 2)));
+                accepted = async {
+                    if let Some(pause) = pause {
+                        desk.sleep(pause).await;
+                    }
+                    self.listener.accept().await
+                } => accepted,
+            };
+            match accepted {
+                Ok((_, peer)) if self.listener.is_plug(peer) => {}
+                Ok((stream, peer)) => {
+                    pause = None;
+                    self.admit(stream, peer, desk.worker());
+                    admitted += 1;
+                    if admitted.is_multiple_of(limits::TURN_ACCEPTS) {
+                        yield_now().await;
+                    }
+                }
+                // The client went away while it waited to be accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if pause.is_none() {
+                        let message = format!("cannot accept connections: {error}");
+                        self.route.trouble(&message);
+                    }
+                    let (first, longest) = limits::ACCEPT_PAUSE;
+                    pause = Some(pause.map_or(first, |pause| longest.min(pause * 2)));
+                }
             }
         }
     }
-}
 
-fn admit(route: &Arc<Route>, pool: &Pool, stream: TcpStream, peer: SocketAddr) {
-    let orders = route.board.admit();
-    let conn = orders.conn();
-    let open = OpenGuard::new(&route.counters);
-    let opened = route.recorder.clock().now();
-    let fact = Fact::ConnectionOpened {
-        proxy: route.name.clone(),
-        conn,
-        peer,
-    };
-    route.recorder.record_at(opened, fact);
-    let at_once = |cause| Fact::ConnectionClosed {
-        proxy: route.name.clone(),
-        conn,
-        cause,
-        bytes_upstream: 0,
-        bytes_downstream: 0,
-    };
-    if route.counters.open() > route.max_connections || !pool.has_room() {
-        route.recorder.record(at_once(ClosedBy::Limit));
-        return;
-    }
-    match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
-        Ok(stream) => pool.assign(Arrival {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, here: usize) {
+        let route = &self.route;
+        let orders = route.board.admit();
+        let conn = orders.conn();
+        let open = OpenGuard::new(&route.counters);
+        let opened = route.recorder.clock().now();
+        let fact = Fact::ConnectionOpened {
+            proxy: route.name.clone(),
+            conn,
+            peer,
+        };
+        route.recorder.record_at(opened, fact);
+        if route.counters.open() > route.max_connections || !self.pool.has_room() {
+            route.recorder.record(Fact::ConnectionClosed {
+                proxy: route.name.clone(),
+                conn,
+                cause: ClosedBy::Limit,
+                bytes_upstream: 0,
+                bytes_downstream: 0,
+            });
+            return;
+        }
+        let candidate = candidate(route, conn, peer.ip(), opened);
+        let arrival = Arrival {
             route: Arc::clone(route),
             stream,
             client: peer.ip(),
             opened,
-            welcome: welcome(route, &orders, &candidate(route, conn, peer.ip(), opened)),
+            welcome: welcome(route, &orders, &candidate),
             orders,
             open,
-        }),
-        Err(error) => route
-            .recorder
-            .record(at_once(ClosedBy::Error(error.to_string()))),
+        };
+        self.pool.assign(arrival, here);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::limits;
 use super::timer::{Alarm, Timer};
-use crate::units::Clock;
+use crate::units::{Clock, Moment};
 
 /// What all connections of a worker thread share.
 #[derive(Debug)]
@@ -33,6 +33,11 @@ impl Desk {
         self.worker
     }
 
+    /// The present moment.
+    pub(super) fn now(&self) -> Moment {
+        self.alarm.now()
+    }
+
     /// Rings the timers of the connections, for ever.
     pub(super) async fn ring(&self) -> io::Error {
         self.alarm.ring().await
@@ -52,6 +57,13 @@ impl Desk {
             Poll::Pending => timer.poll(cx, deadline).map(|()| None),
         })
         .await
+    }
+
+    /// Waits.
+    pub(super) async fn sleep(&self, time: Duration) {
+        let mut timer = self.timer();
+        let until = self.now() + time;
+        poll_fn(|cx| timer.poll(cx, until)).await;
     }
 
     /// A timer for one connection.

@@ -9,6 +9,9 @@ pub(super) const BUFFER_BYTES: usize = 512 * 1024;
 /// Bytes that a connection may move before the others of its thread get their turn.
 pub(super) const TURN_BYTES: usize = 4 * BUFFER_BYTES;
 
+/// Connections accepted before those that its thread carries get their turn.
+pub(super) const TURN_ACCEPTS: u64 = 8;
+
 /// Pieces written with one call.
 pub(super) const WRITE_PIECES: usize = 64;
 

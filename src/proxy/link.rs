@@ -15,7 +15,7 @@ use super::board::Subscription;
 use super::desk::Desk;
 use super::pipe::Pipe;
 use super::stats::{OpenGuard, Tally};
-use super::{close, relay, socket};
+use super::{close, dial, relay, socket};
 use crate::action::Protocol;
 use crate::event::{ClosedBy, Fact, Impact, Name};
 use crate::fault::{Candidate, ConnKey, Direction, How};
@@ -58,7 +58,8 @@ pub(super) struct Delay {
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) cause: ClosedBy,
-    pub(super) how: How,
+    /// What the peers are to see; `None` if both have ended and each was told of the other's end.
+    pub(super) how: Option<How>,
 }
 
 /// Carries one connection to its end. Never fails: whatever happens becomes a fact.
@@ -91,10 +92,13 @@ pub(super) async fn serve(arrival: Arrival, desk: &Desk) {
     };
     let ended = link.route.recorder.clock().now();
     link.orders.leave();
-    close::close(legs, ending.how, desk, |bytes| {
-        link.observe(Direction::Upstream, bytes);
-    })
-    .await;
+    match ending.how {
+        Some(how) => {
+            let unread = |bytes: &[u8]| link.observe(Direction::Upstream, bytes);
+            close::close(legs, how, desk, unread).await;
+        }
+        None => drop(legs),
+    }
     // Whoever hears of the end may count on the place that it leaves.
     drop(open);
     link.route.recorder.record_at(
@@ -113,7 +117,7 @@ impl Ending {
     pub(super) fn error(error: &io::Error) -> Self {
         Self {
             cause: ClosedBy::Error(error.to_string()),
-            how: How::Rst,
+            how: Some(How::Rst),
         }
     }
 }
@@ -167,7 +171,7 @@ impl Link {
         if self.conn() < news.edition.close_below {
             return Some(Ending {
                 cause: ClosedBy::Shutdown,
-                how: How::Fin,
+                how: Some(How::Fin),
             });
         }
         let now = self.route.recorder.clock().now();
@@ -189,12 +193,12 @@ impl Link {
         let (how, fault) = self.pipe.cut()?;
         Some(Ending {
             cause: ClosedBy::Fault(fault.clone()),
-            how,
+            how: Some(how),
         })
     }
 
     /// The end of a connection that came out of the pipe, `seen` being who ended it otherwise.
-    pub(super) fn ended(&mut self, how: How, seen: Option<ClosedBy>) -> Ending {
+    pub(super) fn ended(&mut self, how: Option<How>, seen: Option<ClosedBy>) -> Ending {
         let by_fault = self.closer.take().map(ClosedBy::Fault);
         Ending {
             cause: seen.or(by_fault).unwrap_or(ClosedBy::Shutdown),
@@ -297,39 +301,28 @@ impl Link {
         self.hit(fault.clone(), Impact::Refused);
         Ending {
             cause: ClosedBy::Fault(fault),
-            how,
+            how: Some(how),
         }
     }
 
     /// Connects to the server, following orders meanwhile.
     async fn dial(&mut self, desk: &Desk) -> Result<TcpStream, Ending> {
         let route = Arc::clone(&self.route);
-        let connecting = TcpStream::connect(&*route.upstream);
-        let mut dial = pin!(desk.within(route.dial_timeout, connecting));
+        let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk));
         let dialled = std::future::poll_fn(|cx| match self.obey(cx) {
             Some(ending) => Poll::Ready(Err(ending)),
             None => dial.as_mut().poll(cx).map(Ok),
-        })
-        .await?;
-        let why = match dialled {
-            Some(Ok(server)) => match server.set_nodelay(true) {
-                Ok(()) => return Ok(server),
-                Err(error) => return Err(Ending::error(&error)),
+        });
+        match dialled.await? {
+            Ok(server) => match route.tune(&server) {
+                Ok(()) => Ok(server),
+                Err(error) => Err(Ending::error(&error)),
             },
-            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                format!("connection refused by {}", route.upstream)
-            }
-            Some(Err(error)) => format!("cannot connect to {}: {error}", route.upstream),
-            None => format!(
-                "no answer from {} within {}",
-                route.upstream,
-                crate::units::Period(route.dial_timeout)
-            ),
-        };
-        Err(Ending {
-            cause: ClosedBy::Dial(why),
-            how: How::Fin,
-        })
+            Err(why) => Err(Ending {
+                cause: ClosedBy::Dial(why),
+                how: Some(How::Fin),
+            }),
+        }
     }
 
     /// Reads the first packet, so that the attempt is seen, and resets.
@@ -358,7 +351,7 @@ impl Link {
         let _seen = desk.within(read_for, first_packet).await.is_some();
         Ending {
             cause: ClosedBy::Fault(fault),
-            how: How::Rst,
+            how: Some(How::Rst),
         }
     }
 }

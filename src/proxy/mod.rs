@@ -9,6 +9,7 @@ mod acceptor;
 mod board;
 mod close;
 mod desk;
+mod dial;
 mod limits;
 mod link;
 pub mod pipe;
@@ -22,11 +23,12 @@ pub use stats::Stats;
 pub use workers::Workers;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::{Protocol, ProxySpec};
+use crate::action::{Keepalive, Protocol, ProxySpec};
 use crate::event::{Fact, Name, Recorder};
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
@@ -55,6 +57,7 @@ struct Route {
     protocol: Protocol,
     upstream: String,
     dial_timeout: Duration,
+    keepalive: Option<Keepalive>,
     max_connections: u64,
     seed: u64,
     recorder: Recorder,
@@ -102,9 +105,8 @@ impl ListenError {
 }
 
 impl Proxy {
-    /// Binds and begins to accept. Must be called within a tokio runtime, which accepts; the
-    /// workers carry. `seed` keys the dice of faults.
-    pub fn start(
+    /// Binds and begins to accept. `seed` keys the dice of faults.
+    pub async fn start(
         spec: &ProxySpec,
         workers: &Workers,
         recorder: Recorder,
@@ -117,6 +119,7 @@ impl Proxy {
             protocol: spec.protocol,
             upstream: spec.upstream.clone(),
             dial_timeout: spec.dial_timeout,
+            keepalive: spec.keepalive,
             max_connections: spec.max_connections as u64,
             seed,
             recorder,
@@ -124,15 +127,16 @@ impl Proxy {
             counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
         });
-        let listener = net::listen(spec.listen).map_err(failed)?;
+        let listener = route.listen(spec.listen).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let workers = workers.pool();
-        let acceptor = Acceptor::start(listener, Arc::clone(&route), workers.clone());
+        let acceptor = Acceptor::start(listener, Arc::clone(&route), &workers);
+        acceptor.set(Door::Open).await.map_err(failed)?;
         Ok(Self {
             route,
             workers,
             addr,
-            acceptor: Some(acceptor.map_err(failed)?),
+            acceptor: Some(acceptor),
             door: Door::Open,
         })
     }
@@ -197,9 +201,9 @@ impl Proxy {
             return Ok(());
         }
         let failed = |error| ListenError::new(self.addr, error);
-        let listener = net::listen(self.addr).map_err(failed)?;
+        let listener = self.route.listen(self.addr).map_err(failed)?;
         let route = Arc::clone(&self.route);
-        let acceptor = Acceptor::start(listener, route, self.workers.clone()).map_err(failed)?;
+        let acceptor = Acceptor::start(listener, route, &self.workers);
         self.door = self.wanted_door();
         acceptor.set(self.door).await.map_err(failed)?;
         self.acceptor = Some(acceptor);
@@ -244,6 +248,26 @@ impl Proxy {
 }
 
 impl Route {
+    fn listen(&self, addr: SocketAddr) -> io::Result<TcpListener> {
+        let listener = net::listen(addr)?;
+        // What it accepts has the same options from the start.
+        self.tune(&listener)?;
+        Ok(listener)
+    }
+
+    /// Sets the options that both legs of a connection have.
+    fn tune(&self, socket: &impl AsFd) -> io::Result<()> {
+        net::send_at_once(socket)?;
+        match self.keepalive {
+            Some(Keepalive {
+                idle,
+                interval,
+                retries,
+            }) => net::keep_alive(socket, idle, interval, retries),
+            None => Ok(()),
+        }
+    }
+
     fn trouble(&self, message: &str) {
         self.recorder.record(Fact::Trouble {
             message: format!("proxy {}: {message}", self.name),

@@ -73,7 +73,11 @@ impl<'a> Relay<'a> {
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ending> {
         match self.turn(cx, buffer) {
             Err(ending) => Poll::Ready(ending),
-            Ok(()) if self.ways.iter().all(|way| way.done) => Poll::Ready(self.ended(How::Fin)),
+            Ok(()) if self.ways.iter().all(|way| way.done) => {
+                // An end that a fault made up leaves a peer behind that goes on.
+                let all_closed = self.ways.iter().all(|way| way.closed);
+                Poll::Ready(self.ended((!all_closed).then_some(How::Fin)))
+            }
             Ok(()) => Poll::Pending,
         }
     }
@@ -361,9 +365,9 @@ impl<'a> Relay<'a> {
         });
     }
 
-    fn ended(&mut self, how: How) -> Ending {
+    fn ended(&mut self, how: impl Into<Option<How>>) -> Ending {
         let seen = self.ended_by.take();
-        self.link.ended(how, seen)
+        self.link.ended(how.into(), seen)
     }
 
     fn push(&mut self, direction: Direction, payload: Payload) {

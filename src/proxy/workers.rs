@@ -13,6 +13,7 @@ use tokio::task::spawn_local;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::acceptor::Doorkeeper;
 use super::board::Board;
 use super::desk::Desk;
 use super::limits;
@@ -30,10 +31,13 @@ pub struct Workers {
     budget: Arc<Budget>,
 }
 
-/// Hands accepted connections to the least loaded worker.
+/// Hands work to the workers: accept loops to one after the other, accepted connections to the least
+/// loaded.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     hands: Arc<[Hand]>,
+    /// Accept loops that were handed out.
+    attended: Arc<AtomicUsize>,
     /// Connections that there are descriptors for.
     most: u64,
 }
@@ -47,6 +51,8 @@ struct Hand {
 /// What a worker is asked to do.
 #[derive(Debug)]
 enum Errand {
+    /// To accept the connections of a proxy.
+    Accept(Doorkeeper),
     /// To carry a connection.
     Carry(Arrival, Load),
     /// To wake the connections of a board, which has changed.
@@ -94,6 +100,7 @@ impl Workers {
         Ok(Self {
             pool: Pool {
                 hands: hands.into(),
+                attended: Arc::default(),
                 most,
             },
             threads,
@@ -138,17 +145,22 @@ impl Pool {
         (held as u64) < self.most
     }
 
-    pub(super) fn assign(&self, arrival: Arrival) {
-        let Some(hand) = self
-            .hands
-            .iter()
-            .min_by_key(|hand| hand.load.load(Ordering::Relaxed))
-        else {
-            return;
-        };
+    /// Gives an accept loop to a worker. One that was stopped takes nothing: what it is given is
+    /// dropped.
+    pub(super) fn attend(&self, doorkeeper: Doorkeeper) {
+        let nth = self.attended.fetch_add(1, Ordering::Relaxed);
+        let hand = &self.hands[nth % self.hands.len()];
+        drop(hand.errands.send(Errand::Accept(doorkeeper)));
+    }
+
+    /// Gives a connection to a worker; to the one that is `here` if none is loaded less, because that
+    /// wakes nobody.
+    pub(super) fn assign(&self, arrival: Arrival, here: usize) {
+        let load = |index: usize| self.hands[index].load.load(Ordering::Relaxed);
+        let least = (0..self.hands.len()).min_by_key(|index| (load(*index), *index != here));
+        let hand = &self.hands[least.unwrap_or(here)];
         hand.load.fetch_add(1, Ordering::Relaxed);
         let load = Load(Arc::clone(&hand.load));
-        // A worker that was stopped takes nothing: the connection is closed by being dropped.
         drop(hand.errands.send(Errand::Carry(arrival, load)));
     }
 
@@ -186,13 +198,9 @@ fn work(
         });
         let links = TaskTracker::new();
         loop {
-            let (arrival, load) = tokio::select! {
+            let errand = tokio::select! {
                 errand = errands.recv() => match errand {
-                    Some(Errand::Carry(arrival, load)) => (arrival, load),
-                    Some(Errand::Rouse(board)) => {
-                        board.rouse(desk.worker());
-                        continue;
-                    }
+                    Some(errand) => errand,
                     None => break,
                 },
                 () = stop.cancelled() => break,
@@ -200,10 +208,18 @@ fn work(
                 _error = &mut ringing => return,
             };
             let desk = Rc::clone(desk);
-            links.spawn_local(async move {
-                link::serve(arrival, &desk).await;
-                drop(load);
-            });
+            match errand {
+                Errand::Accept(doorkeeper) => {
+                    spawn_local(async move { doorkeeper.work(&desk).await });
+                }
+                Errand::Carry(arrival, load) => {
+                    links.spawn_local(async move {
+                        link::serve(arrival, &desk).await;
+                        drop(load);
+                    });
+                }
+                Errand::Rouse(board) => board.rouse(desk.worker()),
+            }
         }
         links.close();
         // Those that do not end in time are dropped with the runtime.

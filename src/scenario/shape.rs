@@ -72,9 +72,26 @@ pub(super) struct Proxy {
     /// How long connecting to the upstream may take.
     #[serde(default = "five_seconds")]
     pub(super) dial_timeout: Period,
+    /// Whether silent clients and servers are asked for a sign of life (TCP keepalive); never, unless
+    /// given.
+    pub(super) keepalive: Option<Keepalive>,
     /// Connections that it serves at once; more are closed at once.
     #[serde(default = "many_connections")]
     pub(super) max_connections: u32,
+}
+
+/// When a silent peer is asked for a sign of life, in whole seconds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keepalive {
+    /// Silence before the first question; at most `32767s`.
+    pub(super) idle: Period,
+    /// From one question to the next; at most `32767s`.
+    #[serde(default = "ten_seconds")]
+    pub(super) interval: Period,
+    /// Questions without an answer before the connection is reset, from 1 to 127.
+    #[serde(default = "five")]
+    pub(super) retries: u32,
 }
 
 /// A server under test.
@@ -552,6 +569,10 @@ const fn one() -> u32 {
 
 const fn once() -> u64 {
     1
+}
+
+const fn five() -> u32 {
+    5
 }
 
 const fn tenth_second() -> Period {

@@ -65,7 +65,7 @@ pub(super) fn expected(schema: &Value) -> String {
     };
     let mut options: Vec<String> = options
         .into_iter()
-        .filter(|name| name != "nothing")
+        .filter(|name| !matches!(&**name, "nothing" | ""))
         .collect();
     options.dedup();
     options.join(" or ")

@@ -1,12 +1,13 @@
 //! Sockets: what the standard library has no words for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, SockRef, Socket, Type};
+use rustix::net::SocketFlags;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -99,6 +100,35 @@ pub fn welcome(listener: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)
+}
+
+/// Accepts a connection that waits; it does not block either. The options of the listener are its own
+/// from the start: Linux copies them.
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket.into(), peer.try_into()?))
+}
+
+/// Sends what is written at once, however little it is (`TCP_NODELAY`).
+pub fn send_at_once(socket: &impl AsFd) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_nodelay(true)
+}
+
+/// Asks the peer for a sign of life after `idle` without one, every `interval`, and resets the
+/// connection if `retries` questions got none. Whole seconds count.
+pub fn keep_alive(
+    socket: &impl AsFd,
+    idle: Duration,
+    interval: Duration,
+    retries: u32,
+) -> io::Result<()> {
+    let options = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(interval)
+        .with_retries(retries);
+    SockRef::from(socket).set_tcp_keepalive(&options)
 }
 
 /// Makes the coming close send RST instead of FIN. Fails only on a socket that is already dead.

@@ -1,8 +1,9 @@
 //! What a scenario stands on: databases, proxies, services.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
-use crate::action::ProxySpec;
+use crate::action::{Keepalive, ProxySpec};
 use crate::diag::Diagnostic;
 use crate::lab::spec::{DatabaseSpec, Expectation, LogSource, Origin, ServiceSpec};
 use crate::scenario::source::Block;
@@ -50,9 +51,41 @@ pub(super) fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySp
         listen,
         upstream: shape.upstream.as_str().to_owned(),
         dial_timeout: *shape.dial_timeout,
+        keepalive: shape
+            .keepalive
+            .map(|keepalive| watchful(&keepalive, block, out)),
         max_connections: usize::try_from(shape.max_connections).unwrap_or(usize::MAX),
     };
     Some((spec, shape.upstream))
+}
+
+/// What Linux takes as options of a socket; anything else it would refuse when the proxy starts.
+fn watchful(written: &shape::Keepalive, block: &Block, out: &mut Vec<Diagnostic>) -> Keepalive {
+    const SECONDS: RangeInclusive<u64> = 1..=32_767;
+    for (key, period) in [
+        ("keepalive.idle", written.idle),
+        ("keepalive.interval", written.interval),
+    ] {
+        if period.subsec_nanos() > 0 || !SECONDS.contains(&period.as_secs()) {
+            out.push(mistake::refused(
+                block,
+                key,
+                &format!("expected whole seconds from 1s to 32767s, found `{period}`"),
+            ));
+        }
+    }
+    if !(1..=127).contains(&written.retries) {
+        out.push(mistake::refused(
+            block,
+            "keepalive.retries",
+            &format!("expected 1 to 127, found {}", written.retries),
+        ));
+    }
+    Keepalive {
+        idle: *written.idle,
+        interval: *written.interval,
+        retries: written.retries,
+    }
 }
 
 pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ServiceSpec> {

@@ -6,6 +6,7 @@ mod faults;
 mod kinds;
 mod leaks;
 mod listening;
+mod options;
 mod overload;
 mod pattern;
 mod postgres;

@@ -35,6 +35,7 @@ pub(crate) fn spec(name: &str, upstream: impl Display) -> ProxySpec {
         listen: "127.0.0.1:0".parse().unwrap(),
         upstream: upstream.to_string(),
         dial_timeout: Duration::from_secs(5),
+        keepalive: None,
         max_connections: 10_000,
     }
 }

@@ -72,6 +72,7 @@ async fn a_seized_proxy_is_a_stranger_and_carries_again_when_it_is_given_back() 
         listen: "127.0.0.1:0".parse().unwrap(),
         upstream: server.local_addr().unwrap().to_string(),
         dial_timeout: Duration::from_secs(5),
+        keepalive: None,
         max_connections: 100,
     };
     let reply = bench.engine.apply(Action::AddProxy(spec)).await.unwrap();

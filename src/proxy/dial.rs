@@ -1,0 +1,123 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+
+use super::desk::Desk;
+use crate::units::Moment;
+
+/// Connects to `upstream` (`host:port`) within `limit`, or says why it cannot be reached.
+///
+/// A name may stand for several addresses, as `localhost` does for `::1` and `127.0.0.1`. They are
+/// tried in the order in which the system gives them.
+pub(super) async fn dial(
+    upstream: &str,
+    limit: Duration,
+    desk: &Desk,
+) -> Result<TcpStream, String> {
+    let deadline = desk.now() + limit;
+    let addresses: Vec<SocketAddr> = match desk.within(limit, lookup_host(upstream)).await {
+        Some(Ok(addresses)) => addresses.collect(),
+        Some(Err(error)) => return Err(format!("cannot find {upstream}: {error}")),
+        None => return Err(format!("cannot find {upstream} within {limit:.1?}")),
+    };
+    first_of(&addresses, deadline, desk).await
+}
+
+/// Connects to the first address that answers. Each may take an equal part of the time that is left,
+/// so that one that does not answer leaves time for those behind it.
+async fn first_of(
+    addresses: &[SocketAddr],
+    deadline: Moment,
+    desk: &Desk,
+) -> Result<TcpStream, String> {
+    let mut failures = Vec::new();
+    for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let limit = deadline.since(desk.now()).div_f64(untried as f64);
+        let failure = match desk.within(limit, TcpStream::connect(address)).await {
+            Some(Ok(server)) => return Ok(server),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                format!("connection refused by {address}")
+            }
+            Some(Err(error)) => format!("cannot connect to {address}: {error}"),
+            None => format!("no answer from {address} within {limit:.1?}"),
+        };
+        failures.push(failure);
+    }
+    Err(failures.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+
+    use tokio::select;
+
+    use super::*;
+    use crate::sys::net;
+    use crate::units::Clock;
+
+    const LIMIT: Duration = Duration::from_millis(400);
+
+    /// Listens on a port of its own at both loopback addresses.
+    fn listeners() -> [TcpListener; 2] {
+        let first = net::listen((Ipv6Addr::LOCALHOST, 0).into()).unwrap();
+        let second = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        [first, second]
+    }
+
+    /// Dials both; gives the one that was reached.
+    async fn reached(listeners: &[TcpListener; 2]) -> Result<SocketAddr, String> {
+        let desk = Desk::new(0, Clock::start()).unwrap();
+        let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
+        let deadline = desk.now() + LIMIT;
+        select! {
+            server = first_of(&addresses, deadline, &desk) => {
+                Ok(server?.peer_addr().unwrap())
+            }
+            error = desk.ring() => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_address_that_answers_is_taken() {
+        let listeners = listeners();
+        let [first, second] = listeners.each_ref().map(|one| one.local_addr().unwrap());
+        assert_eq!(reached(&listeners).await, Ok(first));
+        net::refuse(&listeners[0]).unwrap();
+        assert_eq!(reached(&listeners).await, Ok(second));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let listeners = listeners();
+        let second = listeners[1].local_addr().unwrap();
+        let _full = net::ignore(&listeners[0]).unwrap();
+        assert_eq!(reached(&listeners).await, Ok(second));
+    }
+
+    #[tokio::test]
+    async fn every_address_that_failed_is_told() {
+        let listeners = listeners();
+        let [first, second] = listeners.each_ref().map(|one| one.local_addr().unwrap());
+        net::refuse(&listeners[0]).unwrap();
+        let _full = net::ignore(&listeners[1]).unwrap();
+        let why = reached(&listeners).await.unwrap_err();
+        let expected = format!("connection refused by {first}, no answer from {second} within ");
+        assert!(why.starts_with(&expected), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_and_one_that_is_none_is_told() {
+        let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let desk = Desk::new(0, Clock::start()).unwrap();
+        assert!(
+            dial(&format!("localhost:{port}"), LIMIT, &desk)
+                .await
+                .is_ok()
+        );
+        let why = dial("no name:1", LIMIT, &desk).await.unwrap_err();
+        assert!(why.starts_with("cannot find no name:1: "), "{why}");
+    }
+}
