@@ -93,28 +93,34 @@ async fn record(
 ) -> anyhow::Result<Recording> {
     let clock = options.clock;
     let halt = Halt::default();
-    let (shown, mut events) = mpsc::unbounded_channel::<Event>();
+    let (shown, mut events) = mpsc::unbounded_channel::<Vec<Event>>();
     let mut live = Live::new(printer, &plan.experiment, plan.duration);
     let mut tick = tokio::time::interval(TICK);
     // A task of its own, so that a panic in it is an error here, after its guards have healed.
     let mut running = tokio::spawn({
         let halt = halt.clone();
         async move {
-            let watch = move |event: &Event| drop(shown.send(event.clone()));
+            let watch = move |events: &[Event]| drop(shown.send(events.to_vec()));
             run::run(&plan, &options, halt, watch).await
         }
     });
     let finished = loop {
         tokio::select! {
             finished = &mut running => break finished,
-            Some(event) = events.recv() => live.see(&event),
+            Some(events) = events.recv() => {
+                for event in &events {
+                    live.see(event);
+                }
+            }
             _ = tick.tick() => live.tick(clock.now()),
             _ = signals.int.recv() => halt.interrupt("SIGINT"),
             _ = signals.term.recv() => halt.interrupt("SIGTERM"),
         }
     };
-    while let Ok(event) = events.try_recv() {
-        live.see(&event);
+    while let Ok(events) = events.try_recv() {
+        for event in &events {
+            live.see(event);
+        }
     }
     live.finish();
     Ok(finished.context("internal error")??)

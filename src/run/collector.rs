@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -9,10 +10,14 @@ use super::halt::{Halt, Halted};
 use crate::event::{Event, Fact, JournalError, JournalWriter, Stream};
 use crate::probe::log::LogProbe;
 
-/// How long an event may wait before it is handed to the operating system.
-const FLUSH_EVERY: Duration = Duration::from_millis(200);
+/// How long facts may gather before they are taken all at once: while they keep coming, whoever records
+/// one wakes nobody.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// The one reader of the stream: journals every event, shows it, keeps it.
+///
+/// An event is handed to the operating system within [`GATHER`] and the time that its batch takes; a
+/// crash of this process loses no more than that.
 pub(super) struct Collector {
     task: JoinHandle<Result<Vec<Event>, JournalError>>,
     finish: CancellationToken,
@@ -26,7 +31,7 @@ impl Collector {
         log_probes: Vec<LogProbe>,
         board: Board,
         halt: Halt,
-        watch: impl FnMut(&Event) + Send + 'static,
+        watch: impl FnMut(&[Event]) + Send + 'static,
     ) -> Self {
         let finish = CancellationToken::new();
         let until = finish.clone();
@@ -37,6 +42,7 @@ impl Collector {
                 board,
                 watch,
                 events: Vec::new(),
+                shown: 0,
             }
             .collect(stream, until)
             .await;
@@ -65,31 +71,49 @@ struct Sink<W> {
     board: Board,
     watch: W,
     events: Vec<Event>,
+    /// How many of them were shown.
+    shown: usize,
 }
 
-impl<W: FnMut(&Event)> Sink<W> {
+impl<W: FnMut(&[Event])> Sink<W> {
     async fn collect(
         mut self,
         mut stream: Stream,
         until: CancellationToken,
     ) -> Result<Vec<Event>, JournalError> {
-        let mut flush = tokio::time::interval(FLUSH_EVERY);
         loop {
             tokio::select! {
                 biased;
-                _ = flush.tick() => self.journal.flush()?,
+                () = until.cancelled() => break,
                 event = stream.next() => match event {
                     Some(event) => self.take(event)?,
                     None => break,
                 },
-                () = until.cancelled() => break,
+            }
+            while self.take_all(&mut stream)? {
+                tokio::select! {
+                    () = sleep(GATHER) => {}
+                    () = until.cancelled() => break,
+                }
             }
         }
+        self.take_all(&mut stream)?;
+        Ok(self.events)
+    }
+
+    /// Takes what is there, writes it through to the file and shows it: whether there was anything new.
+    fn take_all(&mut self, stream: &mut Stream) -> Result<bool, JournalError> {
         while let Some(event) = stream.try_next() {
             self.take(event)?;
         }
+        let new = &self.events[self.shown..];
+        if new.is_empty() {
+            return Ok(false);
+        }
         self.journal.flush()?;
-        Ok(self.events)
+        (self.watch)(new);
+        self.shown = self.events.len();
+        Ok(true)
     }
 
     /// Takes an event, and what a log probe makes of it.
@@ -113,7 +137,6 @@ impl<W: FnMut(&Event)> Sink<W> {
     fn keep(&mut self, event: Event) -> Result<(), JournalError> {
         self.journal.append(&event)?;
         self.board.see(&event.fact);
-        (self.watch)(&event);
         self.events.push(event);
         Ok(())
     }
