@@ -241,7 +241,8 @@ pub enum Fact {
     },
     /// Every fault was lifted.
     HealedAll,
-    /// What a proxy carried in the whole run.
+    /// What a proxy has carried so far: told about once a second while it changes, and for the last time
+    /// when the proxy is taken down.
     ProxyTotals {
         /// The proxy.
         proxy: Name,
@@ -249,8 +250,11 @@ pub enum Fact {
         upstream: Volume,
         /// Bytes and pieces passed on to the client.
         downstream: Volume,
-        /// How much later than due bytes left that a fault had delayed.
-        late: Option<Late>,
+        /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that the
+        /// other side took at once. Of the pieces one in 16 is measured.
+        own: Option<Spread>,
+        /// How much later than due bytes left that a fault had delayed: what chaosproxy added to it.
+        late: Option<Spread>,
     },
     /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
@@ -317,11 +321,10 @@ pub struct Volume {
     pub chunks: u64,
 }
 
-/// How much later than due bytes left that a fault had delayed: what chaosproxy itself added. A
-/// figure is at most a quarter too high.
+/// How long something took, each time that it was measured. A figure is at most a quarter too high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Late {
-    /// Deliveries that were measured.
+pub struct Spread {
+    /// How often it was measured.
     pub samples: u64,
     /// The median.
     pub p50: Duration,

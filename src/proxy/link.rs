@@ -235,6 +235,19 @@ impl Link {
         }
     }
 
+    /// When a piece that meets no fault was read, if it is one of those that are timed.
+    pub(super) fn clock_in(&self, direction: Direction) -> Option<Moment> {
+        let timed = self.tally().times(direction);
+        timed.then(|| self.route.recorder.clock().now())
+    }
+
+    /// Such a piece was taken as a whole, just now.
+    pub(super) fn clock_out(&self, read: Option<Moment>) {
+        if let Some(read) = read {
+            self.tally().own(self.active.since(read));
+        }
+    }
+
     /// Counts bytes that a peer took.
     pub(super) fn passed(&mut self, direction: Direction, bytes: usize) {
         self.passed[direction as usize] += bytes as u64;

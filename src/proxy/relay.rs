@@ -133,10 +133,11 @@ impl<'a> Relay<'a> {
                     _ => self.finish(direction),
                 },
                 Poll::Ready(Ok(n)) => {
+                    let read = self.link.clock_in(direction);
                     self.link.observe(direction, &buffer[..n]);
                     *allowance = allowance.saturating_sub(n);
-                    if !self.way(direction).done {
-                        self.write(cx, direction, &buffer[..n]);
+                    if !self.way(direction).done && self.write(cx, direction, &buffer[..n]) {
+                        self.link.clock_out(read);
                     }
                 }
                 Poll::Ready(Err(error)) => {
@@ -151,21 +152,25 @@ impl<'a> Relay<'a> {
         Ok(())
     }
 
-    /// Writes what the destination takes; the rest becomes the spill.
-    fn write(&mut self, cx: &mut Context<'_>, direction: Direction, mut bytes: &[u8]) {
+    /// Writes what the destination takes; the rest becomes the spill. Whether it took all at once.
+    fn write(&mut self, cx: &mut Context<'_>, direction: Direction, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             match poll_write(self.target(direction), cx, &[IoSlice::new(bytes)]) {
                 Poll::Pending => {
                     self.way(direction).spill = Bytes::copy_from_slice(bytes);
-                    return;
+                    return false;
                 }
                 Poll::Ready(Ok(n)) => {
                     self.link.passed(direction, n);
                     bytes = &bytes[n..];
                 }
-                Poll::Ready(Err(error)) => return self.target_broke(direction, &error),
+                Poll::Ready(Err(error)) => {
+                    self.target_broke(direction, &error);
+                    return false;
+                }
             }
         }
+        true
     }
 
     /// Whether nothing is left of the spill.

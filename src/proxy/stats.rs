@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::event::Late;
+use crate::event::Spread;
 use crate::fault::Direction;
 
 /// What a proxy has carried so far.
@@ -25,8 +25,11 @@ pub struct Stats {
     pub chunks_upstream: u64,
     /// Pieces in which bytes were passed on to the client.
     pub chunks_downstream: u64,
+    /// How long bytes that met no fault stayed here, from the read to the write that the other side
+    /// took at once; `None` if none were measured.
+    pub own: Option<Spread>,
     /// How much later than due bytes left that a fault had delayed; `None` if it delayed none.
-    pub late: Option<Late>,
+    pub late: Option<Spread>,
 }
 
 /// The counts of one proxy.
@@ -44,8 +47,13 @@ pub(super) struct Counters {
 pub(super) struct Tally {
     bytes: [AtomicU64; 2],
     chunks: [AtomicU64; 2],
-    late: Lateness,
+    own: Histogram,
+    late: Histogram,
 }
+
+/// Of so many pieces that go one way one is timed: reading the clock for each would cost more than
+/// counting it.
+const TIMED: u64 = 16;
 
 impl Counters {
     pub(super) fn new(workers: usize) -> Self {
@@ -78,7 +86,8 @@ impl Counters {
             bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
             chunks_downstream: sum(|tally| &tally.chunks[Direction::Downstream as usize]),
-            late: Lateness::sum(self.tallies.iter().map(|tally| &tally.late)),
+            own: Histogram::sum(self.tallies.iter().map(|tally| &tally.own)),
+            late: Histogram::sum(self.tallies.iter().map(|tally| &tally.late)),
         }
     }
 }
@@ -90,9 +99,21 @@ impl Tally {
         add(&self.chunks[direction as usize], 1);
     }
 
+    /// Whether the next piece is to be timed.
+    pub(super) fn times(&self, direction: Direction) -> bool {
+        self.chunks[direction as usize]
+            .load(Relaxed)
+            .is_multiple_of(TIMED)
+    }
+
+    /// A piece that met no fault stayed for `time`.
+    pub(super) fn own(&self, time: Duration) {
+        self.own.count(time);
+    }
+
     /// Bytes that were due `late` ago leave.
     pub(super) fn late(&self, late: Duration) {
-        add(&self.late.buckets[Lateness::bucket(late)], 1);
+        self.late.count(late);
     }
 }
 
@@ -101,14 +122,14 @@ fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// A histogram of delays: buckets for each power of two of nanoseconds, four to a power, so that
+/// How often something took how long: buckets for each power of two of nanoseconds, four to a power, so that
 /// what is read is at most a quarter too high. The last one, from 4 s on, has no end.
 #[derive(Debug)]
-struct Lateness {
+struct Histogram {
     buckets: [AtomicU64; Self::BUCKETS],
 }
 
-impl Default for Lateness {
+impl Default for Histogram {
     fn default() -> Self {
         Self {
             buckets: [const { AtomicU64::new(0) }; Self::BUCKETS],
@@ -116,23 +137,27 @@ impl Default for Lateness {
     }
 }
 
-impl Lateness {
+impl Histogram {
     const BUCKETS: usize = 128;
 
-    fn bucket(late: Duration) -> usize {
-        let nanos = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX).max(4);
+    fn count(&self, time: Duration) {
+        add(&self.buckets[Self::bucket(time)], 1);
+    }
+
+    fn bucket(time: Duration) -> usize {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(4);
         let power = nanos.ilog2();
         let quarter = (nanos >> (power - 2)) & 3;
         ((power * 4) as usize + quarter as usize).min(Self::BUCKETS - 1)
     }
 
-    /// The longest delay that is counted in a bucket.
+    /// The longest time that is counted in a bucket.
     fn longest(bucket: usize) -> Duration {
         let (power, quarter) = (bucket / 4, bucket as u64 % 4);
         Duration::from_nanos((5 + quarter) << power >> 2)
     }
 
-    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Late> {
+    fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Spread> {
         let mut counts = [0_u64; Self::BUCKETS];
         for one in all {
             for (count, bucket) in counts.iter_mut().zip(&one.buckets) {
@@ -148,7 +173,7 @@ impl Lateness {
             });
             Self::longest(found.unwrap_or_default())
         };
-        (samples > 0).then(|| Late {
+        (samples > 0).then(|| Spread {
             samples,
             p50: at_rank(samples.div_ceil(2)),
             p99: at_rank((samples * 99).div_ceil(100)),
@@ -188,11 +213,27 @@ mod tests {
         let stats = counters.snapshot();
         assert_eq!((stats.bytes_upstream, stats.chunks_upstream), (15, 2));
         assert_eq!((stats.bytes_downstream, stats.chunks_downstream), (7, 1));
-        assert_eq!(stats.late, None);
+        assert_eq!((stats.own, stats.late), (None, None));
     }
 
     #[test]
-    fn lateness_is_read_at_most_a_quarter_too_high() {
+    fn one_piece_in_16_of_each_way_is_timed_the_first_included() {
+        let counters = Counters::new(1);
+        let tally = counters.tally(0);
+        let timed = |_| {
+            let due = tally.times(Direction::Upstream);
+            tally.passed(Direction::Upstream, 1);
+            due
+        };
+        let timed: Vec<_> = (0..33).map(timed).collect();
+        let due = timed.iter().enumerate().filter(|(_, due)| **due);
+        let due: Vec<_> = due.map(|(nth, _)| nth).collect();
+        assert_eq!(due, [0, 16, 32]);
+        assert!(tally.times(Direction::Downstream), "ways count apart");
+    }
+
+    #[test]
+    fn times_are_read_at_most_a_quarter_too_high() {
         for nanos in [4, 7, 100, 12_345, 999_999, 3_000_000_000] {
             let counters = Counters::new(1);
             counters.tally(0).late(Duration::from_nanos(nanos));
@@ -206,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_of_lateness_are_nearest_ranks_over_all_workers() {
+    fn percentiles_are_nearest_ranks_over_all_workers() {
         let counters = Counters::new(2);
         for micros in 1..=100 {
             let worker = usize::from(micros % 3 == 0);

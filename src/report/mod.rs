@@ -26,8 +26,8 @@ pub use html::html;
 pub use junit::junit;
 pub use model::{
     CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
-    LateRecord, LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow,
-    REPORT_FORMAT, Report, ScenarioRecord, SourceRecord, SourceWindow, SteadyStateRecord,
+    LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow, REPORT_FORMAT,
+    Report, ScenarioRecord, SourceRecord, SourceWindow, SpreadRecord, SteadyStateRecord,
     SweepRecord, SweptLengthRecord,
 };
 pub use outcome::Outcome;

@@ -357,15 +357,17 @@ pub struct ProxyTotals {
     pub chunks_upstream: u64,
     /// Pieces in which they were written to the client.
     pub chunks_downstream: u64,
-    /// How late bytes left that a fault had delayed, if any were.
-    pub late: Option<LateRecord>,
+    /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the other
+    /// side took at once. Of the pieces one in 16 is measured.
+    pub own: Option<SpreadRecord>,
+    /// How much later than due bytes left that a fault had delayed: what chaosproxy added to it.
+    pub late: Option<SpreadRecord>,
 }
 
-/// How much later than due bytes left that a fault had delayed: what chaosproxy itself added. A
-/// figure is at most a quarter too high.
+/// How long something took, each time that it was measured. A figure is at most a quarter too high.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LateRecord {
-    /// Deliveries that were measured.
+pub struct SpreadRecord {
+    /// How often it was measured.
     pub samples: u64,
     /// The median.
     pub p50_ms: f64,

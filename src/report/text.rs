@@ -132,7 +132,7 @@ fn connections(report: &Report) -> String {
     }
 }
 
-/// One line for each proxy: bytes, who ended connections, and how late delayed bytes left.
+/// One line for each proxy: bytes, who ended connections, and what chaosproxy itself added.
 fn carried(report: &Report) -> String {
     let rows = report.proxies.iter().filter_map(|proxy| {
         let totals = proxy.totals.as_ref()?;
@@ -142,6 +142,10 @@ fn carried(report: &Report) -> String {
             .iter()
             .map(|(by, count)| format!("{by} {count}"));
         let closed = closed.collect::<Vec<_>>().join(", ");
+        let own = totals.own.map_or_else(String::new, |own| {
+            let (p50, p99) = (own.p50_ms * 1e3, own.p99_ms * 1e3);
+            format!("own delay p50 {p50:.0}, p99 {p99:.0} us")
+        });
         let late = totals.late.map_or_else(String::new, |late| {
             let (p50, p99, max) = (late.p50_ms, late.p99_ms, late.max_ms);
             format!("delays late by p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms")
@@ -151,10 +155,11 @@ fn carried(report: &Report) -> String {
             format!("{} up", megabytes(totals.bytes_upstream)),
             format!("{} down", megabytes(totals.bytes_downstream)),
             format!("closed: {closed}"),
+            own,
             late,
         ])
     });
-    table(&rows.collect::<Vec<_>>(), 5)
+    table(&rows.collect::<Vec<_>>(), 6)
 }
 
 fn lengths(sweep: &SweepRecord) -> String {

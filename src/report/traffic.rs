@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{LateRecord, ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow};
+use super::{ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord};
 use crate::check::{Connection, History};
-use crate::event::{ClosedBy, Fact, Impact, Late, Name, Outcome, Sample, Startup};
+use crate::event::{ClosedBy, Fact, Impact, Name, Outcome, Sample, Spread, Startup};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
@@ -103,26 +103,28 @@ fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
             proxy,
             upstream,
             downstream,
+            own,
             late,
         } if proxy == name => Some(ProxyTotals {
             bytes_upstream: upstream.bytes,
             bytes_downstream: downstream.bytes,
             chunks_upstream: upstream.chunks,
             chunks_downstream: downstream.chunks,
-            late: late.as_ref().map(late_record),
+            own: own.as_ref().map(spread_record),
+            late: late.as_ref().map(spread_record),
         }),
         _ => None,
     });
     found.next()
 }
 
-fn late_record(late: &Late) -> LateRecord {
+fn spread_record(spread: &Spread) -> SpreadRecord {
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-    LateRecord {
-        samples: late.samples,
-        p50_ms: ms(late.p50),
-        p99_ms: ms(late.p99),
-        max_ms: ms(late.max),
+    SpreadRecord {
+        samples: spread.samples,
+        p50_ms: ms(spread.p50),
+        p99_ms: ms(spread.p99),
+        max_ms: ms(spread.max),
     }
 }
 

@@ -18,6 +18,7 @@ mod provision;
 mod read_back;
 mod schedule;
 mod steady_state;
+mod traffic;
 
 pub use baselines::stored_baseline;
 pub use halt::{Halt, Halted};

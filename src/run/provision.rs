@@ -7,21 +7,21 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::bindings::Bindings;
 use super::board::Board;
 use super::clients::Clients;
 use super::halt::{Halt, Halted};
 use super::programs::LabPrograms;
-use super::{Options, RunError, system};
+use super::{Options, RunError, system, traffic};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
-use crate::event::{Fact, Name, Recorder, Volume};
+use crate::event::{Fact, Name, Recorder};
 use crate::lab::spec::{Expectation, ServiceSpec};
 use crate::lab::{Lab, port};
 use crate::load::spec::WorkloadKind;
 use crate::probe::Programs;
-use crate::proxy::Stats;
 use crate::scenario::Plan;
 
 /// Everything that a scenario stands up, and what is needed to take it down again.
@@ -34,6 +34,8 @@ pub(super) struct Stage<'a> {
     proxies: BTreeMap<Name, (SocketAddr, Protocol)>,
     bindings: Bindings,
     clients: Clients,
+    /// Tells what the proxies carry.
+    traffic: Option<AbortOnDropHandle<()>>,
     healed: bool,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Stage<'a> {
             bindings: Bindings::default(),
             clients: Clients::new()
                 .map_err(|source| system("start the clients' threads", source))?,
+            traffic: None,
             healed: false,
         })
     }
@@ -106,6 +109,9 @@ impl<'a> Stage<'a> {
                 self.proxies.insert(name, (address, protocol));
             }
         }
+        let names = self.proxies.keys().cloned().collect();
+        let watch = traffic::watch(self.engine.clone(), names, self.recorder.clone());
+        self.traffic = Some(AbortOnDropHandle::new(watch));
         Ok(())
     }
 
@@ -222,12 +228,13 @@ impl<'a> Stage<'a> {
 
     /// Takes everything down, in the reverse order of setting up.
     pub(super) async fn strike(self) -> Result<(), RunError> {
+        drop(self.traffic);
         self.clients.stop();
         let gone = self.lab.shutdown().await;
         for name in self.proxies.keys() {
             // One that was never added carried nothing.
             if let Ok(stats) = self.engine.stats(name.clone()).await {
-                self.recorder.record(totals(name, &stats));
+                self.recorder.record(traffic::totals(name, &stats));
             }
         }
         self.engine.shutdown().await;
@@ -278,21 +285,6 @@ fn with_free_port(url: &str) -> io::Result<String> {
             Ok(format!("{scheme}://{}{path}", port::free(address)?))
         }
         _ => Ok(url.to_owned()),
-    }
-}
-
-fn totals(proxy: &Name, stats: &Stats) -> Fact {
-    Fact::ProxyTotals {
-        proxy: proxy.clone(),
-        upstream: Volume {
-            bytes: stats.bytes_upstream,
-            chunks: stats.chunks_upstream,
-        },
-        downstream: Volume {
-            bytes: stats.bytes_downstream,
-            chunks: stats.chunks_downstream,
-        },
-        late: stats.late,
     }
 }
 

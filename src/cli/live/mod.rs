@@ -5,6 +5,7 @@
 //! reads the run's facts and never holds the run up for longer than a write to stderr takes.
 
 mod draw;
+mod proxy;
 mod state;
 
 use std::time::Duration;

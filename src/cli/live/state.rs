@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::draw::{Line, Tone};
+use super::proxy::Traffic;
 use crate::check::Experiment;
-use crate::event::{
-    Condition, Edge, Event, Fact, Gate, Name, Phase, Sample, ServiceChange, Startup,
-};
+use crate::event::{Condition, Edge, Event, Fact, Gate, Name, Phase, Sample, ServiceChange};
 use crate::units::Moment;
 
 /// Cells of the bar that shows how far the schedule is.
@@ -26,7 +25,7 @@ pub(super) struct State {
     /// Faults in force, since when.
     active: BTreeMap<Name, Moment>,
     sources: BTreeMap<Name, VecDeque<Recent>>,
-    proxies: BTreeMap<Name, Knocks>,
+    proxies: BTreeMap<Name, Traffic>,
     jobs: BTreeMap<Name, String>,
 }
 
@@ -36,14 +35,6 @@ struct Recent {
     at: Moment,
     latency: Duration,
     ok: bool,
-}
-
-/// Connections of a proxy so far; chaosproxy's own side probes are among them.
-#[derive(Debug, Default)]
-struct Knocks {
-    connections: u64,
-    attempts: u64,
-    open: u64,
 }
 
 impl State {
@@ -92,20 +83,18 @@ impl State {
             },
             Fact::HealedAll => self.active.clear(),
             Fact::Sample(sample) => self.sample(event.at, sample),
-            Fact::ConnectionOpened { proxy, .. } => {
-                let knocks = self.proxies.entry(proxy.clone()).or_default();
-                knocks.connections += 1;
-                knocks.open += 1;
+            Fact::ConnectionOpened { proxy, .. }
+            | Fact::ConnectionClosed { proxy, .. }
+            | Fact::StartupPacket { proxy, .. }
+            | Fact::ProxyTotals { proxy, .. } => {
+                self.proxies.entry(proxy.clone()).or_default().see(event);
             }
-            Fact::ConnectionClosed { proxy, .. } => {
-                let knocks = self.proxies.entry(proxy.clone()).or_default();
-                knocks.open = knocks.open.saturating_sub(1);
+            // Faults hit services and databases too.
+            Fact::FaultHit { proxy, .. } => {
+                if let Some(traffic) = self.proxies.get_mut(proxy) {
+                    traffic.see(event);
+                }
             }
-            Fact::StartupPacket {
-                proxy,
-                packet: Startup::Session { .. } | Startup::Tls,
-                ..
-            } => self.proxies.entry(proxy.clone()).or_default().attempts += 1,
             Fact::JobStatus {
                 workload,
                 progress,
@@ -235,15 +224,10 @@ impl State {
             let (figures, tone) = self.figures(recent, now)?;
             Some((name, figures, tone))
         });
-        let proxies = self.proxies.iter().map(|(name, knocks)| {
-            let Knocks {
-                connections,
-                attempts,
-                open,
-            } = knocks;
-            let text = format!("{connections} connections, {attempts} attempts, {open} open");
-            (name, text, Tone::Plain)
-        });
+        let proxies = self
+            .proxies
+            .iter()
+            .map(|(name, traffic)| (name, traffic.line(now), Tone::Plain));
         let jobs = self
             .jobs
             .iter()
@@ -311,7 +295,7 @@ fn steady_state(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Outcome;
+    use crate::event::{Outcome, Startup};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -440,7 +424,7 @@ mod tests {
             .collect();
         assert_eq!(shown.len(), 2);
         assert!(
-            shown[0].ends_with("db     3 connections, 3 attempts, 3 open"),
+            shown[0].ends_with("db     open 3, connections 3, attempts 3"),
             "{shown:?}"
         );
         assert!(

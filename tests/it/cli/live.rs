@@ -1,5 +1,6 @@
 //! The reports of a live run, opened as a person and as a test tool would open them.
 
+use chaosproxy::event::{Fact, Journal, Phase};
 use chaosproxy::report::Report;
 use serde_json::{Value, json};
 
@@ -169,4 +170,38 @@ fn the_page_of_a_live_run_shows_its_verdicts_on_every_screen_and_asks_for_nothin
     }
     assert_ne!(backgrounds[0], backgrounds[1]);
     assert_eq!(backgrounds[..2], backgrounds[2..]);
+}
+
+#[test]
+fn what_a_proxy_carries_is_told_while_it_carries() {
+    let (desk, server) = (Desk::new(), well());
+    let text = scenario(&server, REJECTED).replace("\"800ms\"", "\"1500ms\"");
+    desk.write("a.toml", &text);
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
+        .exits_with(0);
+    let journal = Journal::read(&desk.path("out/journal.jsonl")).unwrap();
+    let taken_down = |fact: &Fact| {
+        let phase = Phase::TearDown;
+        *fact == Fact::Phase { phase }
+    };
+    let events = journal.events.split(|event| taken_down(&event.fact));
+    let told = events.map(|events| {
+        let told = events.iter().filter_map(|event| match &event.fact {
+            Fact::ProxyTotals { upstream, .. } => Some(upstream.bytes),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 2);
+    let (meanwhile, last) = (&told[0], &told[1]);
+    assert!(meanwhile.len() >= 2, "{told:?}");
+    assert!(meanwhile.is_sorted(), "{told:?}");
+    assert_eq!(last.len(), 1);
+    assert!(meanwhile.last() <= last.first(), "{told:?}");
+    let own = desk.read("out/report.json");
+    let own: Value = serde_json::from_str(&own).unwrap();
+    let own = &own["proxies"][0]["totals"]["own"];
+    assert!(own["samples"].as_u64().unwrap() > 10, "{own}");
+    assert!(own["p50_ms"].as_f64() <= own["p99_ms"].as_f64(), "{own}");
 }

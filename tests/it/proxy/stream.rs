@@ -70,6 +70,9 @@ async fn bytes_are_exact_both_ways() {
     assert_eq!(stats.bytes_downstream, read_down as u64);
     assert_eq!(stats.accepted, 1);
     assert!(stats.chunks_upstream > 0 && stats.chunks_downstream > 0);
+    let timed = stats.own.expect("some pieces are timed").samples;
+    let pieces = stats.chunks_upstream + stats.chunks_downstream;
+    assert!(timed <= pieces / 16 + 2, "{timed} of {pieces} pieces");
     assert_eq!(stats.late, None, "nothing was delayed");
     rig.engine.shutdown().await;
 }

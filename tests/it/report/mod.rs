@@ -11,7 +11,7 @@ use chaosproxy::check::{
 };
 use chaosproxy::event::{
     ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter,
-    Late, Outcome, Phase, Sample, Volume,
+    Outcome, Phase, Sample, Spread, Volume,
 };
 use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use chaosproxy::units::Moment;
@@ -69,7 +69,13 @@ fn totals() -> Fact {
         proxy: "db".into(),
         upstream: volume(1_234_567, 100),
         downstream: volume(7_654_321, 200),
-        late: Some(Late {
+        own: Some(Spread {
+            samples: 19,
+            p50: Duration::from_nanos(10_240),
+            p99: Duration::from_nanos(57_344),
+            max: Duration::from_nanos(57_344),
+        }),
+        late: Some(Spread {
             samples: 50,
             p50: Duration::from_nanos(62_500),
             p99: Duration::from_nanos(125_000),
