@@ -46,6 +46,22 @@ fn a_killed_run_leaves_nothing_behind_within_5_s() {
     assert_eq!(run.wait(), None);
     let took = wait_until_gone(&bench);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
+    let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
+    let mut events = journal.events.iter();
+    assert!(
+        events.any(|event| is_injection(&event.fact)),
+        "what was shown is journalled"
+    );
+}
+
+fn is_injection(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::FaultEdge {
+            edge: Edge::Inject,
+            ..
+        }
+    )
 }
 
 #[test]
@@ -61,19 +77,10 @@ fn an_interrupted_run_heals_says_130_and_leaves_nothing_behind() {
     assert_eq!(bench.survivors(), Vec::<u32>::new());
 
     let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
-    let injected = |fact: &Fact| {
-        matches!(
-            fact,
-            Fact::FaultEdge {
-                edge: Edge::Inject,
-                ..
-            }
-        )
-    };
     let injection = journal
         .events
         .iter()
-        .position(|event| injected(&event.fact));
+        .position(|event| is_injection(&event.fact));
     let healed = journal
         .events
         .iter()

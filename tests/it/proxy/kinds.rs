@@ -118,6 +118,11 @@ async fn both_halves_of_a_disconnect_end_the_connection_in_an_orderly_way() {
     server.write_all(TEXT).await.unwrap();
     assert_eq!(read_to_end(&mut server).await, (TEXT[..1].to_vec(), Ok(())));
     assert_eq!(read_to_end(&mut client).await, (TEXT[..1].to_vec(), Ok(())));
+    for _ in 0..10 {
+        // Neither is reset for going on for a while.
+        client.write_all(TEXT).await.unwrap();
+        server.write_all(TEXT).await.unwrap();
+    }
     let cause = rig.fact(closed).await;
     assert_eq!(cause, ClosedBy::Fault("disconnect".into()));
     rig.engine.shutdown().await;
