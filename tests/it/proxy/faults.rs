@@ -90,7 +90,11 @@ async fn a_disconnect_of_existing_connections_reaches_each_of_them() {
     let path = rig.path().await;
     let mut ends = Vec::new();
     for _ in 0..COUNT {
-        ends.push(path.connect().await);
+        let (mut client, mut server) = path.connect().await;
+        // The server has it before the proxy knows; with a byte through, both legs are there.
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(patiently(server.read_u8()).await.unwrap(), b'x');
+        ends.push((client, server));
     }
     rig.inject(
         "disconnect",
