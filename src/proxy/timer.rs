@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
@@ -12,6 +12,8 @@ use crate::units::{Clock, Moment};
 pub(super) struct Alarm {
     clock: Clock,
     timer: TimerFd,
+    /// When the timer will fire, unless it has.
+    set_to: Cell<Option<Moment>>,
     waiting: RefCell<Waiting>,
 }
 
@@ -30,6 +32,7 @@ impl Alarm {
         Ok(Self {
             clock,
             timer: TimerFd::new()?,
+            set_to: Cell::default(),
             waiting: RefCell::default(),
         })
     }
@@ -40,6 +43,7 @@ impl Alarm {
             if let Err(error) = self.timer.fired().await {
                 return error;
             }
+            self.set_to.set(None);
             let now = self.clock.now();
             let mut waiting = self.waiting.borrow_mut();
             while let Some(entry) = waiting.wakers.first_entry()
@@ -71,7 +75,13 @@ impl Alarm {
         ticket
     }
 
+    /// Does nothing if the timer fires before: it is then set anew. A deadline that is left before it
+    /// comes, as that of a dial is, so costs no system call.
     fn set(&self, deadline: Moment) {
+        if self.set_to.get().is_some_and(|at| at <= deadline) {
+            return;
+        }
+        self.set_to.set(Some(deadline));
         let delay = deadline.since(self.clock.now());
         // Setting a valid timer to a valid time does not fail.
         drop(self.timer.set(delay));
