@@ -90,8 +90,8 @@ pub struct ProxySpec {
     pub max_connections: usize,
 }
 
-/// When the kernel asks a silent peer whether it is still there, and gives it up (TCP keepalive, RFC
-/// 9293 section 3.8.4). Linux counts in whole seconds.
+/// When the kernel asks a silent peer whether it is still there, and gives it up (TCP keepalive,
+/// RFC 9293 section 3.8.4). Linux counts in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
     /// Silence before the first question, from 1 s to 32,767 s.

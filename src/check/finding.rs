@@ -28,8 +28,8 @@ impl Finding {
         finding
     }
 
-    /// The worst of several parts, with the summaries of all that share its verdict; everything else
-    /// together.
+    /// The worst of several parts, with the summaries of all that share its verdict; everything
+    /// else together.
     pub(super) fn worst_of(parts: Vec<Self>) -> Option<Self> {
         let mut parts = parts;
         parts.sort_by_key(|part| std::cmp::Reverse(part.verdict));

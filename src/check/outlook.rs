@@ -12,8 +12,8 @@ pub struct Outlook {
     pub faults: BTreeMap<Name, FaultOutlook>,
     /// Workloads and probes by name.
     pub sources: BTreeMap<Name, SourceBrief>,
-    /// Names of faults, workloads and probes that the scenario has, but with mistakes: they were told,
-    /// and nothing follows from them.
+    /// Names of faults, workloads and probes that the scenario has, but with mistakes: they were
+    /// told, and nothing follows from them.
     pub unread: BTreeSet<Name>,
     /// The checks by name.
     pub checks: BTreeMap<Name, CheckOutlook>,

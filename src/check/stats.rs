@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(student(&[], &zero, 0.05), None);
     }
 
-    /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+    /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method
+    /// 3.
     #[test]
     fn wilson_gives_the_intervals_of_newcombe_1998() {
         for (hits, all, low, high) in [

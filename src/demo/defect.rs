@@ -28,8 +28,8 @@ pub enum Defect {
     SmallPool,
     /// workflow waits for codebase on every read, so it is as slow as codebase's database.
     SharedFate,
-    /// workflow reads the work items of all projects one request at a time: whoever waits for a lost
-    /// database makes everybody wait.
+    /// workflow reads the work items of all projects one request at a time: whoever waits for a
+    /// lost database makes everybody wait.
     OneAtATime,
     /// Work items of a project whose database is away come from the registry.
     SilentFallback,
@@ -37,7 +37,8 @@ pub enum Defect {
     EmptyAnswer,
     /// Writes of unknown fate are sent again although no unique index makes that harmless.
     DuplicateOnRetry,
-    /// codebase answers 201 for a chunk that is in memory only, and dropped if the database is lost.
+    /// codebase answers 201 for a chunk that is in memory only, and dropped if the database is
+    /// lost.
     LostAcknowledgedWrite,
     /// codebase answers that a chunk was not stored, and stores it when the database is back.
     ResurrectedWrite,

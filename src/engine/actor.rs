@@ -283,8 +283,8 @@ impl Actor {
         result
     }
 
-    /// Tries every fault before it reports the first that failed; what is done outside the byte stream
-    /// is done all at once.
+    /// Tries every fault before it reports the first that failed; what is done outside the byte
+    /// stream is done all at once.
     async fn heal_all(&mut self) -> Result<(), EngineError> {
         let mut answers = Vec::new();
         self.strands

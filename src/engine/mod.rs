@@ -2,9 +2,9 @@
 //!
 //! Whoever wants a change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
 //! out one after the other, each to its end. Only what is done outside the byte stream, which may
-//! take seconds, is done beside: in order for one fault, but nobody else waits. Faults on connections live in this process and in
-//! nothing else, so they are gone when it is; whatever else a fault does is done through the lab,
-//! whose guard undoes it when this process is gone.
+//! take seconds, is done beside: in order for one fault, but nobody else waits. Faults on
+//! connections live in this process and in nothing else, so they are gone when it is; whatever else
+//! a fault does is done through the lab, whose guard undoes it when this process is gone.
 
 mod actor;
 mod strand;
@@ -37,7 +37,8 @@ pub struct Settings {
     pub seed: u64,
     /// Threads that carry bytes; `None` takes one per core.
     pub workers: Option<NonZero<usize>>,
-    /// What faults on ports, processes, servers and by commands act on; without it they are refused.
+    /// What faults on ports, processes, servers and by commands act on; without it they are
+    /// refused.
     pub lab: Option<Arc<Lab>>,
 }
 
@@ -140,8 +141,8 @@ impl EngineHandle {
         self.submit(action).await?.done().await
     }
 
-    /// Hands `action` over without waiting for what comes of it. Actions are carried out in the order
-    /// in which they are handed over.
+    /// Hands `action` over without waiting for what comes of it. Actions are carried out in the
+    /// order in which they are handed over.
     pub async fn submit(&self, action: Action) -> Result<Pending, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Apply(action, reply)).await?;

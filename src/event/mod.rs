@@ -63,8 +63,9 @@ pub enum Fact {
         occurrence: u32,
         /// When the schedule wanted it.
         planned: Moment,
-        /// When the engine was told. For an injection this is the event's own moment too, so that no hit
-        /// precedes its fault; the moment of a lift is when nothing followed the fault any more.
+        /// When the engine was told. For an injection this is the event's own moment too, so that
+        /// no hit precedes its fault; the moment of a lift is when nothing followed the fault any
+        /// more.
         decided: Moment,
     },
     /// Since the event's own moment a fault that was injected has been in force everywhere.
@@ -86,8 +87,8 @@ pub enum Fact {
         /// When the schedule wanted it.
         planned: Moment,
     },
-    /// A fault touched a connection for the first time in this occurrence, or a client, a process or a
-    /// server outside every proxy.
+    /// A fault touched a connection for the first time in this occurrence, or a client, a process
+    /// or a server outside every proxy.
     FaultHit {
         /// The fault's name.
         fault: Name,
@@ -241,8 +242,8 @@ pub enum Fact {
     },
     /// Every fault was lifted.
     HealedAll,
-    /// What a proxy has carried so far: told about once a second while it changes, and for the last time
-    /// when the proxy is taken down.
+    /// What a proxy has carried so far: told about once a second while it changes, and for the last
+    /// time when the proxy is taken down.
     ProxyTotals {
         /// The proxy.
         proxy: Name,
@@ -250,10 +251,11 @@ pub enum Fact {
         upstream: Volume,
         /// Bytes and pieces passed on to the client.
         downstream: Volume,
-        /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that the
-        /// other side took at once. Of the pieces one in 16 is measured.
+        /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that
+        /// the other side took at once. Of the pieces one in 16 is measured.
         own: Option<Spread>,
-        /// How much later than due bytes left that a fault had delayed: what chaosproxy added to it.
+        /// How much later than due bytes left that a fault had delayed: what chaosproxy added to
+        /// it.
         late: Option<Spread>,
     },
     /// Something that chaosproxy itself could not do; the run goes on without it.

@@ -186,9 +186,9 @@ pub trait Fault: Any + Send {
     /// The fault is being lifted; parked segments move on by themselves afterwards.
     fn on_lift(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
 
-    /// Takes the place of `before`, the same fault with other parameters, on a live connection. What
-    /// it parked stays where it is, and the dice go on. A fault that remembers something takes it
-    /// over here, by a downcast.
+    /// Takes the place of `before`, the same fault with other parameters, on a live connection.
+    /// What it parked stays where it is, and the dice go on. A fault that remembers something takes
+    /// it over here, by a downcast.
     fn inherit(&mut self, _before: Box<dyn Any>) {}
 
     /// Bytes that may be parked in this stage per way before the sender is held back. Default

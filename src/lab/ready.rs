@@ -53,8 +53,8 @@ impl Readiness {
         (&self.host, self.port)
     }
 
-    /// Whether it takes more than a connection to be ready. Anybody may accept one at a port that is
-    /// not held by the service.
+    /// Whether it takes more than a connection to be ready. Anybody may accept one at a port that
+    /// is not held by the service.
     pub(super) const fn is_asked(&self) -> bool {
         self.path.is_some()
     }

@@ -24,8 +24,8 @@ pub(super) async fn dial(
     first_of(&addresses, deadline, desk).await
 }
 
-/// Connects to the first address that answers. Each may take an equal part of the time that is left,
-/// so that one that does not answer leaves time for those behind it.
+/// Connects to the first address that answers. Each may take an equal part of the time that is
+/// left, so that one that does not answer leaves time for those behind it.
 async fn first_of(
     addresses: &[SocketAddr],
     deadline: Moment,

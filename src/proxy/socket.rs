@@ -1,7 +1,8 @@
 //! Reading and writing as soon as a socket is ready, each with the fewest system calls.
 //!
-//! Both try first and ask to be woken only if they were too early: most of the time a task was woken
-//! because there is something to do. The tasks that call this bound their turns themselves, by bytes.
+//! Both try first and ask to be woken only if they were too early: most of the time a task was
+//! woken because there is something to do. The tasks that call this bound their turns themselves,
+//! by bytes.
 
 use std::io::{self, IoSlice, Read};
 use std::task::{Context, Poll, ready};

@@ -122,8 +122,9 @@ fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// How often something took how long: buckets for each power of two of nanoseconds, four to a power, so that
-/// what is read is at most a quarter too high. The last one, from 4 s on, has no end.
+/// How often something took how long: buckets for each power of two of nanoseconds, four to a
+/// power, so that what is read is at most a quarter too high. The last one, from 4 s on, has no
+/// end.
 #[derive(Debug)]
 struct Histogram {
     buckets: [AtomicU64; Self::BUCKETS],

@@ -75,8 +75,8 @@ impl Alarm {
         ticket
     }
 
-    /// Does nothing if the timer fires before: it is then set anew. A deadline that is left before it
-    /// comes, as that of a dial is, so costs no system call.
+    /// Does nothing if the timer fires before: it is then set anew. A deadline that is left before
+    /// it comes, as that of a dial is, so costs no system call.
     fn set(&self, deadline: Moment) {
         if self.set_to.get().is_some_and(|at| at <= deadline) {
             return;

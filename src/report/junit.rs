@@ -10,9 +10,9 @@ use crate::diag::{self, Source, Style};
 /// The test case that stands for a run that did not go to its end.
 pub(super) const RUN: &str = "run";
 
-/// The report as JUnit's XML: one test case per check, or per length of a sweep. A failure is a `<failure>`; inconclusive
-/// and aborted checks are `<error>`, and so is the run itself if it did not go to its end. A
-/// failure of severity warning passes and is told in `<system-out>`.
+/// The report as JUnit's XML: one test case per check, or per length of a sweep. A failure is a
+/// `<failure>`; inconclusive and aborted checks are `<error>`, and so is the run itself if it did
+/// not go to its end. A failure of severity warning passes and is told in `<system-out>`.
 pub fn junit(report: &Report, scenario_text: &str) -> String {
     document(vec![test_suite(report, scenario_text)])
 }

@@ -184,9 +184,9 @@ pub struct SweptLengthRecord {
     pub detection_s: Option<f64>,
     /// From the open path to the recovery; absent if it did not come or was not looked for.
     pub recovery_s: Option<f64>,
-    /// How long the client may wait at worst after such an outage before it tries again: the longest
-    /// wait of its backoff that can straddle the end of the outage, and the longest attempt. Absent
-    /// if nothing is known of its backoff.
+    /// How long the client may wait at worst after such an outage before it tries again: the
+    /// longest wait of its backoff that can straddle the end of the outage, and the longest
+    /// attempt. Absent if nothing is known of its backoff.
     pub worst_case_s: Option<f64>,
     /// The worst verdict of the checks that look at the fault; absent if none does.
     pub verdict: Option<CheckVerdict>,
@@ -357,8 +357,8 @@ pub struct ProxyTotals {
     pub chunks_upstream: u64,
     /// Pieces in which they were written to the client.
     pub chunks_downstream: u64,
-    /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the other
-    /// side took at once. Of the pieces one in 16 is measured.
+    /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the
+    /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<SpreadRecord>,
     /// How much later than due bytes left that a fault had delayed: what chaosproxy added to it.
     pub late: Option<SpreadRecord>,

@@ -10,14 +10,14 @@ use super::halt::{Halt, Halted};
 use crate::event::{Event, Fact, JournalError, JournalWriter, Stream};
 use crate::probe::log::LogProbe;
 
-/// How long facts may gather before they are taken all at once: while they keep coming, whoever records
-/// one wakes nobody.
+/// How long facts may gather before they are taken all at once: while they keep coming, whoever
+/// records one wakes nobody.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// The one reader of the stream: journals every event, shows it, keeps it.
 ///
-/// An event is handed to the operating system within [`GATHER`] and the time that its batch takes; a
-/// crash of this process loses no more than that.
+/// An event is handed to the operating system within [`GATHER`] and the time that its batch takes;
+/// a crash of this process loses no more than that.
 pub(super) struct Collector {
     task: JoinHandle<Result<Vec<Event>, JournalError>>,
     finish: CancellationToken,
@@ -101,7 +101,8 @@ impl<W: FnMut(&[Event])> Sink<W> {
         Ok(self.events)
     }
 
-    /// Takes what is there, writes it through to the file and shows it: whether there was anything new.
+    /// Takes what is there, writes it through to the file and shows it: whether there was anything
+    /// new.
     fn take_all(&mut self, stream: &mut Stream) -> Result<bool, JournalError> {
         while let Some(event) = stream.try_next() {
             self.take(event)?;

@@ -107,9 +107,10 @@ pub enum RunError {
 
 /// Carries out `plan`.
 ///
-/// `watch` sees every event soon after it was recorded, several at a time. `halt` ends the run early. An experiment that could
-/// not be set up is still a recording if the journal could be opened: it then ends with the reason
-/// as [`Fact::Trouble`] or, once faults may have been injected, as [`Fact::Failed`].
+/// `watch` sees every event soon after it was recorded, several at a time. `halt` ends the run
+/// early. An experiment that could not be set up is still a recording if the journal could be
+/// opened: it then ends with the reason as [`Fact::Trouble`] or, once faults may have been
+/// injected, as [`Fact::Failed`].
 pub async fn run(
     plan: &Plan,
     options: &Options,

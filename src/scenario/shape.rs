@@ -72,8 +72,8 @@ pub(super) struct Proxy {
     /// How long connecting to the upstream may take.
     #[serde(default = "five_seconds")]
     pub(super) dial_timeout: Period,
-    /// Whether silent clients and servers are asked for a sign of life (TCP keepalive); never, unless
-    /// given.
+    /// Whether silent clients and servers are asked for a sign of life (TCP keepalive); never,
+    /// unless given.
     pub(super) keepalive: Option<Keepalive>,
     /// Connections that it serves at once; more are closed at once.
     #[serde(default = "many_connections")]
@@ -116,8 +116,8 @@ pub(super) struct Service {
     /// How long it may take to become ready.
     #[serde(default = "thirty_seconds")]
     pub(super) ready_timeout: Period,
-    /// What is to come of its start: `ready`, or `exit` for a server that is to meet an obstacle; the
-    /// set-up then does not wait for it.
+    /// What is to come of its start: `ready`, or `exit` for a server that is to meet an obstacle;
+    /// the set-up then does not wait for it.
     #[serde(default)]
     pub(super) expect: Expectation,
     /// Where its log is read. A started server's standard error, unless said otherwise.
@@ -438,8 +438,8 @@ pub(super) struct Fault {
     #[serde(rename = "use")]
     #[expect(dead_code, reason = "read before the shape is known")]
     pub(super) entry: Option<String>,
-    /// What it acts on: the name of a proxy, a service or a database, as its kind wants it, or a list
-    /// of such names.
+    /// What it acts on: the name of a proxy, a service or a database, as its kind wants it, or a
+    /// list of such names.
     #[serde(default)]
     pub(super) target: Names,
     /// When it begins: after time zero, or after the end (`after`) or beginning (`with`) of another
@@ -475,8 +475,8 @@ pub(super) struct Fault {
     /// The way of bytes that it acts on.
     #[serde(default)]
     pub(super) direction: Ways,
-    /// What else must be true of a connection when the fault is injected: its age, its idle time, its
-    /// number, its client. All, unless given.
+    /// What else must be true of a connection when the fault is injected: its age, its idle time,
+    /// its number, its client. All, unless given.
     #[serde(default, rename = "match")]
     pub(super) selection: Selection,
     /// How many connections, clients, processes or servers it must touch to count as exercised.

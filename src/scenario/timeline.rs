@@ -122,8 +122,8 @@ fn pace(length: Duration) -> Duration {
     (length / 100).clamp(PACE.0, PACE.1)
 }
 
-/// When the fault at `index` begins for the first time; `None` if it is drawn, or if that depends on
-/// itself or on a fault that does not exist.
+/// When the fault at `index` begins for the first time; `None` if it is drawn, or if that depends
+/// on itself or on a fault that does not exist.
 fn begin(
     faults: &[FaultPlan],
     index: usize,

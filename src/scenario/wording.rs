@@ -1,4 +1,5 @@
-//! Turns of phrase that several mistakes share: lists, guesses, what was expected and what was found.
+//! Turns of phrase that several mistakes share: lists, guesses, what was expected and what was
+//! found.
 
 use std::fmt::Write as _;
 

@@ -102,8 +102,8 @@ pub fn welcome(listener: &impl AsFd) -> io::Result<()> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts a connection that waits; it does not block either. The options of the listener are its own
-/// from the start: Linux copies them.
+/// Accepts a connection that waits; it does not block either. The options of the listener are its
+/// own from the start: Linux copies them.
 pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;

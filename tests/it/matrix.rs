@@ -39,11 +39,12 @@ const CHECKS: [(&str, &str, &str); 18] = [
 /// A row per defect: the service that has it, its name, the expected verdict of each check. `P`
 /// pass, `F` fail, `I` inconclusive; two letters where either is right.
 ///
-/// - `PI`: whether a good figure counts, the machine decides; one that is busy otherwise has no say.
+/// - `PI`: whether a good figure counts, the machine decides; one that is busy otherwise has no
+///   say.
 /// - `I`: what stays away for good, later faults find nobody to touch; what is unwell still, cannot
 ///   notice the next fault.
-/// - `PF`: it depends on what was under way. One connection is hit by a fault or is not; a batch may
-///   be sent twice; who answers a failed write as if it were well, logs each.
+/// - `PF`: it depends on what was under way. One connection is hit by a fault or is not; a batch
+///   may be sent twice; who answers a failed write as if it were well, logs each.
 const MATRIX: &str = "
                                        de nr ha hh bo rc jb is sl an in po av ls lc ec em ss
     -         -                        P  P  PI P  P  P  P  PI PI P  P  P  P  P  P  P  P  P

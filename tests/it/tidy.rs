@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Top-level modules by layer; a module may import its own layer's `same` list and everything below.
+/// Top-level modules by layer; a module may import its own layer's `same` list and everything
+/// below.
 const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("template", &[]),

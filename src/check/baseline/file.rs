@@ -148,7 +148,8 @@ impl Baseline {
         })
     }
 
-    /// How `here` differs from the machine of the baseline, if that keeps times from being compared.
+    /// How `here` differs from the machine of the baseline, if that keeps times from being
+    /// compared.
     pub fn elsewhere(&self, here: &Machine) -> Option<String> {
         difference(&self.machine, here)
     }

@@ -184,8 +184,8 @@ impl History {
         })
     }
 
-    /// From the beginning of the steady state to the first injection of any fault after it; what was
-    /// in force before belongs to the steady state.
+    /// From the beginning of the steady state to the first injection of any fault after it; what
+    /// was in force before belongs to the steady state.
     pub fn baseline(&self) -> (Moment, Moment) {
         let zero = self.time_zero();
         let start = self.phase(Phase::SteadyState).unwrap_or(zero);

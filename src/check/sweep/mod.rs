@@ -32,13 +32,13 @@ pub struct SweptLength {
     pub detection_s: Option<f64>,
     /// How long it took until all was back to normal, in seconds; the slowest of several checks.
     pub recovery_s: Option<f64>,
-    /// How long the client may wait at worst after such an outage before it tries again, in seconds,
-    /// as its backoff predicts.
+    /// How long the client may wait at worst after such an outage before it tries again, in
+    /// seconds, as its backoff predicts.
     pub worst_case_s: Option<f64>,
 }
 
-/// Judges a check by `judge`; one that looks at a swept fault, for each length as if there had been no
-/// other.
+/// Judges a check by `judge`; one that looks at a swept fault, for each length as if there had been
+/// no other.
 pub(super) fn judge(
     spec: &CheckSpec,
     history: &History,

@@ -5,8 +5,8 @@ use crate::check::testing::{Story, at, not_ok, ok};
 use crate::check::{Severity, SourceMap, judge};
 use crate::event::{ClosedBy, Impact, Outcome};
 
-/// A fault `cut`, in force for 4 s from 20 s on and for 8 s from 50 s on, and a service that is back
-/// to normal so long after each.
+/// A fault `cut`, in force for 4 s from 20 s on and for 8 s from 50 s on, and a service that is
+/// back to normal so long after each.
 fn story(back_after: [f64; 2]) -> Story {
     let lifts = [24.0, 58.0];
     let health = move |when: f64| -> (f64, Outcome) {

@@ -23,8 +23,9 @@ pub struct Params {
     /// How the network is lost: `stall`, `unanswered`, `reject` or `refuse`. Default `stall`.
     #[serde(default)]
     pub mode: Mode,
-    /// `stall` and `unanswered` only: what becomes of held bytes when the fault is lifted. `resume` delivers them
-    /// late, as TCP would; `reset` resets the connections whose bytes were held. Default `resume`.
+    /// `stall` and `unanswered` only: what becomes of held bytes when the fault is lifted. `resume`
+    /// delivers them late, as TCP would; `reset` resets the connections whose bytes were held.
+    /// Default `resume`.
     #[serde(default)]
     pub on_heal: OnHeal,
     /// `reject` only: how long to wait for a client's first packet before the reset. Default `1s`.

@@ -16,12 +16,12 @@ pub struct Process;
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// What is done: `kill` (SIGKILL), `terminate` (SIGTERM), `stop` (SIGSTOP) or `restart` (SIGTERM,
-    /// and started again).
+    /// What is done: `kill` (SIGKILL), `terminate` (SIGTERM), `stop` (SIGSTOP) or `restart`
+    /// (SIGTERM, and started again).
     #[schemars(example = &"stop")]
     pub action: Action,
-    /// `restart` only: how long after it was asked to end it is started again; as soon as it has ended,
-    /// if that takes longer. Default `0s`.
+    /// `restart` only: how long after it was asked to end it is started again; as soon as it has
+    /// ended, if that takes longer. Default `0s`.
     #[serde(default)]
     pub down_for: Period,
 }

@@ -22,8 +22,8 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long a server that was told to end may take before it is made to.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// Nothing here survives the machine, so nothing is forced to its disk. A commit outlives a crash of
-/// the server all the same: `synchronous_commit` stays on. The rest keeps a cluster small.
+/// Nothing here survives the machine, so nothing is forced to its disk. A commit outlives a crash
+/// of the server all the same: `synchronous_commit` stays on. The rest keeps a cluster small.
 const SETTINGS: [&str; 8] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",

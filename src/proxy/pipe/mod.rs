@@ -63,8 +63,8 @@ impl Pipe {
 
     /// Puts exactly those of `armed` in force that touch this connection. Faults already in force
     /// stay where they are, with the parameters that they have now; missing ones are lifted first
-    /// (what they parked moves on at once), new ones are appended. `active` is when a byte last went
-    /// through the connection.
+    /// (what they parked moves on at once), new ones are appended. `active` is when a byte last
+    /// went through the connection.
     pub fn set(&mut self, now: Moment, armed: &[Armed], active: Moment) {
         self.conn.active = active;
         // From the last to the first, so that what an earlier stage gives back comes behind.

@@ -1,5 +1,5 @@
-//! The words for mistakes of the schedule: when a fault comes, for how long, and what moves or is left
-//! to chance.
+//! The words for mistakes of the schedule: when a fault comes, for how long, and what moves or is
+//! left to chance.
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 use super::{Order, Setting, text};
 
-/// A scenario with nothing but proxies and what the setting wants, as a user would leave it running.
+/// A scenario with nothing but proxies and what the setting wants, as a user would leave it
+/// running.
 pub(super) fn order(setting: &Setting<'_>) -> Order {
     let mut scenario = "\
 [scenario]

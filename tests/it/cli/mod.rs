@@ -97,8 +97,8 @@ fn well() -> Server {
     })
 }
 
-/// A scenario of 0.8 s on `server`: a proxy, two probes through it, a fault from 0.2 s to 0.6 s, and
-/// a check that `/work` is answered during the fault.
+/// A scenario of 0.8 s on `server`: a proxy, two probes through it, a fault from 0.2 s to 0.6 s,
+/// and a check that `/work` is answered during the fault.
 fn scenario(server: &Server, fault: &str) -> String {
     let proxy = TcpListener::bind("127.0.0.1:0")
         .unwrap()

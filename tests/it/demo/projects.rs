@@ -1,4 +1,5 @@
-//! Projects of workflow, each with a database of its own: what the loss of one means for the others.
+//! Projects of workflow, each with a database of its own: what the loss of one means for the
+//! others.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use super::free_port;
 use super::server::{Answer, Server};
 use super::wire::Wire;
 
-/// workflow with the project `alpha` behind a wire and the project `beta`, and an item in each and in
-/// the registry.
+/// workflow with the project `alpha` behind a wire and the project `beta`, and an item in each and
+/// in the registry.
 struct Bench {
     workflow: Server,
     wire: Wire,

@@ -151,8 +151,8 @@ within  = "30s"
 }
 
 /// A service that is stopped, and a command with an undo, both for longer than the test takes; the
-/// service says in the file `ended` that it could still end by itself. Its own words go nowhere: with
-/// the run gone, nobody would read them.
+/// service says in the file `ended` that it could still end by itself. Its own words go nowhere:
+/// with the run gone, nobody would read them.
 fn standstill(folder: &Path) -> String {
     let folder = folder.display();
     format!(

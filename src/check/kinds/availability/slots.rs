@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::event::Sample;
 use crate::units::Moment;
 
-/// A window cut into slots of one length. What is left at its end belongs to the last slot: alone it
-/// would be judged by a handful of observations.
+/// A window cut into slots of one length. What is left at its end belongs to the last slot: alone
+/// it would be judged by a handful of observations.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Observations in all.

@@ -65,7 +65,8 @@ mod tests {
         tries: None,
     };
 
-    /// Attempts of `lanes` loops that dial at once and then six times more, `late` after each delay.
+    /// Attempts of `lanes` loops that dial at once and then six times more, `late` after each
+    /// delay.
     fn rounds(lanes: u32, mut late: impl FnMut(f64) -> f64) -> Vec<f64> {
         let mut starts = Vec::new();
         for _ in 0..lanes {

@@ -52,8 +52,9 @@ pub struct Params {
     /// Independent retry loops behind the proxy. Default 1.
     #[serde(default = "lanes")]
     pub lanes: u32,
-    /// How far apart three loops or more must dial, as a share of the delay that is due: four fifths
-    /// of them within less, in three rounds after the first, are a herd. Default 5%; 0% allows it.
+    /// How far apart three loops or more must dial, as a share of the delay that is due: four
+    /// fifths of them within less, in three rounds after the first, are a herd. Default 5%; 0%
+    /// allows it.
     #[serde(default = "spread")]
     pub spread: Share,
     /// Attempts after which a loop gives up for the rest of an outage. Default never.
@@ -198,7 +199,8 @@ impl Check for Backoff {
     }
 }
 
-/// Whether a fault closes the port, so that the kernel answers or nobody does, and attempts go unseen.
+/// Whether a fault closes the port, so that the kernel answers or nobody does, and attempts go
+/// unseen.
 fn refuses(kind: &str, params: &serde_json::Value) -> bool {
     let mode = params.get("mode").and_then(serde_json::Value::as_str);
     kind == "partition" && matches!(mode, Some("refuse" | "unanswered"))

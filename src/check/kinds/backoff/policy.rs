@@ -119,8 +119,8 @@ impl Policy {
         }
     }
 
-    /// The longest wait that may be under way when an outage of `length` ends, if each attempt takes
-    /// at least `took` to fail.
+    /// The longest wait that may be under way when an outage of `length` ends, if each attempt
+    /// takes at least `took` to fail.
     pub fn under_way(&self, length: f64, took: f64) -> f64 {
         let (mut now, mut last) = (took, None);
         for index in 0..MOST_ATTEMPTS {

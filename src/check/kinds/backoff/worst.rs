@@ -9,8 +9,8 @@ use crate::units::{Moment, Period};
 /// wait that can straddle that end, and the time that an attempt took at most, in seconds.
 ///
 /// The waits are those that a `backoff` check declares for the fault or, without one for it, for a
-/// proxy that it acts on; without any, they are foretold from the last two that were seen. `None` if
-/// nothing is known of the client's waits.
+/// proxy that it acts on; without any, they are foretold from the last two that were seen. `None`
+/// if nothing is known of the client's waits.
 pub fn longest_wait(history: &History, fault: &FaultBrief, occurrence: &Occurrence) -> Option<f64> {
     let lifted = history.lifted(occurrence);
     let outage = (occurrence.inject, lifted);
