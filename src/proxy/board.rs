@@ -169,6 +169,11 @@ impl Board {
         Change(before)
     }
 
+    /// Whether `worker` carries connections that a change would wake.
+    pub(super) fn has_followers(&self, worker: usize) -> bool {
+        !lock(&self.subscribers[worker]).is_empty()
+    }
+
     /// Wakes the connections that `worker` carries, so that they follow a change. To be called on
     /// its thread: from another one, each wake-up would cost a system call.
     pub(super) fn rouse(&self, worker: usize) {
@@ -288,6 +293,10 @@ mod tests {
         board.rouse(1);
         assert_eq!(rung(), [0, 1]);
         there.truncate(1);
+        assert_eq!(
+            [0, 1].map(|worker| board.has_followers(worker)),
+            [true, false]
+        );
         board.rouse(0);
         board.rouse(1);
         assert_eq!(rung(), [1, 1]);

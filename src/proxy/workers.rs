@@ -164,9 +164,11 @@ impl Pool {
         drop(hand.errands.send(Errand::Carry(arrival, load)));
     }
 
-    /// Lets every worker wake its connections of a board, which has changed.
+    /// Lets every worker wake its connections of a board, which has changed. Who carries none is left
+    /// in peace.
     pub(super) fn rouse(&self, board: &Arc<Board>) {
-        for hand in &self.hands[..] {
+        let concerned = |(worker, _): &(usize, _)| board.has_followers(*worker);
+        for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
             // A worker that was stopped carries nothing.
             drop(hand.errands.send(Errand::Rouse(Arc::clone(board))));
         }
