@@ -72,8 +72,8 @@ struct Inner {
 pub(super) struct Change(oneshot::Receiver<Moment>);
 
 impl Change {
-    /// Waits until every connection follows the change, and tells since when; `None` if some did not
-    /// within [`limits::CHANGE`].
+    /// Waits until every connection follows the change, and tells since when; `None` if some did
+    /// not within [`limits::CHANGE`].
     pub(super) async fn settled(self) -> Option<Moment> {
         let settled = tokio::time::timeout(limits::CHANGE, self.0).await;
         settled.ok()?.ok()
@@ -220,8 +220,9 @@ impl Subscription {
         self.edition.as_ref()
     }
 
-    /// What holds now, if it was not returned before. The task, which `worker` runs, is woken at the
-    /// next change; it must call this directly, not through a combinator with wakers of its own.
+    /// What holds now, if it was not returned before. The task, which `worker` runs, is woken at
+    /// the next change; it must call this directly, not through a combinator with wakers of its
+    /// own.
     pub(super) fn poll(&mut self, cx: &Context<'_>, worker: usize) -> Option<News> {
         let known = self.place.as_ref();
         if !known.is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {

@@ -31,8 +31,8 @@ pub struct Workers {
     budget: Arc<Budget>,
 }
 
-/// Hands work to the workers: accept loops to one after the other, accepted connections to the least
-/// loaded.
+/// Hands work to the workers: accept loops to one after the other, accepted connections to the
+/// least loaded.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     hands: Arc<[Hand]>,
@@ -153,8 +153,8 @@ impl Pool {
         drop(hand.errands.send(Errand::Accept(doorkeeper)));
     }
 
-    /// Gives a connection to a worker; to the one that is `here` if none is loaded less, because that
-    /// wakes nobody.
+    /// Gives a connection to a worker; to the one that is `here` if none is loaded less, because
+    /// that wakes nobody.
     pub(super) fn assign(&self, arrival: Arrival, here: usize) {
         let load = |index: usize| self.hands[index].load.load(Ordering::Relaxed);
         let least = (0..self.hands.len()).min_by_key(|index| (load(*index), *index != here));
@@ -164,8 +164,8 @@ impl Pool {
         drop(hand.errands.send(Errand::Carry(arrival, load)));
     }
 
-    /// Lets every worker wake its connections of a board, which has changed. Who carries none is left
-    /// in peace.
+    /// Lets every worker wake its connections of a board, which has changed. Who carries none is
+    /// left in peace.
     pub(super) fn rouse(&self, board: &Arc<Board>) {
         let concerned = |(worker, _): &(usize, _)| board.has_followers(*worker);
         for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
