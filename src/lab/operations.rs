@@ -96,6 +96,9 @@ impl Lab {
             why,
             log: LogTail::of_file(&said),
         };
+        if hurry.is_cancelled() {
+            return Err(failed("everything was healed before it began".to_owned()));
+        }
         let child = self.guard.launch(launch).await?;
         let overdue = tokio::select! {
             exit = child.ended() => return match exit? {

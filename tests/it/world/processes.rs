@@ -111,7 +111,7 @@ async fn restarted_services_end_by_themselves_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_slow_lift_keeps_only_its_own_fault_waiting() {
+async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_what_waits_when_all_is_healed_never_begins() {
     let bench = Bench::new().await;
     bench.declare("x", &[]);
     let file = |name: &str| bench.report.path().join(name);
@@ -141,7 +141,7 @@ async fn a_slow_lift_keeps_only_its_own_fault_waiting() {
     for pending in [lift, second, heal] {
         patiently(pending.done()).await.unwrap();
     }
-    assert!(again.exists());
+    assert!(!again.exists(), "what waited was begun when all was healed");
     let lift = Action::Lift { fault: fault() };
     let error = bench.engine.apply(lift).await.unwrap_err().to_string();
     assert_eq!(error, "no fault named `command` is in force");
