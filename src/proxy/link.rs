@@ -279,7 +279,8 @@ impl Link {
                 return (ending, vec![client]);
             }
         }
-        match self.dial(desk).await {
+        // A task is as large as the largest of its states: this one is gone once it stands.
+        match Box::pin(self.dial(desk)).await {
             Ok(server) => {
                 let ending = relay::relay(self, &client, &server, desk).await;
                 (ending, vec![client, server])
