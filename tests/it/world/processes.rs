@@ -111,7 +111,7 @@ async fn restarted_services_end_by_themselves_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_what_waits_when_all_is_healed_never_begins() {
+async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_healing_begins_nothing() {
     let bench = Bench::new().await;
     bench.declare("x", &[]);
     let file = |name: &str| bench.report.path().join(name);
