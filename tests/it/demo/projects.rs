@@ -59,6 +59,8 @@ impl Bench {
             self.items("beta").await
         };
         tokio::select! {
+            // Whoever waits for alpha may be answered right behind it.
+            biased;
             answer = self.items("alpha") => ("alpha", answer),
             answer = beta => ("beta", answer),
         }
