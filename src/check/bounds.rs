@@ -58,8 +58,9 @@ struct Excess {
 }
 
 impl Demands<'_> {
-    /// Judges every demand, and with them the finding.
-    pub(super) fn judge(&self, spec: &CheckSpec, finding: &mut Finding) {
+    /// The finding that all demands together come to.
+    pub(super) fn judge(&self, spec: &CheckSpec) -> Finding {
+        let mut finding = Finding::new(spec, Verdict::Pass, "");
         for (index, assertion) in self.that.iter().enumerate() {
             let (verdict, measured) = self.demand(assertion);
             let samples = self.history.samples_in(&assertion.source, self.window);
@@ -80,6 +81,7 @@ impl Demands<'_> {
             }
         }
         finding.decide();
+        finding
     }
 
     /// Judges one demand; gives the verdict and what was measured, in words.

@@ -118,6 +118,15 @@ impl Bench {
         .await
     }
 
+    /// The trouble that is reported next, before any other fact.
+    async fn trouble(&mut self) -> String {
+        self.fact(|fact| match fact {
+            Fact::Trouble { message } => Some(message.clone()),
+            other => panic!("{other:?}"),
+        })
+        .await
+    }
+
     /// Waits until a service has changed as told.
     async fn change(&mut self, name: &str, expected: &ServiceChange) {
         self.fact(|fact| match fact {

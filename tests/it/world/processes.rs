@@ -112,7 +112,7 @@ async fn restarted_services_end_by_themselves_and_come_back() {
 
 #[tokio::test]
 async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_healing_begins_nothing() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
     bench.declare("x", &[]);
     let file = |name: &str| bench.report.path().join(name);
     let (go, again) = (file("go"), file("again"));
@@ -142,6 +142,11 @@ async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_healing_begins_nothing
         patiently(pending.done()).await.unwrap();
     }
     assert!(!again.exists(), "what waited was begun when all was healed");
+    let never = |fact: &Fact| match fact {
+        Fact::Trouble { message } => Some(message.contains("healed before it began")),
+        _ => None,
+    };
+    assert!(bench.fact(never).await);
     let lift = Action::Lift { fault: fault() };
     let error = bench.engine.apply(lift).await.unwrap_err().to_string();
     assert_eq!(error, "no fault named `command` is in force");
@@ -252,11 +257,7 @@ async fn a_command_is_undone_and_one_that_fails_is_reported_and_undone_too() {
     bench.inject("command", fails, &[]).await;
     bench.lift("command").await;
     assert!(file.exists());
-    let message = bench.fact(|fact| match fact {
-        Fact::Trouble { message } => Some(message.clone()),
-        other => panic!("{other:?}"),
-    });
-    let message = message.await;
+    let message = bench.trouble().await;
     assert!(message.contains("it ended with exit code 3"), "{message}");
     assert!(message.contains("no luck"), "{message}");
     assert_eq!(bench.hits(), Vec::<String>::new());
@@ -270,11 +271,7 @@ async fn a_command_that_takes_too_long_is_ended_and_reported() {
     let mut bench = Bench::new().await;
     let slow = json!({ "run": ["sleep", "1000"], "timeout": "50ms" });
     bench.inject("command", slow, &[]).await;
-    let message = bench.fact(|fact| match fact {
-        Fact::Trouble { message } => Some(message.clone()),
-        other => panic!("{other:?}"),
-    });
-    let message = message.await;
+    let message = bench.trouble().await;
     assert!(message.contains("it took longer than 50ms"), "{message}");
     bench.lift("command").await;
     bench.shutdown().await;

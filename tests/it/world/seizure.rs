@@ -126,11 +126,7 @@ async fn a_port_that_never_becomes_free_is_reported_and_is_no_hit() {
     let _owner = TcpListener::bind(address).unwrap();
     bench.inject("port_seizure", json!({}), &["x"]).await;
     bench.lift("port_seizure").await;
-    let message = bench.fact(|fact| match fact {
-        chaosproxy::event::Fact::Trouble { message } => Some(message.clone()),
-        other => panic!("{other:?}"),
-    });
-    let message = message.await;
+    let message = bench.trouble().await;
     let expected = format!("fault `port_seizure`: the port {address} was never held: ");
     assert!(message.starts_with(&expected), "{message}");
     bench.shutdown().await;

@@ -69,7 +69,6 @@ impl Check for Isolation {
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         exercise::over(&params.during, spec, history, |window| {
-            let mut finding = Finding::new(spec, Verdict::Pass, "");
             let demands = Demands {
                 history,
                 window,
@@ -81,22 +80,24 @@ impl Check for Isolation {
                     max_lateness: params.max_lateness.get(),
                 },
             };
-            demands.judge(spec, &mut finding);
-            finding.help = match finding.verdict {
-                Verdict::Pass => None,
-                Verdict::Fail => Some(format!(
-                    "look for what `{}` shares with the victim: a pool, a process, an upstream, the \
-                 connection limit of a database, a call that waits for the victim",
-                    params.service
-                )),
-                Verdict::Inconclusive => Some(format!(
-                    "raise the rate on `{}` or lengthen its windows; {}",
-                    params.service,
-                    exercise::STARVED
-                )),
-            };
+            let mut finding = demands.judge(spec);
+            finding.help = advice(finding.verdict, &params.service);
             finding
         })
+    }
+}
+
+fn advice(verdict: Verdict, service: &str) -> Option<String> {
+    match verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(format!(
+            "look for what `{service}` shares with the victim: a pool, a process, an upstream, the \
+             connection limit of a database, a call that waits for the victim"
+        )),
+        Verdict::Inconclusive => Some(format!(
+            "raise the rate on `{service}` or lengthen its windows; {}",
+            exercise::STARVED
+        )),
     }
 }
 

@@ -55,7 +55,6 @@ impl Check for Slo {
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         exercise::over(&params.during, spec, history, |window| {
-            let mut finding = Finding::new(spec, Verdict::Pass, "");
             let demands = Demands {
                 history,
                 window,
@@ -67,22 +66,26 @@ impl Check for Slo {
                     max_lateness: params.max_lateness.get(),
                 },
             };
-            demands.judge(spec, &mut finding);
-            finding.help = match finding.verdict {
-                Verdict::Pass => None,
-                Verdict::Fail => Some(
-                    "compare with a run without faults: if the objective is missed there too, the \
-                 service is too slow or too small for the load; otherwise look at what waits for \
-                 the victim of the fault"
-                        .to_owned(),
-                ),
-                Verdict::Inconclusive => Some(format!(
-                    "raise the rate or lengthen the window; {}",
-                    exercise::STARVED
-                )),
-            };
+            let mut finding = demands.judge(spec);
+            finding.help = advice(finding.verdict);
             finding
         })
+    }
+}
+
+fn advice(verdict: Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(
+            "compare with a run without faults: if the objective is missed there too, the service \
+             is too slow or too small for the load; otherwise look at what waits for the victim of \
+             the fault"
+                .to_owned(),
+        ),
+        Verdict::Inconclusive => Some(format!(
+            "raise the rate or lengthen the window; {}",
+            exercise::STARVED
+        )),
     }
 }
 
