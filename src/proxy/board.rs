@@ -242,12 +242,17 @@ impl Subscription {
         })
     }
 
-    /// Stops following: later changes do not wait for this connection.
-    pub(super) fn leave(&mut self) {
-        self.edition = None;
+    /// Goes to another worker: it is woken there once it has looked there.
+    pub(super) fn leave_worker(&mut self) {
         if let Some((worker, _)) = self.place.take() {
             lock(&self.board.subscribers[worker]).remove(&self.conn);
         }
+    }
+
+    /// Stops following: later changes do not wait for this connection.
+    pub(super) fn leave(&mut self) {
+        self.edition = None;
+        self.leave_worker();
     }
 }
 

@@ -54,6 +54,7 @@ mod tests {
     use tokio::select;
 
     use super::*;
+    use crate::proxy::crew::Crew;
     use crate::sys::net;
     use crate::units::Clock;
 
@@ -66,9 +67,13 @@ mod tests {
         [first, second]
     }
 
+    fn desk() -> Desk {
+        Desk::new(0, Crew::new(1), Clock::start()).unwrap()
+    }
+
     /// Dials both; gives the one that was reached.
     async fn reached(listeners: &[TcpListener; 2]) -> Result<SocketAddr, String> {
-        let desk = Desk::new(0, Clock::start()).unwrap();
+        let desk = desk();
         let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
         let deadline = desk.now() + LIMIT;
         select! {
@@ -111,7 +116,7 @@ mod tests {
     async fn a_name_is_looked_up_and_one_that_is_none_is_told() {
         let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let port = server.local_addr().unwrap().port();
-        let desk = Desk::new(0, Clock::start()).unwrap();
+        let desk = desk();
         assert!(
             dial(&format!("localhost:{port}"), LIMIT, &desk)
                 .await

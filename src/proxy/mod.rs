@@ -8,12 +8,15 @@
 mod acceptor;
 mod board;
 mod close;
+mod crew;
 mod desk;
 mod dial;
 mod limits;
 mod link;
 pub mod pipe;
 mod relay;
+mod serve;
+mod shift;
 mod socket;
 mod stats;
 mod timer;

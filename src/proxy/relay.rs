@@ -23,36 +23,66 @@ use crate::event::ClosedBy;
 use crate::fault::{Direction, How, Payload};
 use crate::sys::net;
 
-/// Carries bytes until the connection ends, and says why it ended.
+/// Where a connection comes to that was carried.
+pub(super) enum Course {
+    /// It ends.
+    Ended(Ending),
+    /// It is to go on with the worker of this number.
+    Moving(Ways, usize),
+}
+
+/// Carries bytes until the connection ends or is to leave this worker. A new one begins with the
+/// default of `ways`, one from another worker with what that left.
 pub(super) async fn relay(
     link: &mut Link,
     client: &TcpStream,
     server: &TcpStream,
+    ways: Ways,
     desk: &Desk,
-) -> Ending {
+) -> Course {
     let mut relay = Relay {
         link,
         sockets: [client, server],
-        ways: [Way::default(), Way::default()],
+        ways,
+        resets: [None, None],
         timer: desk.timer(),
-        ended_by: None,
     };
-    poll_fn(|cx| relay.poll(cx, &mut desk.buffer())).await
+    let mut last_turn = 0;
+    poll_fn(|cx| {
+        let leaves_to = desk.turn(&mut last_turn).filter(|_| relay.can_move());
+        if let Some(worker) = leaves_to {
+            desk.shift().left();
+            return Poll::Ready(Course::Moving(std::mem::take(&mut relay.ways), worker));
+        }
+        relay.poll(cx, &mut desk.buffer()).map(Course::Ended)
+    })
+    .await
+}
+
+/// What was read of the two directions and has yet to be written, and how far they are.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    each: [Way; 2],
+    /// Who was the first to end its half.
+    ended_by: Option<ClosedBy>,
 }
 
 struct Relay<'a> {
     link: &'a mut Link,
     /// Where each direction reads; it writes to the other's.
     sockets: [&'a TcpStream; 2],
-    ways: [Way<'a>; 2],
+    ways: Ways,
+    /// Each resolves when a direction's source was reset. Only looked at while nobody reads it: a
+    /// reader sees it.
+    resets: [Option<Reset<'a>>; 2],
     timer: Timer,
-    /// Who was the first to end its half.
-    ended_by: Option<ClosedBy>,
 }
 
+type Reset<'a> = Pin<Box<dyn Future<Output = io::Result<Ready>> + 'a>>;
+
 /// One direction.
-#[derive(Default)]
-struct Way<'a> {
+#[derive(Debug, Default)]
+struct Way {
     /// Bytes that left the chain (or met none) and that the destination would not take yet.
     spill: Bytes,
     /// The source's end was read: nothing more comes.
@@ -62,8 +92,6 @@ struct Way<'a> {
     done: bool,
     /// The destination is gone: what still comes for it is dropped.
     mute: bool,
-    /// Resolves when the source was reset. Only looked at while nobody reads it: a reader sees it.
-    reset: Option<Pin<Box<dyn Future<Output = io::Result<Ready>> + 'a>>>,
 }
 
 /// Goes on, or the connection ends.
@@ -73,13 +101,18 @@ impl<'a> Relay<'a> {
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ending> {
         match self.turn(cx, buffer) {
             Err(ending) => Poll::Ready(ending),
-            Ok(()) if self.ways.iter().all(|way| way.done) => {
+            Ok(()) if self.ways.each.iter().all(|way| way.done) => {
                 // An end that a fault made up leaves a peer behind that goes on.
-                let all_closed = self.ways.iter().all(|way| way.closed);
+                let all_closed = self.ways.each.iter().all(|way| way.closed);
                 Poll::Ready(self.ended((!all_closed).then_some(How::Fin)))
             }
             Ok(()) => Poll::Pending,
         }
+    }
+
+    /// A chain stays where its timer is.
+    fn can_move(&self) -> bool {
+        self.link.pipe.idle()
     }
 
     /// Moves what can be moved now, and arranges to be woken for the rest.
@@ -262,7 +295,7 @@ impl<'a> Relay<'a> {
             let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
             let filled = self.link.pipe.slices(direction, &mut slices);
-            let way = &self.ways[direction as usize];
+            let way = &self.ways.each[direction as usize];
             if filled > 0 && !way.mute && !way.done {
                 match poll_write(target, cx, &slices[..filled]) {
                     Poll::Pending => break,
@@ -303,9 +336,7 @@ impl<'a> Relay<'a> {
                 continue;
             }
             let source = self.source(direction);
-            let reset = self
-                .way(direction)
-                .reset
+            let reset = self.resets[direction as usize]
                 .get_or_insert_with(|| Box::pin(source.ready(Interest::ERROR)));
             if reset.as_mut().poll(cx).is_pending() {
                 continue;
@@ -357,21 +388,21 @@ impl<'a> Relay<'a> {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
         if matches!(error.kind(), ConnectionReset | BrokenPipe) {
             self.blame(direction);
-        } else if self.ended_by.is_none() {
-            self.ended_by = Some(ClosedBy::Error(error.to_string()));
+        } else if self.ways.ended_by.is_none() {
+            self.ways.ended_by = Some(ClosedBy::Error(error.to_string()));
         }
     }
 
     /// The peer that `direction` reads has ended its part.
     fn blame(&mut self, direction: Direction) {
-        self.ended_by.get_or_insert(match direction {
+        self.ways.ended_by.get_or_insert(match direction {
             Direction::Upstream => ClosedBy::Client,
             Direction::Downstream => ClosedBy::Upstream,
         });
     }
 
     fn ended(&mut self, how: impl Into<Option<How>>) -> Ending {
-        let seen = self.ended_by.take();
+        let seen = self.ways.ended_by.take();
         self.link.ended(how.into(), seen)
     }
 
@@ -386,8 +417,8 @@ impl<'a> Relay<'a> {
         !way.closed && !way.mute
     }
 
-    fn way(&mut self, direction: Direction) -> &mut Way<'a> {
-        &mut self.ways[direction as usize]
+    fn way(&mut self, direction: Direction) -> &mut Way {
+        &mut self.ways.each[direction as usize]
     }
 
     fn source(&self, direction: Direction) -> &'a TcpStream {

@@ -4,7 +4,6 @@ use std::io;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -15,10 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use super::acceptor::Doorkeeper;
 use super::board::Board;
+use super::crew::{Crew, Load};
 use super::desk::Desk;
 use super::limits;
-use super::link::{self, Arrival};
 use super::pipe::Budget;
+use super::serve::{self, Arrival, Cargo};
 use crate::sys::net;
 use crate::units::Clock;
 
@@ -31,42 +31,23 @@ pub struct Workers {
     budget: Arc<Budget>,
 }
 
-/// Hands work to the workers: accept loops to one after the other, accepted connections to the
-/// least loaded.
+/// Hands work to the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    hands: Arc<[Hand]>,
-    /// Accept loops that were handed out.
-    attended: Arc<AtomicUsize>,
+    hands: Arc<[mpsc::UnboundedSender<Errand>]>,
+    crew: Crew,
     /// Connections that there are descriptors for.
     most: u64,
 }
 
-#[derive(Debug)]
-struct Hand {
-    errands: mpsc::UnboundedSender<Errand>,
-    load: Arc<AtomicUsize>,
-}
-
 /// What a worker is asked to do.
-#[derive(Debug)]
-enum Errand {
+pub(super) enum Errand {
     /// To accept the connections of a proxy.
     Accept(Doorkeeper),
     /// To carry a connection.
-    Carry(Arrival, Load),
+    Carry(Cargo, Load),
     /// To wake the connections of a board, which has changed.
     Rouse(Arc<Board>),
-}
-
-/// One connection's part of a worker's load, until dropped.
-#[derive(Debug)]
-struct Load(Arc<AtomicUsize>);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Workers {
@@ -75,34 +56,31 @@ impl Workers {
         let count = count.map_or_else(thread::available_parallelism, Ok)?;
         let most = limits::max_connections(net::raise_descriptor_limit()?);
         let stop = CancellationToken::new();
-        let mut hands = Vec::new();
+        let (hands, queues): (Vec<_>, Vec<_>) =
+            (0..count.get()).map(|_| mpsc::unbounded_channel()).unzip();
+        let pool = Pool {
+            hands: hands.into(),
+            crew: Crew::new(count.get()),
+            most,
+        };
         let mut threads = Vec::new();
-        for index in 0..count.get() {
-            let (sender, errands) = mpsc::unbounded_channel();
+        for (index, errands) in queues.into_iter().enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
-            let stop = stop.clone();
+            let (stop, pool) = (stop.clone(), pool.clone());
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || match station(index, clock) {
+                .spawn(move || match station(index, &pool, clock) {
                     Ok((runtime, desk)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &desk, errands, &stop);
+                        work(&runtime, &desk, &pool, errands, &stop);
                     }
                     Err(error) => drop(ready.send(Err(error))),
                 })?;
             started.recv().map_err(io::Error::other)??;
             threads.push(thread);
-            hands.push(Hand {
-                errands: sender,
-                load: Arc::default(),
-            });
         }
         Ok(Self {
-            pool: Pool {
-                hands: hands.into(),
-                attended: Arc::default(),
-                most,
-            },
+            pool,
             threads,
             stop: stop.drop_guard(),
             budget: Arc::default(),
@@ -140,28 +118,24 @@ impl Workers {
 impl Pool {
     /// Whether one more connection would leave enough descriptors.
     pub(super) fn has_room(&self) -> bool {
-        let loads = self.hands.iter();
-        let held: usize = loads.map(|hand| hand.load.load(Ordering::Relaxed)).sum();
-        (held as u64) < self.most
+        (self.crew.connections() as u64) < self.most
     }
 
-    /// Gives an accept loop to a worker. One that was stopped takes nothing: what it is given is
-    /// dropped.
+    /// Gives an accept loop to a worker: to the first, which carries what is accepted as long as it
+    /// has time. One that was stopped takes nothing: what it is given is dropped.
     pub(super) fn attend(&self, doorkeeper: Doorkeeper) {
-        let nth = self.attended.fetch_add(1, Ordering::Relaxed);
-        let hand = &self.hands[nth % self.hands.len()];
-        drop(hand.errands.send(Errand::Accept(doorkeeper)));
+        drop(self.hands[0].send(Errand::Accept(doorkeeper)));
     }
 
-    /// Gives a connection to a worker; to the one that is `here` if none is loaded less, because
-    /// that wakes nobody.
-    pub(super) fn assign(&self, arrival: Arrival, here: usize) {
-        let load = |index: usize| self.hands[index].load.load(Ordering::Relaxed);
-        let least = (0..self.hands.len()).min_by_key(|index| (load(*index), *index != here));
-        let hand = &self.hands[least.unwrap_or(here)];
-        hand.load.fetch_add(1, Ordering::Relaxed);
-        let load = Load(Arc::clone(&hand.load));
-        drop(hand.errands.send(Errand::Carry(arrival, load)));
+    /// Gives a connection to the worker that is to carry it.
+    pub(super) fn assign(&self, arrival: Arrival) {
+        let worker = self.crew.place(arrival.opened);
+        self.carry(Cargo::Arrival(arrival), worker);
+    }
+
+    fn carry(&self, cargo: Cargo, worker: usize) {
+        let load = self.crew.load(worker);
+        drop(self.hands[worker].send(Errand::Carry(cargo, load)));
     }
 
     /// Lets every worker wake its connections of a board, which has changed. Who carries none is
@@ -170,19 +144,19 @@ impl Pool {
         let concerned = |(worker, _): &(usize, _)| board.has_followers(*worker);
         for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
             // A worker that was stopped carries nothing.
-            drop(hand.errands.send(Errand::Rouse(Arc::clone(board))));
+            drop(hand.send(Errand::Rouse(Arc::clone(board))));
         }
     }
 }
 
 /// A worker's runtime and what its connections share.
-fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
+fn station(index: usize, pool: &Pool, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
     // Without the runtime's own timers, which would cost at every turn: the desk's are better.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
     let entered = runtime.enter();
-    let desk = Desk::new(index, clock)?;
+    let desk = Desk::new(index, pool.crew.clone(), clock)?;
     drop(entered);
     Ok((runtime, Rc::new(desk)))
 }
@@ -190,9 +164,11 @@ fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
 fn work(
     runtime: &LocalRuntime,
     desk: &Rc<Desk>,
+    pool: &Pool,
     mut errands: mpsc::UnboundedReceiver<Errand>,
     stop: &CancellationToken,
 ) {
+    let pool = Rc::new(pool.clone());
     runtime.block_on(async {
         let mut ringing = spawn_local({
             let desk = Rc::clone(desk);
@@ -214,9 +190,12 @@ fn work(
                 Errand::Accept(doorkeeper) => {
                     spawn_local(async move { doorkeeper.work(&desk).await });
                 }
-                Errand::Carry(arrival, load) => {
+                Errand::Carry(cargo, load) => {
+                    let pool = Rc::clone(&pool);
                     links.spawn_local(async move {
-                        link::serve(arrival, &desk).await;
+                        if let Some((transfer, worker)) = serve::serve(cargo, &desk).await {
+                            pool.carry(Cargo::Transfer(transfer), worker);
+                        }
                         drop(load);
                     });
                 }

@@ -1,0 +1,275 @@
+//! One connection, from its acceptance to its close.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{self, IpAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::Route;
+use super::board::Subscription;
+use super::desk::Desk;
+use super::link::{Ending, Link};
+use super::relay::{self, Course, Ways};
+use super::stats::OpenGuard;
+use super::{close, dial, socket};
+use crate::event::{ClosedBy, Impact, Name};
+use crate::fault::{Direction, How};
+use crate::units::Moment;
+
+/// A connection on its way to a worker.
+pub(super) enum Cargo {
+    /// It was just accepted.
+    Arrival(Arrival),
+    /// Another worker carried it so far.
+    Transfer(Box<Transfer>),
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) route: Arc<Route>,
+    pub(super) stream: net::TcpStream,
+    pub(super) client: IpAddr,
+    /// When it was accepted.
+    pub(super) opened: Moment,
+    pub(super) orders: Subscription,
+    pub(super) welcome: Welcome,
+    pub(super) open: OpenGuard,
+}
+
+/// How a client is to be received.
+#[derive(Debug)]
+pub(super) enum Welcome {
+    /// It is connected to the server, once these have let it wait.
+    Serve { delays: Vec<Delay> },
+    /// It is ended at once.
+    TurnAway { fault: Name, how: How },
+    /// It is reset after its first packet, which is waited for at most so long.
+    Reject { fault: Name, read_for: Duration },
+}
+
+/// A fault that lets clients wait.
+#[derive(Debug)]
+pub(super) struct Delay {
+    pub(super) fault: Name,
+    pub(super) occurrence: u32,
+    pub(super) by: Duration,
+}
+
+/// A connection that goes from one worker to another.
+pub(super) struct Transfer {
+    link: Link,
+    /// The client's and the server's.
+    legs: [net::TcpStream; 2],
+    ways: Ways,
+}
+
+/// A connection whose bytes can be carried.
+struct Carriage {
+    client: TcpStream,
+    server: TcpStream,
+    ways: Ways,
+}
+
+/// The legs that a connection has at its end.
+type Over = (Ending, Vec<TcpStream>);
+
+/// Carries one connection to its end, or until it is to go on with another worker, whose number is
+/// told. Never fails: whatever happens becomes a fact.
+pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, usize)> {
+    let (mut link, begun) = match cargo {
+        Cargo::Arrival(arrival) => receive(arrival, desk).await,
+        Cargo::Transfer(transfer) => resume(*transfer, desk),
+    };
+    let (ending, legs) = match begun {
+        Ok(Carriage {
+            client,
+            server,
+            ways,
+        }) => match relay::relay(&mut link, &client, &server, ways, desk).await {
+            Course::Ended(ending) => (ending, vec![client, server]),
+            Course::Moving(ways, worker) => match take_out(client, server) {
+                Ok(legs) => {
+                    link.orders.leave_worker();
+                    return Some((Box::new(Transfer { link, legs, ways }), worker));
+                }
+                Err(error) => (Ending::error(&error), Vec::new()),
+            },
+        },
+        Err(over) => over,
+    };
+    let ended = link.unsubscribe();
+    match ending.how {
+        Some(how) => {
+            let unread = |bytes: &[u8]| link.observe(Direction::Upstream, bytes);
+            close::close(legs, how, desk, unread).await;
+        }
+        None => drop(legs),
+    }
+    link.closed(ended, ending.cause);
+    None
+}
+
+/// Takes the legs out of the worker's runtime.
+fn take_out(client: TcpStream, server: TcpStream) -> io::Result<[net::TcpStream; 2]> {
+    Ok([client.into_std()?, server.into_std()?])
+}
+
+/// Goes on where another worker stopped.
+fn resume(transfer: Transfer, desk: &Desk) -> (Link, Result<Carriage, Over>) {
+    let Transfer {
+        mut link,
+        legs: [client, server],
+        ways,
+    } = transfer;
+    link.worker = desk.worker();
+    let entered = TcpStream::from_std(client).and_then(|client| {
+        let server = TcpStream::from_std(server)?;
+        Ok(Carriage {
+            client,
+            server,
+            ways,
+        })
+    });
+    (
+        link,
+        entered.map_err(|error| (Ending::error(&error), Vec::new())),
+    )
+}
+
+/// Meets a client as it is to be met.
+async fn receive(arrival: Arrival, desk: &Desk) -> (Link, Result<Carriage, Over>) {
+    let Arrival {
+        route,
+        stream,
+        client,
+        opened,
+        orders,
+        welcome,
+        open,
+    } = arrival;
+    let mut link = Link::new(route, orders, open, client, opened, desk.worker());
+    let begun = match TcpStream::from_std(stream) {
+        Ok(client) => match welcome {
+            Welcome::Serve { delays } => link.connect(client, desk, delays).await,
+            Welcome::TurnAway { fault, how } => Err((link.turn_away(fault, how), vec![client])),
+            Welcome::Reject { fault, read_for } => {
+                let ending = link.reject(&client, desk, fault, read_for).await;
+                Err((ending, vec![client]))
+            }
+        },
+        Err(error) => Err((Ending::error(&error), Vec::new())),
+    };
+    (link, begun)
+}
+
+impl Link {
+    async fn connect(
+        &mut self,
+        client: TcpStream,
+        desk: &Desk,
+        delays: Vec<Delay>,
+    ) -> Result<Carriage, Over> {
+        for delay in delays {
+            if let Err(ending) = self.wait(&delay, desk).await {
+                return Err((ending, vec![client]));
+            }
+        }
+        // A task is as large as the largest of its states: this one is gone once it stands.
+        match Box::pin(self.dial(desk)).await {
+            Ok(server) => Ok(Carriage {
+                client,
+                server,
+                ways: Ways::default(),
+            }),
+            Err(ending) => Err((ending, vec![client])),
+        }
+    }
+
+    /// Lets the client wait while the fault is in force, but not for longer than it asks for.
+    async fn wait(&mut self, delay: &Delay, desk: &Desk) -> Result<(), Ending> {
+        self.hit(delay.fault.clone(), Impact::Delayed);
+        let until = self.route.recorder.clock().now() + delay.by;
+        let mut timer = desk.timer();
+        poll_fn(|cx| match self.obey(cx) {
+            Some(ending) => Poll::Ready(Err(ending)),
+            None if !self.is_in_force(delay) => Poll::Ready(Ok(())),
+            None => timer.poll(cx, until).map(Ok),
+        })
+        .await
+    }
+
+    fn is_in_force(&self, delay: &Delay) -> bool {
+        self.orders.edition().is_some_and(|edition| {
+            edition
+                .armed
+                .iter()
+                .any(|armed| armed.fault == delay.fault && armed.occurrence == delay.occurrence)
+        })
+    }
+
+    fn turn_away(&mut self, fault: Name, how: How) -> Ending {
+        // It is not one of those that are served: others may come in its place.
+        self.open = None;
+        self.hit(fault.clone(), Impact::Refused);
+        Ending {
+            cause: ClosedBy::Fault(fault),
+            how: Some(how),
+        }
+    }
+
+    /// Connects to the server, following orders meanwhile.
+    async fn dial(&mut self, desk: &Desk) -> Result<TcpStream, Ending> {
+        let route = Arc::clone(&self.route);
+        let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk));
+        let dialled = poll_fn(|cx| match self.obey(cx) {
+            Some(ending) => Poll::Ready(Err(ending)),
+            None => dial.as_mut().poll(cx).map(Ok),
+        });
+        match dialled.await? {
+            Ok(server) => match route.tune(&server) {
+                Ok(()) => Ok(server),
+                Err(error) => Err(Ending::error(&error)),
+            },
+            Err(why) => Err(Ending {
+                cause: ClosedBy::Dial(why),
+                how: Some(How::Fin),
+            }),
+        }
+    }
+
+    /// Reads the first packet, so that the attempt is seen, and resets.
+    async fn reject(
+        &mut self,
+        client: &TcpStream,
+        desk: &Desk,
+        fault: Name,
+        read_for: Duration,
+    ) -> Ending {
+        self.hit(fault.clone(), Impact::Refused);
+        let conn = self.conn();
+        let first_packet = poll_fn(|cx| {
+            let news = self.orders.poll(cx, self.worker);
+            if news.is_some_and(|news| conn < news.edition.close_below) {
+                return Poll::Ready(());
+            }
+            let mut buffer = desk.buffer();
+            socket::poll_read(client, cx, &mut buffer).map(|read| {
+                if let Ok(n) = read {
+                    self.observe(Direction::Upstream, &buffer[..n]);
+                }
+            })
+        });
+        // Whether something came or not: the answer is the same.
+        let _seen = desk.within(read_for, first_packet).await.is_some();
+        Ending {
+            cause: ClosedBy::Fault(fault),
+            how: Some(How::Rst),
+        }
+    }
+}
