@@ -254,8 +254,10 @@ pub enum Fact {
         /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that
         /// the other side took at once. Of the pieces one in 16 is measured.
         own: Option<Spread>,
-        /// How much later than due bytes left that a fault had delayed: what chaosproxy added to
-        /// it.
+        /// How long faults held bytes, from their arrival to the moment at which they were due:
+        /// what was added on purpose. Told of bytes that have left.
+        injected: Option<Spread>,
+        /// How much later than due such bytes left: what chaosproxy added to it.
         late: Option<Spread>,
     },
     /// Something that chaosproxy itself could not do; the run goes on without it.

@@ -86,9 +86,12 @@ pub enum Payload {
     End(How),
 }
 
-/// A payload and its logical time at the present stage.
+/// A payload and its logical time at the present stage. A fault that makes several out of one
+/// leaves them the arrival of the one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
+    /// When it came to the first stage.
+    pub arrived: Moment,
     /// When it is due at this stage. Faults compute with this, not with the present moment, so
     /// that lateness does not add up along the chain.
     pub due: Moment,
@@ -97,6 +100,15 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// What arrives now, and is due at once.
+    pub const fn new(now: Moment, payload: Payload) -> Self {
+        Self {
+            arrived: now,
+            due: now,
+            payload,
+        }
+    }
+
     /// Bytes that it carries.
     pub fn len(&self) -> usize {
         match &self.payload {

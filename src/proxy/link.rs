@@ -78,8 +78,8 @@ impl Link {
 
     /// Records what faults did; `Some` if one of them cut the connection.
     pub(super) fn report(&mut self) -> Option<Ending> {
-        if let Some(late) = self.pipe.late() {
-            self.tally().late(late);
+        for release in self.pipe.released() {
+            self.tally().released(&release);
         }
         for hit in self.pipe.hits() {
             if hit.impact == Impact::Closed {

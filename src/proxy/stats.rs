@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::pipe::Release;
 use crate::event::Spread;
 use crate::fault::Direction;
 
@@ -28,7 +29,9 @@ pub struct Stats {
     /// How long bytes that met no fault stayed here, from the read to the write that the other side
     /// took at once; `None` if none were measured.
     pub own: Option<Spread>,
-    /// How much later than due bytes left that a fault had delayed; `None` if it delayed none.
+    /// How long faults held bytes that then left; `None` if they held none.
+    pub injected: Option<Spread>,
+    /// How much longer such bytes stayed; `None` if all left on time to the nanosecond.
     pub late: Option<Spread>,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Tally {
     bytes: [AtomicU64; 2],
     chunks: [AtomicU64; 2],
     own: Histogram,
+    injected: Histogram,
     late: Histogram,
 }
 
@@ -87,6 +91,7 @@ impl Counters {
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
             chunks_downstream: sum(|tally| &tally.chunks[Direction::Downstream as usize]),
             own: Histogram::sum(self.tallies.iter().map(|tally| &tally.own)),
+            injected: Histogram::sum(self.tallies.iter().map(|tally| &tally.injected)),
             late: Histogram::sum(self.tallies.iter().map(|tally| &tally.late)),
         }
     }
@@ -111,9 +116,13 @@ impl Tally {
         self.own.count(time);
     }
 
-    /// Bytes that were due `late` ago leave.
-    pub(super) fn late(&self, late: Duration) {
-        self.late.count(late);
+    /// Bytes that faults had held leave.
+    pub(super) fn released(&self, release: &Release) {
+        self.injected.count(release.held());
+        // Nobody was late whom the lifting of a fault released.
+        if !release.late().is_zero() {
+            self.late.count(release.late());
+        }
     }
 }
 
@@ -123,7 +132,7 @@ fn add(counter: &AtomicU64, by: u64) {
 }
 
 /// How often something took how long: buckets for each power of two of nanoseconds, four to a
-/// power, so that what is read is at most a quarter too high. The last one, from 4 s on, has no
+/// power, so that what is read is at most a quarter too high. The last one, from 68 h on, has no
 /// end.
 #[derive(Debug)]
 struct Histogram {
@@ -139,7 +148,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    const BUCKETS: usize = 128;
+    const BUCKETS: usize = 192;
 
     fn count(&self, time: Duration) {
         add(&self.buckets[Self::bucket(time)], 1);
@@ -204,6 +213,7 @@ impl Drop for OpenGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Moment;
 
     #[test]
     fn what_workers_count_is_added_up() {
@@ -214,7 +224,7 @@ mod tests {
         let stats = counters.snapshot();
         assert_eq!((stats.bytes_upstream, stats.chunks_upstream), (15, 2));
         assert_eq!((stats.bytes_downstream, stats.chunks_downstream), (7, 1));
-        assert_eq!((stats.own, stats.late), (None, None));
+        assert_eq!((stats.own, stats.injected, stats.late), (None, None, None));
     }
 
     #[test]
@@ -235,11 +245,11 @@ mod tests {
 
     #[test]
     fn times_are_read_at_most_a_quarter_too_high() {
-        for nanos in [4, 7, 100, 12_345, 999_999, 3_000_000_000] {
+        for nanos in [4, 7, 100, 12_345, 999_999, 3_000_000_000, 7_200_000_000_000] {
             let counters = Counters::new(1);
-            counters.tally(0).late(Duration::from_nanos(nanos));
-            let late = counters.snapshot().late.unwrap();
-            let read = late.max.as_nanos();
+            counters.tally(0).own(Duration::from_nanos(nanos));
+            let own = counters.snapshot().own.unwrap();
+            let read = own.max.as_nanos();
             assert!(
                 read >= nanos.into() && read <= u128::from(nanos) * 5 / 4,
                 "{nanos}: {read}"
@@ -248,20 +258,43 @@ mod tests {
     }
 
     #[test]
+    fn what_faults_held_and_what_came_on_top_count_apart() {
+        let counters = Counters::new(1);
+        let at = |ms: u64| Moment::from_nanos(ms * 1_000_000);
+        let release = |due, left| Release {
+            direction: Direction::Upstream,
+            arrived: at(10),
+            due: at(due),
+            left: at(left),
+        };
+        counters.tally(0).released(&release(74, 76));
+        let on_time = release(74, 74);
+        counters.tally(0).released(&on_time);
+        let stats = counters.snapshot();
+        let (injected, late) = (stats.injected.unwrap(), stats.late.unwrap());
+        assert_eq!((injected.samples, late.samples), (2, 1));
+        let about = |read: Duration, ms: u64| {
+            let real = Duration::from_millis(ms);
+            read >= real && read <= real * 5 / 4
+        };
+        assert!(about(injected.p50, 64) && about(late.max, 2), "{stats:?}");
+    }
+
+    #[test]
     fn percentiles_are_nearest_ranks_over_all_workers() {
         let counters = Counters::new(2);
         for micros in 1..=100 {
             let worker = usize::from(micros % 3 == 0);
-            counters.tally(worker).late(Duration::from_micros(micros));
+            counters.tally(worker).own(Duration::from_micros(micros));
         }
-        let late = counters.snapshot().late.unwrap();
-        assert_eq!(late.samples, 100);
+        let own = counters.snapshot().own.unwrap();
+        assert_eq!(own.samples, 100);
         let about = |read: Duration, micros: u64| {
             read >= Duration::from_micros(micros) && read <= Duration::from_micros(micros * 5 / 4)
         };
         assert!(
-            about(late.p50, 50) && about(late.p99, 99) && about(late.max, 100),
-            "{late:?}"
+            about(own.p50, 50) && about(own.p99, 99) && about(own.max, 100),
+            "{own:?}"
         );
     }
 }

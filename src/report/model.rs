@@ -360,7 +360,10 @@ pub struct ProxyTotals {
     /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the
     /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<SpreadRecord>,
-    /// How much later than due bytes left that a fault had delayed: what chaosproxy added to it.
+    /// How long faults held bytes, from their arrival to the moment at which they were due: what
+    /// was added on purpose. Of a fault that was lifted early this is the time until then.
+    pub injected: Option<SpreadRecord>,
+    /// How much later than due such bytes left: what chaosproxy added to it.
     pub late: Option<SpreadRecord>,
 }
 

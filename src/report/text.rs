@@ -4,7 +4,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::diagnostics::diagnostics;
-use super::{CheckVerdict, EdgeRecord, Outcome, Report, SweepRecord};
+use super::{CheckVerdict, EdgeRecord, Outcome, Report, SpreadRecord, SweepRecord};
 use crate::check::Severity;
 use crate::diag::{self, Source};
 
@@ -132,7 +132,8 @@ fn connections(report: &Report) -> String {
     }
 }
 
-/// One line for each proxy: bytes, who ended connections, and what chaosproxy itself added.
+/// One line for each proxy: bytes, who ended connections, what chaosproxy itself added and what
+/// faults did.
 fn carried(report: &Report) -> String {
     let rows = report.proxies.iter().filter_map(|proxy| {
         let totals = proxy.totals.as_ref()?;
@@ -146,20 +147,23 @@ fn carried(report: &Report) -> String {
             let (p50, p99) = (own.p50_ms * 1e3, own.p99_ms * 1e3);
             format!("own delay p50 {p50:.0}, p99 {p99:.0} us")
         });
-        let late = totals.late.map_or_else(String::new, |late| {
-            let (p50, p99, max) = (late.p50_ms, late.p99_ms, late.max_ms);
-            format!("delays late by p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms")
-        });
+        let spread = |what, spread: Option<SpreadRecord>| {
+            spread.map_or_else(String::new, |spread| {
+                let (p50, p99, max) = (spread.p50_ms, spread.p99_ms, spread.max_ms);
+                format!("{what} p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms")
+            })
+        };
         Some([
             proxy.name.to_string(),
             format!("{} up", megabytes(totals.bytes_upstream)),
             format!("{} down", megabytes(totals.bytes_downstream)),
             format!("closed: {closed}"),
             own,
-            late,
+            spread("held by faults", totals.injected),
+            spread("and late by", totals.late),
         ])
     });
-    table(&rows.collect::<Vec<_>>(), 6)
+    table(&rows.collect::<Vec<_>>(), 7)
 }
 
 fn lengths(sweep: &SweepRecord) -> String {

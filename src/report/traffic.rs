@@ -104,6 +104,7 @@ fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
             upstream,
             downstream,
             own,
+            injected,
             late,
         } if proxy == name => Some(ProxyTotals {
             bytes_upstream: upstream.bytes,
@@ -111,6 +112,7 @@ fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
             chunks_upstream: upstream.chunks,
             chunks_downstream: downstream.chunks,
             own: own.as_ref().map(spread_record),
+            injected: injected.as_ref().map(spread_record),
             late: late.as_ref().map(spread_record),
         }),
         _ => None,

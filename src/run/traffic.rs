@@ -43,6 +43,7 @@ pub(super) fn totals(proxy: &Name, stats: &Stats) -> Fact {
             chunks: stats.chunks_downstream,
         },
         own: stats.own,
+        injected: stats.injected,
         late: stats.late,
     }
 }

@@ -128,6 +128,7 @@ mod tests {
                     upstream: volume(*up),
                     downstream: volume(*down),
                     own: None,
+                    injected: None,
                     late: None,
                 },
             });

@@ -131,6 +131,7 @@ impl Fault for Narrow {
             out.pass(Segment {
                 due,
                 payload: Payload::Data(bytes),
+                ..segment
             });
         }
     }

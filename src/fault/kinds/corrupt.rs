@@ -142,8 +142,8 @@ impl Fault for Damage {
         }
         self.next[way] = Some(next - length);
         out.pass(Segment {
-            due: segment.due,
             payload: Payload::Data(payload),
+            ..segment
         });
     }
 

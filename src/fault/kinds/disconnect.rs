@@ -136,24 +136,25 @@ impl Cut {
         let how = match self.params.how {
             End::Fin => How::Fin,
             End::Rst => How::Rst,
-            End::HalfClose => return self.pass(cx, cx.now, Payload::Eof, out),
+            End::HalfClose => {
+                return self.pass(cx, Segment::new(cx.now, Payload::Eof), out);
+            }
         };
         out.hit(Impact::Closed);
         out.cut(how);
     }
 
     /// Sends an end behind the bytes that passed.
-    fn pass(&mut self, cx: &Cx<'_>, due: Moment, payload: Payload, out: &mut dyn Outlet) {
+    fn pass(&mut self, cx: &Cx<'_>, end: Segment, out: &mut dyn Outlet) {
         if !std::mem::replace(&mut self.closed[cx.direction as usize], true) {
             out.hit(Impact::Closed);
-            out.pass(Segment { due, payload });
+            out.pass(end);
         }
     }
 
     /// Passes what may pass, and the end behind it.
     fn count(&mut self, cx: &Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
         let left = &mut self.left[cx.direction as usize];
-        let due = segment.due;
         let Payload::Data(mut data) = segment.payload else {
             return out.pass(segment);
         };
@@ -161,14 +162,14 @@ impl Cut {
         *left -= passing as u64;
         let over = *left == 0;
         let payload = Payload::Data(data.split_to(passing));
-        out.pass(Segment { due, payload });
+        out.pass(Segment { payload, ..segment });
         if over {
-            let end = match self.params.how {
+            let payload = match self.params.how {
                 End::Fin => Payload::End(How::Fin),
                 End::Rst => Payload::End(How::Rst),
                 End::HalfClose => Payload::Eof,
             };
-            self.pass(cx, due, end, out);
+            self.pass(cx, Segment { payload, ..segment }, out);
         }
     }
 }

@@ -67,11 +67,7 @@ impl Fault for Quota {
         if self.over[way] {
             return out.hold(segment);
         }
-        let Segment {
-            due,
-            payload: Payload::Data(mut data),
-        } = segment
-        else {
+        let Payload::Data(mut data) = segment.payload else {
             return out.pass(segment);
         };
         let passing = usize::try_from(self.left[way])
@@ -80,13 +76,13 @@ impl Fault for Quota {
         self.left[way] -= passing as u64;
         if passing > 0 {
             let payload = Payload::Data(data.split_to(passing));
-            out.pass(Segment { due, payload });
+            out.pass(Segment { payload, ..segment });
         }
         if self.left[way] == 0 {
             self.over[way] = true;
             out.hit(Impact::Closed);
             let payload = Payload::End(self.how);
-            out.pass(Segment { due, payload });
+            out.pass(Segment { payload, ..segment });
         }
     }
 }

@@ -198,7 +198,11 @@ impl Fault for Lossy {
         let mut pass = |due, data: Bytes| {
             if !data.is_empty() {
                 let payload = Payload::Data(data);
-                out.pass(Segment { due, payload });
+                out.pass(Segment {
+                    due,
+                    payload,
+                    ..segment
+                });
             }
         };
         let way = cx.direction as usize;

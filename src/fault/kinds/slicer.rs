@@ -112,6 +112,7 @@ impl Fault for Slices {
             out.pass(Segment {
                 due,
                 payload: Payload::Data(data.split_to(size.min(data.len()))),
+                ..segment
             });
         }
     }

@@ -33,8 +33,8 @@ pub struct Pipe {
     outboxes: [Outbox; 2],
     signals: Signals,
     account: Account,
-    /// See [`Self::late`].
-    late: Duration,
+    /// See [`Self::released`].
+    released: Vec<Release>,
 }
 
 /// The first touch of a fault's occurrence on this connection.
@@ -48,6 +48,31 @@ pub struct Hit {
     pub impact: Impact,
 }
 
+/// Bytes that faults held, as they leave the pipe in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// Which way they go.
+    pub direction: Direction,
+    /// When they came in.
+    pub arrived: Moment,
+    /// When they were to leave: the faults wanted it, or what held them was lifted.
+    pub due: Moment,
+    /// When they did.
+    pub left: Moment,
+}
+
+impl Release {
+    /// How long faults held them.
+    pub const fn held(&self) -> Duration {
+        self.due.since(self.arrived)
+    }
+
+    /// How much longer they stayed.
+    pub const fn late(&self) -> Duration {
+        self.left.since(self.due)
+    }
+}
+
 impl Pipe {
     /// A pipe without faults, which holds no more than the budget of all pipes allows.
     pub fn new(conn: Candidate, budget: Arc<Budget>) -> Self {
@@ -57,7 +82,7 @@ impl Pipe {
             outboxes: Default::default(),
             signals: Signals::default(),
             account: Account::new(budget),
-            late: Duration::ZERO,
+            released: Vec::new(),
         }
     }
 
@@ -90,8 +115,7 @@ impl Pipe {
     /// What was read goes in.
     pub fn push(&mut self, now: Moment, direction: Direction, payload: Payload) {
         if self.signals.cut.is_none() {
-            let segment = Segment { due: now, payload };
-            self.deliver(now, 0, direction, segment);
+            self.deliver(now, 0, direction, Segment::new(now, payload));
             self.settle(now, 0, direction);
             self.charge();
         }
@@ -175,10 +199,9 @@ impl Pipe {
             && self.outboxes.iter().all(Outbox::is_empty)
     }
 
-    /// Takes how long after it was due the latest segment left since the last call; `None` if all
-    /// were on time to the nanosecond, as those are that no fault delays.
-    pub fn late(&mut self) -> Option<Duration> {
-        Some(std::mem::take(&mut self.late)).filter(|late| !late.is_zero())
+    /// Takes what left since the last call and had been held, in order for each way.
+    pub fn released(&mut self) -> Vec<Release> {
+        std::mem::take(&mut self.released)
     }
 
     /// Takes the hits since the last call.
@@ -205,7 +228,14 @@ impl Pipe {
         if let Some(stage) = self.stages.get_mut(index) {
             stage.accept(now, direction, segment, &self.conn, &mut self.signals);
         } else {
-            self.late = self.late.max(now.since(segment.due));
+            if segment.due > segment.arrived && !segment.is_empty() {
+                self.released.push(Release {
+                    direction,
+                    arrived: segment.arrived,
+                    due: segment.due,
+                    left: now,
+                });
+            }
             self.outboxes[direction as usize].push(segment.payload);
         }
     }

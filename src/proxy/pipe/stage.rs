@@ -164,7 +164,7 @@ impl Stage {
         self.lanes.map(|lane| {
             lane.queue.into_iter().map(move |parked| Segment {
                 due: now,
-                payload: parked.segment.payload,
+                ..parked.segment
             })
         })
     }

@@ -191,13 +191,20 @@ async fn latency_delays_and_its_lifting_releases_at_once() {
 
     rig.inject("latency", json!({ "latency": "1h" }), Scope::default())
         .await;
+    let sent = clock.now();
     client.write_all(b"never?").await.unwrap();
     assert_eq!(rig.fact(hit).await, (Some(0), Impact::Delayed));
     rig.lift("latency").await;
     assert_eq!(read_n(&mut server, 6).await, b"never?");
+    let took = clock.now().since(sent);
     // What was released early is not late.
     let stats = rig.engine.stats("db".into()).await.unwrap();
     assert_eq!(stats.late.expect("a delay was carried out").samples, 1);
+    // It was held for as long as the fault lasted, and counts so.
+    let injected = stats.injected.expect("bytes were held");
+    assert_eq!(injected.samples, 2);
+    assert!(injected.p50 <= took * 5 / 4, "{injected:?}");
+    assert!(injected.max >= Duration::from_millis(100), "{injected:?}");
     assert_eq!(stats.own, None, "every byte met a fault");
     rig.engine.shutdown().await;
 }

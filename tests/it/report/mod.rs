@@ -75,6 +75,12 @@ fn totals() -> Fact {
             p99: Duration::from_nanos(57_344),
             max: Duration::from_nanos(57_344),
         }),
+        injected: Some(Spread {
+            samples: 50,
+            p50: Duration::from_millis(112),
+            p99: Duration::from_millis(1_792),
+            max: Duration::from_millis(2_048),
+        }),
         late: Some(Spread {
             samples: 50,
             p50: Duration::from_nanos(62_500),

@@ -3,6 +3,7 @@
 mod budget;
 mod chain;
 mod cuts;
+mod held;
 mod kinds;
 mod properties;
 mod ramps;
