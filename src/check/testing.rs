@@ -254,8 +254,7 @@ impl Story {
                 proxy: "db".into(),
                 conn,
                 cause,
-                bytes_upstream: 0,
-                bytes_downstream: 0,
+                carried: Box::default(),
             },
         )
     }

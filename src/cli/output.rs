@@ -112,6 +112,14 @@ impl Printer {
         }
     }
 
+    /// Rows of the terminal that the talk goes to; 24 if it is none.
+    pub fn height(self) -> usize {
+        match rustix::termios::tcgetwinsize(io::stderr()) {
+            Ok(size) if size.ws_row > 0 => size.ws_row.into(),
+            _ => 24,
+        }
+    }
+
     const fn choice(self) -> ColorChoice {
         match self.args.color {
             Color::Auto => ColorChoice::Auto,

@@ -8,7 +8,7 @@ use super::strand::Strand;
 use super::world::{Operation, Seizure, Undo, World};
 use super::{EngineError, Reply, Settings};
 use crate::action::{Action, Injection, ProxySpec};
-use crate::event::{Name, Recorder};
+use crate::event::{Name, OpenConnection, Recorder};
 use crate::fault::world::Grip;
 use crate::fault::{self, Armed, WorldOp};
 use crate::proxy::{Proxy, Stats, Workers};
@@ -20,6 +20,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 pub(super) enum Request {
     Apply(Action, Answer<Reply>),
     Stats(Name, Answer<Stats>),
+    Connections(Name, usize, Answer<Vec<OpenConnection>>),
     Shutdown,
 }
 
@@ -74,6 +75,10 @@ impl Actor {
                 }
                 Request::Stats(name, reply) => {
                     drop(reply.send(self.proxy(&name).map(|proxy| proxy.stats())));
+                }
+                Request::Connections(name, most, reply) => {
+                    let proxy = self.proxy(&name);
+                    drop(reply.send(proxy.map(|proxy| proxy.connections(most))));
                 }
                 Request::Shutdown => break,
             }

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::action::Action;
-use crate::event::{Name, Recorder};
+use crate::event::{Name, OpenConnection, Recorder};
 use crate::lab::{Lab, LabError};
 use crate::proxy::{ListenError, Stats, Workers};
 use crate::units::Moment;
@@ -152,6 +152,17 @@ impl EngineHandle {
     /// What a proxy has carried so far.
     pub async fn stats(&self, proxy: Name) -> Result<Stats, EngineError> {
         self.ask(|reply| Request::Stats(proxy, reply)).await?
+    }
+
+    /// The open connections of a proxy that are most worth a look, at most so many: first those that
+    /// wait, the longest first, then those that carried most since the last call.
+    pub async fn connections(
+        &self,
+        proxy: Name,
+        most: usize,
+    ) -> Result<Vec<OpenConnection>, EngineError> {
+        self.ask(|reply| Request::Connections(proxy, most, reply))
+            .await?
     }
 
     /// Ends every connection, listener and thread, and waits for it. Later calls find it done.

@@ -6,9 +6,11 @@
 
 mod bus;
 mod journal;
+mod traffic;
 
 pub use bus::{Recorder, Stream, bus};
 pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
+pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,7 +34,8 @@ pub struct Event {
     pub fact: Fact,
 }
 
-/// What happened. New variants may be added; a variant's fields keep their meaning.
+/// What happened. New variants may be added; a variant's fields keep their meaning. What is large is
+/// boxed: a run keeps its facts, and every one takes the room of the largest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
@@ -146,10 +149,9 @@ pub enum Fact {
         conn: u64,
         /// Who ended it.
         cause: ClosedBy,
-        /// Bytes passed on to the server.
-        bytes_upstream: u64,
-        /// Bytes passed on to the client.
-        bytes_downstream: u64,
+        /// What it had carried.
+        #[serde(flatten)]
+        carried: Box<Carried>,
     },
     /// One observation of a workload or probe.
     Sample(Sample),
@@ -244,22 +246,7 @@ pub enum Fact {
     HealedAll,
     /// What a proxy has carried so far: told about once a second while it changes, and for the last
     /// time when the proxy is taken down.
-    ProxyTotals {
-        /// The proxy.
-        proxy: Name,
-        /// Bytes and pieces passed on to the server.
-        upstream: Volume,
-        /// Bytes and pieces passed on to the client.
-        downstream: Volume,
-        /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that
-        /// the other side took at once. Of the pieces one in 16 is measured.
-        own: Option<Spread>,
-        /// How long faults held bytes, from their arrival to the moment at which they were due:
-        /// what was added on purpose. Told of bytes that have left.
-        injected: Option<Spread>,
-        /// How much later than due such bytes left: what chaosproxy added to it.
-        late: Option<Spread>,
-    },
+    ProxyTotals(Box<Totals>),
     /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
         /// What and why.
@@ -314,28 +301,6 @@ pub struct Condition {
     pub met: bool,
     /// What was measured.
     pub measured: String,
-}
-
-/// What went one way through a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Volume {
-    /// Bytes.
-    pub bytes: u64,
-    /// Pieces, as they were written.
-    pub chunks: u64,
-}
-
-/// How long something took, each time that it was measured. A figure is at most a quarter too high.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spread {
-    /// How often it was measured.
-    pub samples: u64,
-    /// The median.
-    pub p50: Duration,
-    /// The 99th percentile.
-    pub p99: Duration,
-    /// The longest.
-    pub max: Duration,
 }
 
 /// One of the two edges of a fault.

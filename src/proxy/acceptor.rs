@@ -215,7 +215,7 @@ impl Doorkeeper {
         let route = &self.route;
         let orders = route.board.admit();
         let conn = orders.conn();
-        let open = OpenGuard::new(&route.counters);
+        let (open, card) = OpenGuard::new(&route.counters, conn);
         let opened = route.recorder.clock().now();
         let fact = Fact::ConnectionOpened {
             proxy: route.name.clone(),
@@ -228,8 +228,7 @@ impl Doorkeeper {
                 proxy: route.name.clone(),
                 conn,
                 cause: ClosedBy::Limit,
-                bytes_upstream: 0,
-                bytes_downstream: 0,
+                carried: Box::default(),
             });
             return;
         }
@@ -242,6 +241,7 @@ impl Doorkeeper {
             welcome: welcome(route, &orders, &candidate),
             orders,
             open,
+            card,
         };
         self.pool.assign(arrival);
     }

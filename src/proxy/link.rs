@@ -8,9 +8,10 @@ use std::task::Context;
 use super::Route;
 use super::board::Subscription;
 use super::pipe::Pipe;
+use super::roll::Card;
 use super::stats::{OpenGuard, Tally};
 use crate::action::Protocol;
-use crate::event::{ClosedBy, Fact, Impact, Name};
+use crate::event::{Carried, ClosedBy, Fact, Impact, Name};
 use crate::fault::{Candidate, ConnKey, Direction, How};
 use crate::units::Moment;
 use crate::wire::{Observation, Session};
@@ -26,9 +27,8 @@ pub(super) struct Link {
     session: Option<Session>,
     /// The fault that said last that it closed this connection.
     closer: Option<Name>,
-    passed: [u64; 2],
-    /// When a byte was last passed.
-    active: Moment,
+    /// What it tells of itself while it is open.
+    pub(super) card: Arc<Card>,
     /// Who carries it.
     pub(super) worker: usize,
 }
@@ -38,6 +38,7 @@ impl Link {
         route: Arc<Route>,
         orders: Subscription,
         open: OpenGuard,
+        card: Arc<Card>,
         client: IpAddr,
         opened: Moment,
         worker: usize,
@@ -52,8 +53,7 @@ impl Link {
             open: Some(open),
             session,
             closer: None,
-            passed: [0; 2],
-            active: opened,
+            card,
             worker,
         }
     }
@@ -72,15 +72,19 @@ impl Link {
             });
         }
         let now = self.route.recorder.clock().now();
-        self.pipe.set(now, &news.edition.armed, self.active);
+        self.pipe.set(now, &news.edition.armed, self.card.active());
         self.report()
     }
 
     /// Records what faults did; `Some` if one of them cut the connection.
     pub(super) fn report(&mut self) -> Option<Ending> {
-        for release in self.pipe.released() {
-            self.tally().released(&release);
-        }
+        let (tally, card) = (self.route.counters.tally(self.worker), &self.card);
+        self.pipe.released(|release| {
+            tally.released(&release);
+            card.held(release.direction, release.arrived, release.due);
+        });
+        let held = Direction::BOTH.map(|direction| self.pipe.holds_since(direction));
+        self.card.holds(held.into_iter().flatten().min());
         for hit in self.pipe.hits() {
             if hit.impact == Impact::Closed {
                 self.closer = Some(hit.fault.clone());
@@ -141,14 +145,14 @@ impl Link {
     /// Such a piece was taken as a whole, just now.
     pub(super) fn clock_out(&self, read: Option<Moment>) {
         if let Some(read) = read {
-            self.tally().own(self.active.since(read));
+            self.tally().own(self.card.active().since(read));
         }
     }
 
     /// Counts bytes that a peer took.
     pub(super) fn passed(&mut self, direction: Direction, bytes: usize) {
-        self.passed[direction as usize] += bytes as u64;
-        self.active = self.route.recorder.clock().now();
+        let now = self.route.recorder.clock().now();
+        self.card.passed(direction, bytes as u64, now);
         self.tally().passed(direction, bytes as u64);
     }
 
@@ -168,10 +172,19 @@ impl Link {
                 proxy: self.route.name.clone(),
                 conn: self.conn(),
                 cause,
-                bytes_upstream: self.passed[Direction::Upstream as usize],
-                bytes_downstream: self.passed[Direction::Downstream as usize],
+                carried: Box::new(self.carried(at)),
             },
         );
+    }
+
+    /// What it has carried when it ends; what is still held back then is so until its end.
+    fn carried(&self, ended: Moment) -> Carried {
+        for direction in Direction::BOTH {
+            if let Some(since) = self.pipe.holds_since(direction) {
+                self.card.held(direction, since, ended);
+            }
+        }
+        self.card.carried()
     }
 
     fn tally(&self) -> &Tally {
@@ -179,6 +192,7 @@ impl Link {
     }
 
     pub(super) fn hit(&self, fault: Name, impact: Impact) {
+        self.card.hit(&fault);
         self.route.recorder.record(Fact::FaultHit {
             fault,
             proxy: self.route.name.clone(),

@@ -15,6 +15,7 @@ mod limits;
 mod link;
 pub mod pipe;
 mod relay;
+mod roll;
 mod serve;
 mod shift;
 mod socket;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{Keepalive, Protocol, ProxySpec};
-use crate::event::{Fact, Name, Recorder};
+use crate::event::{Fact, Name, OpenConnection, Recorder};
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
 use crate::units::Moment;
@@ -152,6 +153,13 @@ impl Proxy {
     /// What it has carried so far.
     pub fn stats(&self) -> Stats {
         self.route.counters.snapshot()
+    }
+
+    /// The open connections that are most worth a look, at most so many: first those that wait, the
+    /// longest first, then those that carried most since the last call.
+    pub fn connections(&self, most: usize) -> Vec<OpenConnection> {
+        let now = self.route.recorder.clock().now();
+        self.route.counters.roll().worth_a_look(most, now)
     }
 
     /// Puts a fault in force; returns once every connection and the port follow it, and since when.

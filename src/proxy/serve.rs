@@ -15,6 +15,7 @@ use super::board::Subscription;
 use super::desk::Desk;
 use super::link::{Ending, Link};
 use super::relay::{self, Course, Ways};
+use super::roll::Card;
 use super::stats::OpenGuard;
 use super::{close, dial, socket};
 use crate::event::{ClosedBy, Impact, Name};
@@ -40,6 +41,7 @@ pub(super) struct Arrival {
     pub(super) orders: Subscription,
     pub(super) welcome: Welcome,
     pub(super) open: OpenGuard,
+    pub(super) card: Arc<Card>,
 }
 
 /// How a client is to be received.
@@ -152,8 +154,9 @@ async fn receive(arrival: Arrival, desk: &Desk) -> (Link, Result<Carriage, Over>
         orders,
         welcome,
         open,
+        card,
     } = arrival;
-    let mut link = Link::new(route, orders, open, client, opened, desk.worker());
+    let mut link = Link::new(route, orders, open, card, client, opened, desk.worker());
     let begun = match TcpStream::from_std(stream) {
         Ok(client) => match welcome {
             Welcome::Serve { delays } => link.connect(client, desk, delays).await,
@@ -194,14 +197,20 @@ impl Link {
     /// Lets the client wait while the fault is in force, but not for longer than it asks for.
     async fn wait(&mut self, delay: &Delay, desk: &Desk) -> Result<(), Ending> {
         self.hit(delay.fault.clone(), Impact::Delayed);
-        let until = self.route.recorder.clock().now() + delay.by;
+        let began = desk.now();
         let mut timer = desk.timer();
-        poll_fn(|cx| match self.obey(cx) {
+        let waited = poll_fn(|cx| match self.obey(cx) {
             Some(ending) => Poll::Ready(Err(ending)),
             None if !self.is_in_force(delay) => Poll::Ready(Ok(())),
-            None => timer.poll(cx, until).map(Ok),
+            None => {
+                self.card.holds(Some(began));
+                timer.poll(cx, began + delay.by).map(Ok)
+            }
         })
-        .await
+        .await;
+        self.card.holds(None);
+        self.card.held(Direction::Upstream, began, desk.now());
+        waited
     }
 
     fn is_in_force(&self, delay: &Delay) -> bool {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::pipe::Release;
+use super::roll::{Card, Roll};
 use crate::event::Spread;
 use crate::fault::Direction;
 
@@ -42,6 +43,8 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     /// One for each worker.
     tallies: Box<[Tally]>,
+    /// Those that are open.
+    roll: Roll,
 }
 
 /// What one worker has carried for one proxy. Only that worker writes here.
@@ -65,6 +68,7 @@ impl Counters {
             open: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             tallies: (0..workers).map(|_| Tally::default()).collect(),
+            roll: Roll::default(),
         }
     }
 
@@ -76,6 +80,11 @@ impl Counters {
     /// Where a worker counts.
     pub(super) fn tally(&self, worker: usize) -> &Tally {
         &self.tallies[worker]
+    }
+
+    /// Where the open connections are listed.
+    pub(super) const fn roll(&self) -> &Roll {
+        &self.roll
     }
 
     pub(super) fn snapshot(&self) -> Stats {
@@ -127,7 +136,7 @@ impl Tally {
 }
 
 /// For a counter with one writer: no other thread can come between the two steps.
-fn add(counter: &AtomicU64, by: u64) {
+pub(super) fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
@@ -192,21 +201,28 @@ impl Histogram {
     }
 }
 
-/// A connection that counts as open until this is dropped.
+/// A connection that counts as open, and is listed as such, until this is dropped.
 #[derive(Debug)]
-pub(super) struct OpenGuard(Arc<Counters>);
+pub(super) struct OpenGuard {
+    counters: Arc<Counters>,
+    place: usize,
+}
 
 impl OpenGuard {
-    pub(super) fn new(counters: &Arc<Counters>) -> Self {
+    /// Of the connection `conn`, which keeps the card.
+    pub(super) fn new(counters: &Arc<Counters>, conn: u64) -> (Self, Arc<Card>) {
         counters.open.fetch_add(1, Relaxed);
         counters.accepted.fetch_add(1, Relaxed);
-        Self(Arc::clone(counters))
+        let (place, card) = counters.roll.enter(conn);
+        let counters = Arc::clone(counters);
+        (Self { counters, place }, card)
     }
 }
 
 impl Drop for OpenGuard {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.counters.open.fetch_sub(1, Relaxed);
+        self.counters.roll.leave(self.place);
     }
 }
 

@@ -77,7 +77,7 @@ fn told(header: &Header, history: &History) -> Report {
         sweeps,
         steady_state,
         sources: traffic::sources(history, &windows),
-        proxies: traffic::proxies(history, &windows),
+        proxies: traffic::proxies(history, &windows, scene.origin),
         notes: notes(history),
         judge_again: "chaosproxy report .".to_owned(),
         course: course::course(history, scene.origin),

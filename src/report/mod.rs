@@ -8,6 +8,7 @@ mod build;
 mod course;
 mod diagnostics;
 mod faults;
+mod held;
 mod html;
 mod junit;
 mod model;
@@ -26,9 +27,9 @@ pub use html::html;
 pub use junit::junit;
 pub use model::{
     CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
-    LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow, REPORT_FORMAT,
-    Report, ScenarioRecord, SourceRecord, SourceWindow, SpreadRecord, SteadyStateRecord,
-    SweepRecord, SweptLengthRecord,
+    HeldRecord, LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow,
+    REPORT_FORMAT, Report, ScenarioRecord, SourceRecord, SourceWindow, SpreadRecord,
+    SteadyStateRecord, SweepRecord, SweptLengthRecord,
 };
 pub use outcome::Outcome;
 pub use text::text;

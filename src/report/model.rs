@@ -344,6 +344,34 @@ pub struct ProxyRecord {
     /// Connections that ended, by who ended them: `client`, `upstream`, `dial`, `fault:NAME`,
     /// `shutdown`, `limit` or `error`.
     pub closed: BTreeMap<String, u64>,
+    /// Connections of clients that faults held back or ended: at most five, those first that they
+    /// held longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldRecord>,
+}
+
+/// A connection that faults held back or ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldRecord {
+    /// Ordinal of the connection at its proxy, from 0.
+    pub conn: u64,
+    /// The client's address.
+    pub client: String,
+    /// When it was accepted.
+    pub opened_s: f64,
+    /// When it ended.
+    pub closed_s: f64,
+    /// For how long faults held back bytes of it, or its client before any; both ways are added
+    /// up.
+    pub held_s: f64,
+    /// The faults that hit it, in the order in which they first did.
+    pub faults: Vec<Name>,
+    /// Who ended it, in the words of `closed` of its proxy.
+    pub closed: String,
+    /// Bytes passed on to the server.
+    pub bytes_upstream: u64,
+    /// Bytes passed on to the client.
+    pub bytes_downstream: u64,
 }
 
 /// What a proxy carried in the whole run, chaosproxy's own connections included.

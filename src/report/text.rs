@@ -25,6 +25,7 @@ pub fn text(report: &Report, scenario_text: &str, kept: &Path) -> String {
     section(&mut out, "traffic", &traffic(report));
     section(&mut out, "connections", &connections(report));
     section(&mut out, "carried", &carried(report));
+    section(&mut out, "held or ended by faults", &held(report));
     for sweep in &report.sweeps {
         let heading = format!("sweep of {}", sweep.fault);
         section(&mut out, &heading, &lengths(sweep));
@@ -164,6 +165,23 @@ fn carried(report: &Report) -> String {
         ])
     });
     table(&rows.collect::<Vec<_>>(), 7)
+}
+
+/// The connections that faults hurt most.
+fn held(report: &Report) -> String {
+    let rows = report.proxies.iter().flat_map(|proxy| {
+        proxy.held.iter().map(|one| {
+            [
+                proxy.name.to_string(),
+                format!("#{} {}", one.conn, one.client),
+                format!("held {:.2} s", one.held_s),
+                format!("hit by {}", one.faults.join(", ")),
+                format!("{:.2} s to {:.2} s", one.opened_s, one.closed_s),
+                format!("closed: {}", one.closed),
+            ]
+        })
+    });
+    table(&rows.collect::<Vec<_>>(), 6)
 }
 
 fn lengths(sweep: &SweepRecord) -> String {

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord};
+use super::{
+    ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord, held,
+};
 use crate::check::{Connection, History};
 use crate::event::{ClosedBy, Fact, Impact, Name, Outcome, Sample, Spread, Startup};
 use crate::units::Moment;
@@ -72,8 +74,12 @@ pub(super) fn nearest_rank_ms(sorted: &[Duration], percent: usize) -> f64 {
     sorted[rank - 1].as_secs_f64() * 1e3
 }
 
-/// What went through each proxy in each window.
-pub(super) fn proxies(history: &History, windows: &[(String, Span)]) -> Vec<ProxyRecord> {
+/// What went through each proxy in each window; seconds count from `origin`.
+pub(super) fn proxies(
+    history: &History,
+    windows: &[(String, Span)],
+    origin: Moment,
+) -> Vec<ProxyRecord> {
     let touched = |fact| match fact {
         &Fact::ConnectionOpened { ref proxy, .. } | &Fact::FaultHit { ref proxy, .. } => {
             Some(proxy)
@@ -92,6 +98,7 @@ pub(super) fn proxies(history: &History, windows: &[(String, Span)]) -> Vec<Prox
                 .collect(),
             totals: totals(name, history),
             closed: closed(name, history),
+            held: held::records(name, history, origin),
         })
         .collect()
 }
@@ -99,21 +106,14 @@ pub(super) fn proxies(history: &History, windows: &[(String, Span)]) -> Vec<Prox
 fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
     let events = history.events().iter().rev();
     let mut found = events.filter_map(|event| match &event.fact {
-        Fact::ProxyTotals {
-            proxy,
-            upstream,
-            downstream,
-            own,
-            injected,
-            late,
-        } if proxy == name => Some(ProxyTotals {
-            bytes_upstream: upstream.bytes,
-            bytes_downstream: downstream.bytes,
-            chunks_upstream: upstream.chunks,
-            chunks_downstream: downstream.chunks,
-            own: own.as_ref().map(spread_record),
-            injected: injected.as_ref().map(spread_record),
-            late: late.as_ref().map(spread_record),
+        Fact::ProxyTotals(totals) if totals.proxy == *name => Some(ProxyTotals {
+            bytes_upstream: totals.upstream.bytes,
+            bytes_downstream: totals.downstream.bytes,
+            chunks_upstream: totals.upstream.chunks,
+            chunks_downstream: totals.downstream.chunks,
+            own: totals.own.as_ref().map(spread_record),
+            injected: totals.injected.as_ref().map(spread_record),
+            late: totals.late.as_ref().map(spread_record),
         }),
         _ => None,
     });
@@ -137,19 +137,23 @@ fn closed(name: &Name, history: &History) -> BTreeMap<String, u64> {
         if let Fact::ConnectionClosed { proxy, cause, .. } = &event.fact
             && proxy == name
         {
-            let by = match cause {
-                ClosedBy::Client => "client".to_owned(),
-                ClosedBy::Upstream => "upstream".to_owned(),
-                ClosedBy::Dial(_) => "dial".to_owned(),
-                ClosedBy::Fault(fault) => format!("fault:{fault}"),
-                ClosedBy::Shutdown => "shutdown".to_owned(),
-                ClosedBy::Limit => "limit".to_owned(),
-                ClosedBy::Error(_) => "error".to_owned(),
-            };
-            *counts.entry(by).or_default() += 1;
+            *counts.entry(ended_by(cause)).or_default() += 1;
         }
     }
     counts
+}
+
+/// The word for who ended a connection.
+pub(super) fn ended_by(cause: &ClosedBy) -> String {
+    match cause {
+        ClosedBy::Client => "client".to_owned(),
+        ClosedBy::Upstream => "upstream".to_owned(),
+        ClosedBy::Dial(_) => "dial".to_owned(),
+        ClosedBy::Fault(fault) => format!("fault:{fault}"),
+        ClosedBy::Shutdown => "shutdown".to_owned(),
+        ClosedBy::Limit => "limit".to_owned(),
+        ClosedBy::Error(_) => "error".to_owned(),
+    }
 }
 
 fn proxy_window(

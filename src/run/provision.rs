@@ -233,8 +233,8 @@ impl<'a> Stage<'a> {
         let gone = self.lab.shutdown().await;
         for name in self.proxies.keys() {
             // One that was never added carried nothing.
-            if let Ok(stats) = self.engine.stats(name.clone()).await {
-                self.recorder.record(traffic::totals(name, &stats));
+            if let Ok(totals) = traffic::totals(&self.engine, name).await {
+                self.recorder.record(Fact::ProxyTotals(Box::new(totals)));
             }
         }
         self.engine.shutdown().await;

@@ -1,9 +1,10 @@
 //! What a person sees while a run goes on, on stderr.
 //!
 //! On a terminal: a line for each thing that happens, and below them a block that is drawn again
-//! in place. Elsewhere: the same lines, and the block's as plain lines every five seconds. It only
+//! in place, with the connections that are worth a look where there is room. Elsewhere: the same lines, and the block's as plain lines every five seconds. It only
 //! reads the run's facts and never holds the run up for longer than a write to stderr takes.
 
+mod connection;
 mod draw;
 mod proxy;
 mod state;
@@ -35,13 +36,9 @@ pub struct Live {
 impl Live {
     /// A display of a run of `experiment` whose schedule takes `duration`.
     pub fn new(printer: Printer, experiment: &Experiment, duration: Duration) -> Self {
-        let horizon = match printer.talk() {
-            Talk::Terminal | Talk::Off => Duration::from_secs(1),
-            Talk::Lines => STATUS,
-        };
         Self {
             printer,
-            state: State::new(experiment, duration, horizon),
+            state: State::new(experiment, duration, printer.talk()),
             block: Block::default(),
             due: Moment::ZERO,
         }
@@ -78,8 +75,7 @@ impl Live {
             }
             Talk::Terminal => {
                 self.due = now + REDRAW;
-                let mut lines = vec![self.state.headline(now)];
-                lines.extend(self.state.status(now));
+                let lines = self.state.screen(now, self.printer.height());
                 let colours = self.printer.colours_talk();
                 let drawing = self.block.draw(&lines, self.printer.width(), colours);
                 self.printer.draw(&drawing);

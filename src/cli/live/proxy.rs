@@ -1,8 +1,12 @@
 //! What the display knows of one proxy. Pure; it is told the time.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::event::{ClosedBy, Event, Fact, Startup};
+use super::connection;
+use super::draw::Tone;
+use crate::event::{ClosedBy, Event, Fact, OpenConnection, Startup};
 use crate::units::Moment;
 
 /// While something moves, totals come so often.
@@ -17,6 +21,10 @@ pub(super) struct Traffic {
     dial_errors: u64,
     hits: u64,
     flow: Option<Flow>,
+    /// Who the clients of open connections are; `None` where connections are not shown one by one.
+    peers: Option<HashMap<u64, SocketAddr>>,
+    /// Those that were last said to be worth a look.
+    connections_told: Vec<OpenConnection>,
 }
 
 /// Upstream and downstream.
@@ -29,15 +37,30 @@ struct Flow {
 }
 
 impl Traffic {
+    /// Of a proxy whose connections are shown one by one.
+    pub(super) fn in_detail() -> Self {
+        Self {
+            peers: Some(HashMap::new()),
+            ..Self::default()
+        }
+    }
+
     /// Takes note of a fact about this proxy.
     pub(super) fn see(&mut self, event: &Event) {
         match &event.fact {
-            Fact::ConnectionOpened { .. } => {
+            Fact::ConnectionOpened { conn, peer, .. } => {
                 self.connections += 1;
                 self.open += 1;
+                if let Some(peers) = &mut self.peers {
+                    peers.insert(*conn, *peer);
+                }
             }
-            Fact::ConnectionClosed { cause, .. } => {
+            Fact::ConnectionClosed { conn, cause, .. } => {
                 self.open = self.open.saturating_sub(1);
+                if let Some(peers) = &mut self.peers {
+                    peers.remove(conn);
+                }
+                self.connections_told.retain(|one| one.conn != *conn);
                 self.dial_errors += u64::from(matches!(cause, ClosedBy::Dial(_)));
             }
             Fact::StartupPacket {
@@ -45,13 +68,10 @@ impl Traffic {
                 ..
             } => self.attempts += 1,
             Fact::FaultHit { .. } => self.hits += 1,
-            Fact::ProxyTotals {
-                upstream,
-                downstream,
-                ..
-            } => {
-                let bytes = [upstream.bytes, downstream.bytes];
+            Fact::ProxyTotals(totals) => {
+                let bytes = [totals.upstream.bytes, totals.downstream.bytes];
                 self.flow = Some(Flow::new(event.at, bytes, self.flow.as_ref()));
+                self.connections_told.clone_from(&totals.connections);
             }
             _ => {}
         }
@@ -76,6 +96,16 @@ impl Traffic {
         }
         parts.join(", ")
     }
+
+    /// The connections that are worth a look, the one that is most so first.
+    pub(super) fn connections(&self, now: Moment) -> Vec<(String, Tone)> {
+        let Some(peers) = &self.peers else {
+            return Vec::new();
+        };
+        let told = self.connections_told.iter();
+        told.map(|one| connection::line(one, peers.get(&one.conn).copied(), now))
+            .collect()
+    }
 }
 
 impl Flow {
@@ -99,7 +129,7 @@ impl Flow {
 }
 
 /// As wide for every figure, so that what stands behind it stays where it is.
-fn rate(bytes: f64) -> String {
+pub(super) fn rate(bytes: f64) -> String {
     let units = [("GB/s", 1e9), ("MB/s", 1e6), ("KB/s", 1e3)];
     match units.into_iter().find(|(_, scale)| bytes >= *scale) {
         Some((unit, scale)) => format!("{:>5.1} {unit}", bytes / scale),
@@ -110,7 +140,7 @@ fn rate(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Impact, Name, Volume};
+    use crate::event::{Awaited, Carried, Impact, Name, Totals, Volume, Wait};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -121,19 +151,66 @@ mod tests {
         let mut traffic = Traffic::default();
         for (ms, up, down) in story {
             let volume = |bytes| Volume { bytes, chunks: 1 };
-            traffic.see(&Event {
-                at: at(*ms),
-                fact: Fact::ProxyTotals {
-                    proxy: "db".into(),
-                    upstream: volume(*up),
-                    downstream: volume(*down),
-                    own: None,
-                    injected: None,
-                    late: None,
-                },
-            });
+            let fact = totals(volume(*up), volume(*down), Vec::new());
+            traffic.see(&Event { at: at(*ms), fact });
         }
         traffic
+    }
+
+    fn totals(upstream: Volume, downstream: Volume, connections: Vec<OpenConnection>) -> Fact {
+        Fact::ProxyTotals(Box::new(Totals {
+            proxy: "db".into(),
+            upstream,
+            downstream,
+            own: None,
+            injected: None,
+            late: None,
+            connections,
+        }))
+    }
+
+    fn opened(conn: u64) -> Fact {
+        let port = 40_000 + u16::try_from(conn).unwrap();
+        Fact::ConnectionOpened {
+            proxy: "db".into(),
+            conn,
+            peer: ([127, 0, 0, 1], port).into(),
+        }
+    }
+
+    fn closed(conn: u64, cause: ClosedBy) -> Fact {
+        Fact::ConnectionClosed {
+            proxy: "db".into(),
+            conn,
+            cause,
+            carried: Box::default(),
+        }
+    }
+
+    #[test]
+    fn connections_are_shown_in_detail_only_and_until_they_close() {
+        let waiting = |conn| OpenConnection {
+            conn,
+            moved: 0,
+            waits: Some(Wait {
+                on: Awaited::Answer,
+                since: at(1000),
+            }),
+            carried: Carried::default(),
+        };
+        let none = Volume::default();
+        let shown = |mut traffic: Traffic| {
+            let told = totals(none, none, vec![waiting(1), waiting(0)]);
+            for fact in [opened(0), opened(1), told, closed(1, ClosedBy::Client)] {
+                traffic.see(&Event { at: at(2000), fact });
+            }
+            let connections = traffic.connections(at(3000));
+            connections.into_iter().map(|(text, _)| text).collect()
+        };
+        let detail: Vec<String> = shown(Traffic::in_detail());
+        assert_eq!(detail, ["#0     127.0.0.1:40000       no answer for 2.0 s"]);
+        let plain: Vec<String> = shown(Traffic::default());
+        assert_eq!(plain, <[&str; 0]>::default());
     }
 
     #[test]
@@ -156,18 +233,7 @@ mod tests {
     fn trouble_is_told_before_counts_and_only_if_there_is_any() {
         let mut traffic = Traffic::default();
         let proxy: Name = "db".into();
-        let opened = |conn| Fact::ConnectionOpened {
-            proxy: proxy.clone(),
-            conn,
-            peer: ([127, 0, 0, 1], 1).into(),
-        };
-        let unreachable = Fact::ConnectionClosed {
-            proxy: proxy.clone(),
-            conn: 0,
-            cause: ClosedBy::Dial("refused".into()),
-            bytes_upstream: 0,
-            bytes_downstream: 0,
-        };
+        let unreachable = closed(0, ClosedBy::Dial("refused".into()));
         let hit = Fact::FaultHit {
             fault: "loss".into(),
             proxy: proxy.clone(),

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::STATUS;
 use super::draw::{Line, Tone};
 use super::proxy::Traffic;
 use crate::check::Experiment;
+use crate::cli::output::Talk;
 use crate::event::{Condition, Edge, Event, Fact, Gate, Name, Phase, Sample, ServiceChange};
 use crate::units::Moment;
 
+/// Columns of a time.
+const CLOCK: usize = 8;
 /// Cells of the bar that shows how far the schedule is.
 const BAR: usize = 24;
 
@@ -16,6 +20,7 @@ const BAR: usize = 24;
 #[derive(Debug)]
 pub(super) struct State {
     duration: Duration,
+    talk: Talk,
     /// How far back figures look.
     horizon: Duration,
     phase: Option<Phase>,
@@ -38,11 +43,16 @@ struct Recent {
 }
 
 impl State {
-    pub(super) fn new(experiment: &Experiment, duration: Duration, horizon: Duration) -> Self {
+    /// Of a run of `experiment` whose schedule takes `duration`.
+    pub(super) fn new(experiment: &Experiment, duration: Duration, talk: Talk) -> Self {
         let what = |fault: &crate::check::FaultBrief| format!("{} on {}", fault.kind, fault.proxy);
         Self {
             duration,
-            horizon,
+            talk,
+            horizon: match talk {
+                Talk::Terminal | Talk::Off => Duration::from_secs(1),
+                Talk::Lines => STATUS,
+            },
             phase: None,
             zero: None,
             kinds: experiment
@@ -85,10 +95,8 @@ impl State {
             Fact::Sample(sample) => self.sample(event.at, sample),
             Fact::ConnectionOpened { proxy, .. }
             | Fact::ConnectionClosed { proxy, .. }
-            | Fact::StartupPacket { proxy, .. }
-            | Fact::ProxyTotals { proxy, .. } => {
-                self.proxies.entry(proxy.clone()).or_default().see(event);
-            }
+            | Fact::StartupPacket { proxy, .. } => self.traffic(proxy).see(event),
+            Fact::ProxyTotals(totals) => self.traffic(&totals.proxy).see(event),
             // Faults hit services and databases too.
             Fact::FaultHit { proxy, .. } => {
                 if let Some(traffic) = self.proxies.get_mut(proxy) {
@@ -107,6 +115,14 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    fn traffic(&mut self, proxy: &Name) -> &mut Traffic {
+        let new = match self.talk {
+            Talk::Terminal => Traffic::in_detail,
+            Talk::Lines | Talk::Off => Traffic::default,
+        };
+        self.proxies.entry(proxy.clone()).or_insert_with(new)
     }
 
     fn sample(&mut self, at: Moment, sample: &Sample) {
@@ -180,8 +196,11 @@ impl State {
     /// Seconds since time zero; before it, seconds since the start in brackets.
     fn clock(&self, at: Moment) -> String {
         match self.zero {
-            Some(zero) => format!("{:>8}", format!("{:.1} s", at.seconds_from(zero))),
-            None => format!("{:>8}", format!("({:.1} s)", at.seconds_from(Moment::ZERO))),
+            Some(zero) => format!("{:>CLOCK$}", format!("{:.1} s", at.seconds_from(zero))),
+            None => format!(
+                "{:>CLOCK$}",
+                format!("({:.1} s)", at.seconds_from(Moment::ZERO))
+            ),
         }
     }
 
@@ -214,32 +233,66 @@ impl State {
         format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full))
     }
 
+    /// Where the run is, and below it the status, on a terminal with so many rows. Where they
+    /// suffice, connections that are worth a look stand below their proxies.
+    pub(super) fn screen(&self, now: Moment, rows: usize) -> Vec<Line> {
+        let status = self.described(now);
+        // Below the text, behind the time and the name.
+        let indent = CLOCK + 1 + self.width() + 2;
+        // The headline, and the row of the cursor.
+        let mut room = rows.saturating_sub(status.len() + 2);
+        let mut lines = vec![self.headline(now)];
+        for (line, traffic) in status {
+            lines.push(line);
+            let connections = traffic.map(|traffic| traffic.connections(now));
+            let connections = connections.into_iter().flatten().take(room);
+            let before = lines.len();
+            lines.extend(connections.map(|(text, tone)| Line {
+                text: format!("{:indent$}{text}", ""),
+                tone,
+            }));
+            room -= lines.len() - before;
+        }
+        lines
+    }
+
     /// One line per source, proxy and job that has shown itself.
     pub(super) fn status(&self, now: Moment) -> Vec<Line> {
-        let names = (self.sources.keys())
-            .chain(self.proxies.keys())
-            .chain(self.jobs.keys());
-        let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        let described = self.described(now).into_iter();
+        described.map(|(line, _)| line).collect()
+    }
+
+    /// Each line of the status, and of a proxy all that is known.
+    fn described(&self, now: Moment) -> Vec<(Line, Option<&Traffic>)> {
         let sources = self.sources.iter().filter_map(|(name, recent)| {
             let (figures, tone) = self.figures(recent, now)?;
-            Some((name, figures, tone))
+            Some((name, figures, tone, None))
         });
         let proxies = self
             .proxies
             .iter()
-            .map(|(name, traffic)| (name, traffic.line(now), Tone::Plain));
+            .map(|(name, traffic)| (name, traffic.line(now), Tone::Plain, Some(traffic)));
         let jobs = self
             .jobs
             .iter()
-            .map(|(name, text)| (name, text.clone(), Tone::Plain));
+            .map(|(name, text)| (name, text.clone(), Tone::Plain, None));
+        let width = self.width();
         sources
             .chain(proxies)
             .chain(jobs)
-            .map(|(name, text, tone)| Line {
-                text: format!("{} {name:<width$}  {text}", self.clock(now)),
-                tone,
+            .map(|(name, text, tone, traffic)| {
+                let text = format!("{} {name:<width$}  {text}", self.clock(now));
+                (Line { text, tone }, traffic)
             })
             .collect()
+    }
+
+    /// Columns of the widest name.
+    fn width(&self) -> usize {
+        let names = (self.sources.keys())
+            .chain(self.proxies.keys())
+            .chain(self.jobs.keys());
+        names.map(|name| name.chars().count()).max().unwrap_or(0)
     }
 
     /// Rate, errors and p95 over the horizon; `None` for a source that never showed itself.
@@ -295,7 +348,7 @@ fn steady_state(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Outcome, Startup};
+    use crate::event::{Awaited, Carried, OpenConnection, Outcome, Startup, Totals, Volume, Wait};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -303,7 +356,7 @@ mod tests {
 
     fn state() -> State {
         let experiment = Experiment::default();
-        State::new(&experiment, Duration::from_secs(80), Duration::from_secs(1))
+        State::new(&experiment, Duration::from_secs(80), Talk::Terminal)
     }
 
     fn see(state: &mut State, ms: u64, fact: Fact) -> Option<String> {
@@ -381,6 +434,54 @@ mod tests {
             .join(" ");
         assert_eq!(text, "(2.1 s) reads 10.0/s 10.0 % errors p95 20.0 ms");
         assert!(state.status(at(9000))[0].text.ends_with("silent"));
+    }
+
+    #[test]
+    fn connections_stand_below_their_proxy_where_there_is_room() {
+        let mut state = state();
+        let waiting = |conn| OpenConnection {
+            conn,
+            moved: 0,
+            waits: Some(Wait {
+                on: Awaited::Fault,
+                since: at(1000),
+            }),
+            carried: Carried::default(),
+        };
+        for (proxy, connections) in [("db", vec![7, 8]), ("second", vec![9])] {
+            let totals = Totals {
+                proxy: proxy.into(),
+                upstream: Volume::default(),
+                downstream: Volume::default(),
+                own: None,
+                injected: None,
+                late: None,
+                connections: connections.into_iter().map(waiting).collect(),
+            };
+            see(&mut state, 3000, Fact::ProxyTotals(Box::new(totals)));
+        }
+        let shown = |rows| {
+            let lines = state.screen(at(3000), rows).into_iter();
+            let words = lines.map(|line| line.text.trim_start().to_owned());
+            let words = words.map(|line| line.chars().take(10).collect());
+            words.collect::<Vec<String>>()
+        };
+        let (headline, db, second) = ("(3.0 s) st", "(3.0 s) db", "(3.0 s) se");
+        let all = [headline, db, "#7", "#8", second, "#9"];
+        let begins = |shown: Vec<String>, wanted: &[&str]| {
+            let same = shown
+                .iter()
+                .zip(wanted)
+                .all(|(line, word)| line.starts_with(word));
+            assert!(same && shown.len() == wanted.len(), "{shown:?}");
+        };
+        begins(shown(7), &all);
+        begins(shown(6), &all[..5]);
+        begins(shown(5), &[headline, db, "#7", second]);
+        begins(shown(2), &[headline, db, second]);
+        let below = &state.screen(at(3000), 24)[2].text;
+        assert_eq!(below.find('#'), Some(CLOCK + 1 + "second".len() + 2));
+        assert_eq!(state.status(at(3000)).len(), 2);
     }
 
     #[test]

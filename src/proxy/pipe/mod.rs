@@ -89,9 +89,9 @@ impl Pipe {
     /// Puts exactly those of `armed` in force that touch this connection. Faults already in force
     /// stay where they are, with the parameters that they have now; missing ones are lifted first
     /// (what they parked moves on at once), new ones are appended. `active` is when a byte last
-    /// went through the connection.
+    /// went through the connection, if one ever did.
     pub fn set(&mut self, now: Moment, armed: &[Armed], active: Moment) {
-        self.conn.active = active;
+        self.conn.active = self.conn.active.max(active);
         // From the last to the first, so that what an earlier stage gives back comes behind.
         for index in (0..self.stages.len()).rev() {
             if !armed.iter().any(|armed| self.stages[index].is(armed)) {
@@ -199,9 +199,21 @@ impl Pipe {
             && self.outboxes.iter().all(Outbox::is_empty)
     }
 
-    /// Takes what left since the last call and had been held, in order for each way.
-    pub fn released(&mut self) -> Vec<Release> {
-        std::mem::take(&mut self.released)
+    /// Since when the stages hold something back that way: the arrival of the oldest piece.
+    pub fn holds_since(&self, direction: Direction) -> Option<Moment> {
+        let stages = self.stages.iter();
+        stages
+            .filter_map(|stage| stage.holds_since(direction))
+            .min()
+    }
+
+    /// Hands out what left since the last call and had been held, in order for each way.
+    pub fn released(&mut self, each: impl FnMut(Release)) {
+        self.released.drain(..).for_each(each);
+        if self.stages.is_empty() {
+            // Gives the memory back: an idle connection keeps none.
+            self.released = Vec::new();
+        }
     }
 
     /// Takes the hits since the last call.
@@ -210,11 +222,11 @@ impl Pipe {
     }
 
     fn lift(&mut self, now: Moment, index: usize) {
-        let mut stage = self.stages.remove(index);
-        stage.lift(now, &self.conn, &mut self.signals);
+        self.stages[index].lift(now, &self.conn, &mut self.signals);
         if self.signals.cut.is_some() {
             return;
         }
+        let stage = self.stages.remove(index);
         for (direction, parked) in Direction::BOTH.into_iter().zip(stage.into_parked(now)) {
             for segment in parked {
                 self.deliver(now, index, direction, segment);

@@ -39,8 +39,8 @@ struct Lane {
     /// When the last segment of the queue is due; none behind it may be earlier.
     last_due: Moment,
     wake: Option<Moment>,
-    /// The fault let something vanish.
-    swallowed: bool,
+    /// When what the fault let vanish first came.
+    swallowed: Option<Moment>,
 }
 
 struct Parked {
@@ -113,10 +113,14 @@ impl Stage {
             self.lanes[direction as usize].park(segment, false);
             return;
         }
+        let arrived = segment.arrived;
         let put = self.ask(now, direction, conn, signals, |fault, cx, out| {
             fault.on_segment(cx, segment, out);
         });
-        self.lanes[direction as usize].swallowed |= !put;
+        if !put {
+            let swallowed = &mut self.lanes[direction as usize].swallowed;
+            swallowed.get_or_insert(arrived);
+        }
     }
 
     /// Lets the fault act if a moment that it asked for has come.
@@ -154,7 +158,7 @@ impl Stage {
                 fault.on_lift(cx, out);
             });
         }
-        if self.lanes.iter().any(|lane| lane.swallowed) {
+        if self.lanes.iter().any(|lane| lane.swallowed.is_some()) {
             signals.cut(How::Rst, &self.id.fault);
         }
     }
@@ -177,6 +181,13 @@ impl Stage {
     /// What is parked.
     pub(super) fn parked(&self, direction: Direction) -> usize {
         self.lanes[direction as usize].parked
+    }
+
+    /// Since when something is held back.
+    pub(super) fn holds_since(&self, direction: Direction) -> Option<Moment> {
+        let lane = &self.lanes[direction as usize];
+        let front = lane.queue.front().map(|front| front.segment.arrived);
+        front.into_iter().chain(lane.swallowed).min()
     }
 
     /// What may still be parked before the sender has to be held back.

@@ -38,6 +38,7 @@ pub fn html(report: &Report, scenario_text: &str) -> String {
             "Connections by window",
             tables::connections(report),
         ),
+        ("held", "Held or ended by faults", tables::held(report)),
         ("steady-state", "Steady state", tables::steady_state(report)),
         (
             "scenario",

@@ -165,6 +165,36 @@ pub(super) fn connections(report: &Report) -> Markup {
     })) } }
 }
 
+/// The connections that faults hurt most.
+pub(super) fn held(report: &Report) -> Markup {
+    let heads = [
+        "proxy", "client", "held", "hit by", "from", "to", "ended by", "up", "down",
+    ];
+    let hurt = report.proxies.iter().filter(|proxy| !proxy.held.is_empty());
+    let hurt: Vec<_> = hurt.collect();
+    html! { @if !hurt.is_empty() { (table(&heads, &html! {
+        @for proxy in hurt {
+            @for (count, one) in proxy.held.iter().enumerate() {
+                tr {
+                    @if count == 0 { th scope="rowgroup" rowspan=(proxy.held.len()) { (proxy.name) } }
+                    td { (one.client) div .quiet { "connection " (one.conn) } }
+                    td .figure { (format!("{:.2} s", one.held_s)) }
+                    td { (one.faults.join(", ")) }
+                    td .figure { (seconds(one.opened_s)) }
+                    td .figure { (seconds(one.closed_s)) }
+                    td { (one.closed) }
+                    td .figure { (bytes(one.bytes_upstream)) }
+                    td .figure { (bytes(one.bytes_downstream)) }
+                }
+            }
+        }
+    })) } }
+}
+
+fn bytes(count: u64) -> String {
+    format!("{:.1} KB", count as f64 / 1e3)
+}
+
 /// Each judgement of the steady state, the last one at each gate: earlier ones were retried.
 pub(super) fn steady_state(report: &Report) -> Markup {
     let gates = [

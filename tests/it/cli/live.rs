@@ -1,6 +1,6 @@
 //! The reports of a live run, opened as a person and as a test tool would open them.
 
-use chaosproxy::event::{Fact, Journal, Phase};
+use chaosproxy::event::{Awaited, Fact, Journal, Phase};
 use chaosproxy::report::Report;
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ fn what_a_proxy_carries_is_told_while_it_carries() {
     let events = journal.events.split(|event| taken_down(&event.fact));
     let told = events.map(|events| {
         let told = events.iter().filter_map(|event| match &event.fact {
-            Fact::ProxyTotals { upstream, .. } => Some(upstream.bytes),
+            Fact::ProxyTotals(totals) => Some(totals.upstream.bytes),
             _ => None,
         });
         told.collect::<Vec<_>>()
@@ -204,4 +204,38 @@ fn what_a_proxy_carries_is_told_while_it_carries() {
     let own = &own["proxies"][0]["totals"]["own"];
     assert!(own["samples"].as_u64().unwrap() > 10, "{own}");
     assert!(own["p50_ms"].as_f64() <= own["p99_ms"].as_f64(), "{own}");
+}
+
+#[test]
+fn who_hangs_is_told_while_it_hangs_and_afterwards() {
+    let (desk, server) = (Desk::new(), well());
+    let text = scenario(&server, "type = \"partition\"")
+        .replace("\"400ms\"", "\"2200ms\"")
+        .replace("\"800ms\"", "\"2500ms\"");
+    desk.write("a.toml", &text);
+    desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
+        .exits_with(0);
+    let journal = Journal::read(&desk.path("out/journal.jsonl")).unwrap();
+    let told = journal.events.iter().filter_map(|event| match &event.fact {
+        Fact::ProxyTotals(totals) => Some((event.at, &totals.connections)),
+        _ => None,
+    });
+    let mut held = 0;
+    for (at, connections) in told {
+        assert!(connections.len() <= 5, "{connections:?}");
+        for one in connections {
+            assert!(one.moved > 0 || one.waits.is_some(), "{one:?}");
+            if let Some(wait) = one.waits {
+                assert!(at.since(wait.since).as_secs_f64() >= 1.0, "{one:?}");
+                held += u64::from(wait.on == Awaited::Fault);
+            }
+        }
+    }
+    assert!(held > 0, "a partition of 2.2 s is looked at within");
+    let report: Report = serde_json::from_str(&desk.read("out/report.json")).unwrap();
+    let held = &report.proxies[0].held;
+    assert_eq!(held.len(), 5);
+    assert!(held.is_sorted_by(|first, second| first.held_s >= second.held_s));
+    assert!(held[0].held_s > 1.0 && held[0].held_s < 2.5, "{held:?}");
+    assert_eq!(held[0].faults, ["trouble".into()]);
 }

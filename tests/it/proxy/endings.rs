@@ -13,12 +13,11 @@ use crate::support::rig::{Rig, patiently, spec};
 /// The cause and the bytes, upstream and downstream, of a closed connection.
 fn closed(fact: &Fact) -> Option<(ClosedBy, u64, u64)> {
     match fact {
-        Fact::ConnectionClosed {
-            cause,
-            bytes_upstream,
-            bytes_downstream,
-            ..
-        } => Some((cause.clone(), *bytes_upstream, *bytes_downstream)),
+        Fact::ConnectionClosed { cause, carried, .. } => Some((
+            cause.clone(),
+            carried.bytes_upstream,
+            carried.bytes_downstream,
+        )),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The data plane over real sockets.
 
 mod churn;
+mod connections;
 mod endings;
 mod faults;
 mod kinds;

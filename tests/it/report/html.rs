@@ -235,13 +235,11 @@ fn redial() -> Vec<Event> {
             },
         );
         let cause = ClosedBy::Fault("loss".into());
-        let (bytes_upstream, bytes_downstream) = (0, 0);
         let fact = Fact::ConnectionClosed {
             proxy: proxy(),
             conn,
             cause,
-            bytes_upstream,
-            bytes_downstream,
+            carried: Box::default(),
         };
         add(ms + 1, fact);
     }

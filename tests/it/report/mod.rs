@@ -10,8 +10,8 @@ use chaosproxy::check::{
     CheckSpec, Experiment, FaultBrief, Purpose, Severity, SourceBrief, SourceMap, Verdict,
 };
 use chaosproxy::event::{
-    ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT, JournalWriter,
-    Outcome, Phase, Sample, Spread, Volume,
+    Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
+    JournalWriter, Name, Outcome, Phase, Sample, Spread, Totals, Volume,
 };
 use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use chaosproxy::units::Moment;
@@ -65,7 +65,7 @@ fn header() -> Header {
 
 fn totals() -> Fact {
     let volume = |bytes, chunks| Volume { bytes, chunks };
-    Fact::ProxyTotals {
+    Fact::ProxyTotals(Box::new(Totals {
         proxy: "db".into(),
         upstream: volume(1_234_567, 100),
         downstream: volume(7_654_321, 200),
@@ -87,7 +87,31 @@ fn totals() -> Fact {
             p99: Duration::from_nanos(125_000),
             max: Duration::from_nanos(312_500),
         }),
-    }
+        connections: Vec::new(),
+    }))
+}
+
+/// The connection that the fault hit, from its beginning to its end.
+fn connection() -> [(u64, Fact); 2] {
+    let proxy: Name = "db".into();
+    let opened = Fact::ConnectionOpened {
+        proxy: proxy.clone(),
+        conn: 0,
+        peer: ([127, 0, 0, 1], 40_000).into(),
+    };
+    let closed = Fact::ConnectionClosed {
+        proxy,
+        conn: 0,
+        cause: ClosedBy::Client,
+        carried: Box::new(Carried {
+            bytes_upstream: 1_234_567,
+            bytes_downstream: 7_654_321,
+            held: Duration::from_millis(2_048),
+            faults: vec!["loss".into()],
+            ..Carried::default()
+        }),
+    };
+    [(2_100, opened), (10_210, closed)]
 }
 
 /// Ten reads a second for ten seconds; those of the fault, from 4 s to 6 s after the start, time
@@ -145,17 +169,7 @@ fn events(recovers: bool) -> Vec<Event> {
             impact,
         },
     ));
-    let (proxy, conn) = ("db".into(), 0);
-    facts.push((
-        10_210,
-        Fact::ConnectionClosed {
-            proxy,
-            conn,
-            cause: ClosedBy::Client,
-            bytes_upstream: 1_234_567,
-            bytes_downstream: 7_654_321,
-        },
-    ));
+    facts.extend(connection());
     facts.push((10_220, totals()));
     facts.extend(samples());
     facts.sort_by_key(|(ms, _)| *ms);

@@ -4,11 +4,11 @@ use super::*;
 
 /// How long each piece that left was held, and how late it was, in milliseconds.
 fn released(rig: &mut Rig) -> Vec<(u128, u128)> {
-    let released = rig.pipe.released().into_iter();
     let ms = |time: Duration| time.as_millis();
+    let mut released = Vec::new();
+    rig.pipe
+        .released(|release| released.push((ms(release.held()), ms(release.late()))));
     released
-        .map(|release| (ms(release.held()), ms(release.late())))
-        .collect()
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! What a connection tells of itself, while it is open and when it ends.
+
+use std::time::Duration;
+
+use chaosproxy::event::{Awaited, Carried, ClosedBy, Fact, Name};
+use chaosproxy::fault::Scope;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use super::{read_n, read_to_end};
+use crate::support::rig::{Rig, patiently};
+
+fn closed(fact: &Fact) -> Option<(ClosedBy, Carried)> {
+    match fact {
+        Fact::ConnectionClosed { cause, carried, .. } => Some((cause.clone(), (**carried).clone())),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_connections_are_seen_with_what_they_carried_since_the_last_look() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    let (mut quiet, mut busy) = (path.connect().await, path.connect().await);
+    for (pair, bytes) in [(&mut quiet, 10), (&mut busy, 300)] {
+        pair.0.write_all(&vec![1; bytes]).await.unwrap();
+        read_n(&mut pair.1, bytes).await;
+    }
+    // A byte is delivered before it is counted.
+    let seen = patiently(async {
+        let mut moved = vec![(0, 0), (1, 0)];
+        loop {
+            let seen = rig.engine.connections("db".into(), 9).await.unwrap();
+            assert_eq!(seen.len(), 2);
+            for one in &seen {
+                let conn = usize::try_from(one.conn).unwrap();
+                moved[conn].1 += one.moved;
+            }
+            if moved == [(0, 10), (1, 300)] {
+                break seen;
+            }
+            yield_now().await;
+        }
+    });
+    let seen = seen.await;
+    let carried = |conn| &seen.iter().find(|one| one.conn == conn).unwrap().carried;
+    assert_eq!(
+        (carried(0).bytes_upstream, carried(1).bytes_upstream),
+        (10, 300)
+    );
+    assert_eq!(
+        (carried(1).chunks_upstream, carried(1).chunks_downstream),
+        (1, 0)
+    );
+    assert!(carried(0).active <= carried(1).active);
+
+    drop(busy);
+    let (_, told) = rig.fact(closed).await;
+    assert_eq!(told, *carried(1));
+    let left = rig.engine.connections("db".into(), 9).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.conn).collect::<Vec<_>>(), [0]);
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_connection_tells_how_long_faults_held_it_and_which() {
+    let mut rig = Rig::new();
+    let clock = rig.recorder.clock();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    for (fault, latency) in [("slow", "30ms"), ("slower", "70ms")] {
+        rig.inject_as(&fault.into(), "latency", json!({ "latency": latency }))
+            .await;
+    }
+    let sent = clock.now();
+    // What is on its way at the same time is held once.
+    for piece in [b"one", b"two"] {
+        client.write_all(piece).await.unwrap();
+    }
+    read_n(&mut server, 6).await;
+    server.write_all(b"three").await.unwrap();
+    read_n(&mut client, 5).await;
+    let took = clock.now().since(sent);
+    drop(server);
+    read_to_end(&mut client).await.1.unwrap();
+    drop(client);
+    let (_, carried) = rig.fact(closed).await;
+    let least = Duration::from_millis(200);
+    assert!(
+        carried.held >= least && carried.held <= took,
+        "{carried:?}, {took:?}"
+    );
+    assert_eq!(carried.faults, ["slow", "slower"].map(Name::from));
+    assert_eq!((carried.bytes_upstream, carried.bytes_downstream), (6, 5));
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fault_never_gave_back_was_held_to_the_end() {
+    let mut rig = Rig::new();
+    let clock = rig.recorder.clock();
+    let (mut client, _server) = rig.path().await.connect().await;
+    let params = json!({ "delay": "1h" });
+    rig.inject("timeout", params, Scope::default()).await;
+    let sent = clock.now();
+    client.write_all(b"lost").await.unwrap();
+    let hit = |fact: &Fact| matches!(fact, Fact::FaultHit { .. }).then_some(());
+    rig.fact(hit).await;
+    rig.lift("timeout").await;
+    read_to_end(&mut client).await.1.unwrap_err();
+    let (cause, carried) = rig.fact(closed).await;
+    assert_eq!(cause, ClosedBy::Fault("timeout".into()));
+    assert_eq!(carried.bytes_upstream, 0);
+    let most = clock.now().since(sent);
+    assert!(
+        carried.held > Duration::ZERO && carried.held <= most,
+        "{carried:?}"
+    );
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_not_let_in_yet_was_held() {
+    let mut rig = Rig::new();
+    let params = json!({ "delay": "60ms" });
+    let path = rig.path().await;
+    rig.inject("accept_delay", params, Scope::default()).await;
+    drop(path.connect().await);
+    let (_, carried) = rig.fact(closed).await;
+    assert!(carried.held >= Duration::from_millis(60), "{carried:?}");
+    assert_eq!(carried.faults, [Name::from("accept_delay")]);
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_is_seen_with_what_for_and_since_when() {
+    let rig = Rig::new();
+    let clock = rig.recorder.clock();
+    let path = rig.path().await;
+    let ((mut asks, mut never), (mut held, _server)) = (path.connect().await, path.connect().await);
+    let began = clock.now();
+    asks.write_all(b"?").await.unwrap();
+    read_n(&mut never, 1).await;
+    rig.inject("partition", json!({}), Scope::default()).await;
+    held.write_all(b"!").await.unwrap();
+    let (seen, at) = patiently(async {
+        loop {
+            let seen = rig.engine.connections("db".into(), 5).await.unwrap();
+            if seen.iter().filter(|one| one.waits.is_some()).count() == 2 {
+                break (seen, clock.now());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let waits = |nth: usize| seen[nth].waits.unwrap();
+    assert_eq!(
+        [seen[0].conn, seen[1].conn],
+        [0, 1],
+        "the longest wait first"
+    );
+    assert_eq!(
+        [waits(0).on, waits(1).on],
+        [Awaited::Answer, Awaited::Fault]
+    );
+    assert!(began < waits(0).since && waits(0).since < waits(1).since);
+    assert!(at.since(waits(1).since) >= Duration::from_secs(1));
+    assert_eq!(seen[1].carried.faults, [Name::from("partition")]);
+    rig.engine.shutdown().await;
+}
