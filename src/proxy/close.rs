@@ -29,12 +29,13 @@ pub(super) async fn close(
     for leg in &legs {
         drop(net::finish_writing(leg));
     }
+    let mut inlets: Vec<_> = legs.iter().map(socket::Inlet::new).collect();
     let read_away = poll_fn(|cx| {
         let mut buffer = desk.buffer();
         let mut open = false;
-        for (index, leg) in legs.iter().enumerate() {
+        for (index, inlet) in inlets.iter_mut().enumerate() {
             open |= loop {
-                match socket::poll_read(leg, cx, &mut buffer) {
+                match inlet.poll_read(cx, &mut buffer) {
                     Poll::Pending => break true,
                     Poll::Ready(Ok(0) | Err(_)) => break false,
                     Poll::Ready(Ok(n)) if index == 0 => unread(&buffer[..n]),

@@ -156,6 +156,12 @@ impl Link {
         self.tally().passed(direction, bytes as u64);
     }
 
+    /// It goes to another worker.
+    pub(super) fn leave_worker(&mut self) {
+        self.orders.leave_worker();
+        self.route.counters.moved();
+    }
+
     /// Changes no longer wait for it. Tells the present moment.
     pub(super) fn unsubscribe(&mut self) -> Moment {
         self.orders.leave();

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use super::desk::Desk;
 use super::limits;
 use super::link::{Ending, Link};
-use super::socket::{poll_read, poll_write};
+use super::socket::{Inlet, poll_write};
 use super::timer::Timer;
 use crate::event::ClosedBy;
 use crate::fault::{Direction, How, Payload};
@@ -43,6 +43,7 @@ pub(super) async fn relay(
     let mut relay = Relay {
         link,
         sockets: [client, server],
+        inlets: [client, server].map(Inlet::new),
         ways,
         resets: [None, None],
         timer: desk.timer(),
@@ -71,6 +72,7 @@ struct Relay<'a> {
     link: &'a mut Link,
     /// Where each direction reads; it writes to the other's.
     sockets: [&'a TcpStream; 2],
+    inlets: [Inlet<'a>; 2],
     ways: Ways,
     /// Each resolves when a direction's source was reset. Only looked at while nobody reads it: a
     /// reader sees it.
@@ -159,7 +161,7 @@ impl<'a> Relay<'a> {
         allowance: &mut usize,
     ) -> Step {
         while self.flush_spill(cx, direction) && self.wants_more(direction) && *allowance > 0 {
-            match poll_read(self.source(direction), cx, buffer) {
+            match self.inlets[direction as usize].poll_read(cx, buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => match self.end_of(direction) {
                     Payload::End(how) => return Err(self.ended(how)),
@@ -171,6 +173,9 @@ impl<'a> Relay<'a> {
                     *allowance = allowance.saturating_sub(n);
                     if !self.way(direction).done && self.write(cx, direction, &buffer[..n]) {
                         self.link.clock_out(read);
+                    }
+                    if n < buffer.len() {
+                        break;
                     }
                 }
                 Poll::Ready(Err(error)) => {
@@ -208,9 +213,10 @@ impl<'a> Relay<'a> {
 
     /// Whether nothing is left of the spill.
     fn flush_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
-        if self.way(direction).spill.is_empty() {
-            return true;
-        }
+        self.way(direction).spill.is_empty() || self.write_spill(cx, direction)
+    }
+
+    fn write_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
         while !self.way(direction).spill.is_empty() {
             let target = self.target(direction);
             match poll_write(target, cx, &[IoSlice::new(&self.way(direction).spill)]) {
@@ -265,7 +271,8 @@ impl<'a> Relay<'a> {
             if room == 0 {
                 return true;
             }
-            let payload = match poll_read(self.source(direction), cx, &mut buffer[..room]) {
+            let inlet = &mut self.inlets[direction as usize];
+            let payload = match inlet.poll_read(cx, &mut buffer[..room]) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(0)) => {
                     self.way(direction).closed = true;

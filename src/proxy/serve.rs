@@ -97,7 +97,7 @@ pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, u
             Course::Ended(ending) => (ending, vec![client, server]),
             Course::Moving(ways, worker) => match take_out(client, server) {
                 Ok(legs) => {
-                    link.orders.leave_worker();
+                    link.leave_worker();
                     return Some((Box::new(Transfer { link, legs, ways }), worker));
                 }
                 Err(error) => (Ending::error(&error), Vec::new()),
@@ -262,13 +262,14 @@ impl Link {
     ) -> Ending {
         self.hit(fault.clone(), Impact::Refused);
         let conn = self.conn();
+        let mut inlet = socket::Inlet::new(client);
         let first_packet = poll_fn(|cx| {
             let news = self.orders.poll(cx, self.worker);
             if news.is_some_and(|news| conn < news.edition.close_below) {
                 return Poll::Ready(());
             }
             let mut buffer = desk.buffer();
-            socket::poll_read(client, cx, &mut buffer).map(|read| {
+            inlet.poll_read(cx, &mut buffer).map(|read| {
                 if let Ok(n) = read {
                     self.observe(Direction::Upstream, &buffer[..n]);
                 }

@@ -19,6 +19,8 @@ pub struct Stats {
     pub open: u64,
     /// Connections accepted since the start.
     pub accepted: u64,
+    /// Times that a connection went from one worker to another.
+    pub moved: u64,
     /// Bytes passed on to the server.
     pub bytes_upstream: u64,
     /// Bytes passed on to the client.
@@ -41,6 +43,7 @@ pub struct Stats {
 pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
+    moved: AtomicU64,
     /// One for each worker.
     tallies: Box<[Tally]>,
     /// Those that are open.
@@ -67,6 +70,7 @@ impl Counters {
         Self {
             open: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
             tallies: (0..workers).map(|_| Tally::default()).collect(),
             roll: Roll::default(),
         }
@@ -75,6 +79,11 @@ impl Counters {
     /// Connections that are open now.
     pub(super) fn open(&self) -> u64 {
         self.open.load(Relaxed)
+    }
+
+    /// A connection goes to another worker.
+    pub(super) fn moved(&self) {
+        self.moved.fetch_add(1, Relaxed);
     }
 
     /// Where a worker counts.
@@ -95,6 +104,7 @@ impl Counters {
         Stats {
             open: self.open(),
             accepted: self.accepted.load(Relaxed),
+            moved: self.moved.load(Relaxed),
             bytes_upstream: sum(|tally| &tally.bytes[Direction::Upstream as usize]),
             bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
+use nix::time::ClockId;
 use serde::{Deserialize, Serialize};
 
 /// A point on the one monotonic axis: nanoseconds since [`Clock::start`].
@@ -111,8 +112,9 @@ impl Clock {
 /// The clock of [`std::time::Instant`], read without the detour over its arithmetic: data paths
 /// read it for every piece.
 fn monotonic() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    let time = ClockId::CLOCK_MONOTONIC.now();
+    let time = time.expect("every Linux has this clock");
+    time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::time::Duration;
 
 use chaosproxy::action::{Action, Injection, Protocol, ProxySpec};
@@ -42,11 +43,16 @@ pub(crate) fn spec(name: &str, upstream: impl Display) -> ProxySpec {
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        Self::with_workers(None)
+    }
+
+    /// With so many data threads; `None` is one per core.
+    pub(crate) fn with_workers(workers: Option<NonZero<usize>>) -> Self {
         let (recorder, facts) = bus(Clock::start());
         let engine = EngineHandle::start(Settings {
             recorder: recorder.clone(),
             seed: 7,
-            workers: None,
+            workers,
             lab: None,
         });
         Self {
