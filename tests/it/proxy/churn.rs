@@ -57,7 +57,7 @@ async fn stream_both_ways(
     let (from_client, to_client) = server.into_split();
     let (up, down) = (Pattern::new(2 * index), Pattern::new(2 * index + 1));
     // Slow readers read little at a time.
-    let piece = [256 * 1024, 3_000][usize::from(index % 2 == 1)];
+    let piece = [3_000, 256 * 1024][usize::from(index == 0)];
     let (asked, until) = match index {
         0 => (least / 4, Arc::new(AtomicBool::new(true))),
         _ => (least, Arc::clone(&enough)),
@@ -171,23 +171,26 @@ async fn churn(least: usize, changes: u32) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_rest_hands_connections_on_and_they_go_on_following_faults() {
-    let mut rig = Rig::with_workers(NonZero::new(2));
-    let total = stream_during(&mut rig, MIB, async |rig| {
-        let moved = async || rig.engine.stats("db".into()).await.unwrap().moved;
-        patiently(async {
-            while moved().await == 0 {
-                yield_now().await;
-            }
-        })
-        .await;
-        let fault = Name::from("late");
-        rig.inject_as(&fault, "latency", json!({ "latency": "1ms" }))
+    // Which connections are handed on, and whether they have something unwritten, is chance.
+    for _ in 0..3 {
+        let mut rig = Rig::with_workers(NonZero::new(2));
+        let total = stream_during(&mut rig, MIB, async |rig| {
+            let moved = async || rig.engine.stats("db".into()).await.unwrap().moved;
+            patiently(async {
+                while moved().await == 0 {
+                    yield_now().await;
+                }
+            })
             .await;
-        felt_by_all(rig, &fault).await;
-        rig.lift(&fault).await;
-    });
-    assert!(total.await >= 7 * MIB);
-    rig.engine.shutdown().await;
+            let fault = Name::from("late");
+            rig.inject_as(&fault, "latency", json!({ "latency": "1ms" }))
+                .await;
+            felt_by_all(rig, &fault).await;
+            rig.lift(&fault).await;
+        });
+        assert!(total.await >= 7 * MIB);
+        rig.engine.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
