@@ -1,19 +1,27 @@
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use scopeguard::{ScopeGuard, guard};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::desk::Desk;
+use crate::fault::How;
+use crate::sys::net;
 use crate::units::Moment;
 
 /// Connects to `upstream` (`host:port`) within `limit`, or says why it cannot be reached.
 ///
 /// A name may stand for several addresses, as `localhost` does for `::1` and `127.0.0.1`. They are
-/// tried in the order in which the system gives them.
+/// tried in the order in which the system gives them. If the dial is given up, a server that knows
+/// of it already sees what `fate` says then.
 pub(super) async fn dial(
     upstream: &str,
     limit: Duration,
     desk: &Desk,
+    fate: &Cell<How>,
 ) -> Result<TcpStream, String> {
     let deadline = desk.now() + limit;
     let addresses: Vec<SocketAddr> = match desk.within(limit, lookup_host(upstream)).await {
@@ -21,7 +29,7 @@ pub(super) async fn dial(
         Some(Err(error)) => return Err(format!("cannot find {upstream}: {error}")),
         None => return Err(format!("cannot find {upstream} within {limit:.1?}")),
     };
-    first_of(&addresses, deadline, desk).await
+    first_of(&addresses, deadline, desk, fate).await
 }
 
 /// Connects to the first address that answers. Each may take an equal part of the time that is
@@ -30,13 +38,14 @@ async fn first_of(
     addresses: &[SocketAddr],
     deadline: Moment,
     desk: &Desk,
+    fate: &Cell<How>,
 ) -> Result<TcpStream, String> {
     let mut failures = Vec::new();
     for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let limit = deadline.since(desk.now()).div_f64(untried as f64);
-        let failure = match desk.within(limit, TcpStream::connect(address)).await {
+        let failure = match desk.within(limit, connect(*address, fate)).await {
             Some(Ok(server)) => return Ok(server),
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 format!("connection refused by {address}")
             }
             Some(Err(error)) => format!("cannot connect to {address}: {error}"),
@@ -47,15 +56,32 @@ async fn first_of(
     Err(failures.join(", "))
 }
 
+async fn connect(address: SocketAddr, fate: &Cell<How>) -> io::Result<TcpStream> {
+    let leg = TcpStream::from_std(net::begin_to_connect(address)?)?;
+    let leg = guard(leg, |leg| {
+        if fate.get() == How::Rst {
+            // Fails only on a socket that is already dead.
+            drop(net::reset_on_close(&leg));
+        }
+    });
+    poll_fn(|cx| leg.poll_write_ready(cx)).await?;
+    match leg.take_error()? {
+        None => Ok(ScopeGuard::into_inner(leg)),
+        Some(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
     use tokio::select;
 
     use super::*;
     use crate::proxy::crew::Crew;
-    use crate::sys::net;
     use crate::units::Clock;
 
     const LIMIT: Duration = Duration::from_millis(400);
@@ -76,8 +102,9 @@ mod tests {
         let desk = desk();
         let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
         let deadline = desk.now() + LIMIT;
+        let fate = Cell::default();
         select! {
-            server = first_of(&addresses, deadline, &desk) => {
+            server = first_of(&addresses, deadline, &desk, &fate) => {
                 Ok(server?.peer_addr().unwrap())
             }
             error = desk.ring() => panic!("{error}"),
@@ -113,16 +140,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_sees_how_a_dial_was_given_up_that_had_reached_it() {
+        let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = server.local_addr().unwrap();
+        for (how, seen) in [
+            (How::Fin, Ok(0)),
+            (How::Rst, Err(io::ErrorKind::ConnectionReset)),
+        ] {
+            let fate = Cell::default();
+            {
+                let mut dial = pin!(connect(address, &fate));
+                let cx = &mut Context::from_waker(Waker::noop());
+                assert!(dial.as_mut().poll(cx).is_pending());
+                fate.set(how);
+            }
+            let (mut reached, _) = net::accept(&server).unwrap();
+            reached.set_nonblocking(false).unwrap();
+            let end = reached.read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(end, seen, "{how:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_name_is_looked_up_and_one_that_is_none_is_told() {
         let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let port = server.local_addr().unwrap().port();
         let desk = desk();
         assert!(
-            dial(&format!("localhost:{port}"), LIMIT, &desk)
+            dial(&format!("localhost:{port}"), LIMIT, &desk, &Cell::default())
                 .await
                 .is_ok()
         );
-        let why = dial("no name:1", LIMIT, &desk).await.unwrap_err();
+        let why = dial("no name:1", LIMIT, &desk, &Cell::default())
+            .await
+            .unwrap_err();
         assert!(why.starts_with("cannot find no name:1: "), "{why}");
     }
 }

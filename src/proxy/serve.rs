@@ -1,5 +1,6 @@
 //! One connection, from its acceptance to its close.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{self, IpAddr};
@@ -235,9 +236,13 @@ impl Link {
     /// Connects to the server, following orders meanwhile.
     async fn dial(&mut self, desk: &Desk) -> Result<TcpStream, Ending> {
         let route = Arc::clone(&self.route);
-        let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk));
+        let fate = Cell::default();
+        let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk, &fate));
         let dialled = poll_fn(|cx| match self.obey(cx) {
-            Some(ending) => Poll::Ready(Err(ending)),
+            Some(ending) => {
+                fate.set(ending.how.unwrap_or_default());
+                Poll::Ready(Err(ending))
+            }
             None => dial.as_mut().poll(cx).map(Ok),
         });
         match dialled.await? {

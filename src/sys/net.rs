@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
@@ -109,6 +110,16 @@ pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
     let peer = peer.ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok((socket.into(), peer.try_into()?))
+}
+
+/// Begins to connect and does not wait: once the socket can be written to, `take_error` tells
+/// whether the server answered.
+pub fn begin_to_connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), None)?;
+    match socket.connect(&addr.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket.into()),
+    }
 }
 
 /// Sends what is written at once, however little it is (`TCP_NODELAY`).
