@@ -125,6 +125,19 @@ pub fn kill_group(leader: u32) {
 /// awake for that.
 pub fn quit_postmaster(pid: Pid) {
     send(pid, Signal::SIGQUIT);
+    wake(pid);
+}
+
+/// Kills a process whose children notice by themselves that it is gone; they must be awake for
+/// that.
+pub fn kill_alone(pid: Pid) {
+    // While it lives, its children can be found.
+    wake(pid);
+    send(pid, Signal::SIGKILL);
+}
+
+/// Continues a process and its descendants.
+fn wake(pid: Pid) {
     send(pid, Signal::SIGCONT);
     for pid in descendants(pid, &[]) {
         send(pid, Signal::SIGCONT);

@@ -190,7 +190,7 @@ async fn a_service_is_started_with_its_environment_heard_and_stopped() {
     let mut bench = Bench::new().await;
     let (_listener, url) = open_port();
     let mark = mark();
-    let text = "echo out $OWN_URL; echo err >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.02; done";
+    let text = "trap 'echo bye; exit 3' TERM; echo out $OWN_URL; echo err >&2; while :; do sleep 0.02; done";
     bench.start(&script(&url, text, &mark)).await;
     bench.lab.wait_ready("x").await.unwrap();
     let (mut lines, mut ready) = (Vec::new(), false);
@@ -428,6 +428,40 @@ async fn play_a_run_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
+#[tokio::test]
+async fn a_run_that_ends_while_a_cluster_is_made_leaves_no_shared_memory() {
+    if !postgres_is_there().await {
+        return;
+    }
+    let bench = Bench::new().await;
+    let directory = bench.lab.directory().to_owned();
+    // A server that reads from initdb, stopped while it has its memory, is there to the end.
+    let reads_from_initdb = |server: &Postmaster| {
+        let input = std::fs::read_link(format!("/proc/{}/fd/0", server.pid));
+        input.is_ok_and(|input| input.to_string_lossy().starts_with("pipe:"))
+    };
+    let held = async {
+        loop {
+            if let Some(server) = Postmaster::all(&directory).pop()
+                && signal(server.pid, Signal::SIGSTOP).is_ok()
+            {
+                if reads_from_initdb(&server) && server.has_shared_memory() {
+                    return server;
+                }
+                signal(server.pid, Signal::SIGCONT).ok();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let cluster = managed("db", &[]);
+    let server = tokio::select! {
+        server = held => server,
+        made = bench.lab.database(&cluster) => panic!("no server of initdb was met: {made:?}"),
+    };
+    bench.shutdown().await;
+    assert!(!server.runs() && !server.has_shared_memory());
+}
+
 /// A service that leaves a process in a session of its own, a stopped postmaster, a promise; then
 /// the guard is killed. Nothing of it may be left after `finish`. Whether the promise was kept.
 async fn a_killed_guard(finish: impl AsyncFnOnce(Bench)) -> bool {
@@ -451,8 +485,8 @@ async fn a_killed_guard(finish: impl AsyncFnOnce(Bench)) -> bool {
         panic!("one postmaster");
     };
     // One that is stopped cannot follow its guard.
-    signal(postmaster.pid, Signal::SIGSTOP);
-    signal(processes::parent(line.parse().unwrap()), Signal::SIGKILL);
+    signal(postmaster.pid, Signal::SIGSTOP).unwrap();
+    signal(processes::parent(line.parse().unwrap()), Signal::SIGKILL).unwrap();
     bench.lab.guard_ended().await;
     finish(bench).await;
     let nothing_is_left = || {
@@ -487,8 +521,8 @@ async fn what_a_killed_guard_and_its_run_leave_is_swept_by_the_next_run() {
     assert!(!kept.await, "nobody was left who knew of it");
 }
 
-fn signal(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+fn signal(pid: u32, signal: Signal) -> nix::Result<()> {
+    kill(Pid::from_raw(pid.cast_signed()), signal)
 }
 
 #[tokio::test]

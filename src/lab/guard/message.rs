@@ -75,6 +75,9 @@ pub struct Launch {
 pub enum Kind {
     /// SIGTERM, then SIGKILL, both to its process group.
     Program,
+    /// SIGKILL, to itself alone: initdb, whose servers read from it and end by themselves without
+    /// it. One that is ended before leaks its shared memory.
+    Initdb,
     /// SIGQUIT and nothing else: a postmaster that is killed leaks its shared memory.
     Postmaster,
 }

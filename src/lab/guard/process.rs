@@ -166,15 +166,16 @@ impl Children {
                 process::send_group(child.pid, signal);
                 process::send_group(child.pid, Signal::SIGCONT);
             }
+            Kind::Initdb => process::kill_alone(child.pid),
             Kind::Postmaster => process::quit_postmaster(child.pid),
         }
     }
 
-    /// Sends `signal` to a program's process group, or to a postmaster alone.
+    /// Sends `signal` to a program's process group, or to a program of PostgreSQL alone.
     fn signal(&self, number: u64, signal: Signal) {
         match self.running.iter().find(|child| child.number == number) {
-            Some(child) if child.kind == Kind::Postmaster => process::send(child.pid, signal),
-            Some(child) => process::send_group(child.pid, signal),
+            Some(child) if child.kind == Kind::Program => process::send_group(child.pid, signal),
+            Some(child) => process::send(child.pid, signal),
             // One that ended in the meantime is not there any more, and that is fine.
             None => {}
         }
@@ -203,16 +204,20 @@ impl Children {
     /// Programs go before postmasters: they may have something to write before they end.
     async fn clear(&mut self) -> Vec<String> {
         let mut left = self.keep_promises().await;
-        for pid in self.programs() {
+        let postgres = [Kind::Postmaster, Kind::Initdb].map(|kind| self.all_of(kind));
+        for pid in process::descendants(getpid(), &postgres.concat()) {
             process::send(pid, Signal::SIGTERM);
             process::send(pid, Signal::SIGCONT);
+        }
+        for pid in self.all_of(Kind::Initdb) {
+            process::kill_alone(pid);
         }
         if timeout(GRACE, self.no_program(None)).await.is_err() {
             timeout(PATIENCE, self.no_program(Some(Signal::SIGKILL)))
                 .await
                 .ok();
         }
-        for pid in self.postmasters() {
+        for pid in self.all_of(Kind::Postmaster) {
             process::quit_postmaster(pid);
         }
         timeout(PATIENCE, self.nothing()).await.ok();
@@ -279,12 +284,12 @@ impl Children {
     }
 
     fn programs(&self) -> Vec<Pid> {
-        process::descendants(getpid(), &self.postmasters())
+        process::descendants(getpid(), &self.all_of(Kind::Postmaster))
     }
 
-    fn postmasters(&self) -> Vec<Pid> {
+    fn all_of(&self, kind: Kind) -> Vec<Pid> {
         (self.running.iter())
-            .filter(|child| child.kind == Kind::Postmaster)
+            .filter(|child| child.kind == kind)
             .map(|child| child.pid)
             .collect()
     }

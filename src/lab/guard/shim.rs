@@ -37,7 +37,7 @@ pub struct ShimArgs {
 /// The command line that turns a new process into `launch`.
 pub(super) fn arguments(launch: &Launch, guard: Pid) -> Vec<std::ffi::OsString> {
     let death_signal = match launch.kind {
-        Kind::Program => Signal::SIGKILL,
+        Kind::Program | Kind::Initdb => Signal::SIGKILL,
         Kind::Postmaster => Signal::SIGQUIT,
     };
     let mut arguments = vec![

@@ -178,7 +178,7 @@ impl Template {
         let mut args = vec!["-D".to_owned(), template.data.display().to_string()];
         args.extend(["-U".to_owned(), USER.to_owned()]);
         args.extend(["-E", "UTF8", "--auth=trust", "--no-sync", "--locale=C"].map(str::to_owned));
-        template.run(guard, "initdb", args).await?;
+        template.run(guard, "initdb", Kind::Initdb, args).await?;
         Ok(template)
     }
 
@@ -186,15 +186,21 @@ impl Template {
         let data = self.home.join(name);
         let paths = [&self.data, &data].map(|path| path.display().to_string());
         let args = std::iter::once("-a".to_owned()).chain(paths).collect();
-        self.run(guard, "cp", args).await?;
+        self.run(guard, "cp", Kind::Program, args).await?;
         Ok(data)
     }
 
     /// Runs a tool to its end.
-    async fn run(&self, guard: &Guard, program: &str, args: Vec<String>) -> Result<(), LabError> {
+    async fn run(
+        &self,
+        guard: &Guard,
+        program: &str,
+        kind: Kind,
+        args: Vec<String>,
+    ) -> Result<(), LabError> {
         let name = format!("{program}-{}.log", uuid::Uuid::new_v4().simple());
         let log = guard.directory().join(name);
-        let launch = self.launch(program, Kind::Program, &log);
+        let launch = self.launch(program, kind, &log);
         let exit = guard
             .launch(Launch { args, ..launch })
             .await?

@@ -50,8 +50,11 @@ pub(crate) struct Postmaster {
 impl Postmaster {
     /// Every postmaster of the run in `directory`.
     pub(crate) fn all(directory: &Path) -> Vec<Self> {
-        let data = fs::read_dir(directory.join("clusters")).unwrap();
-        let files = data.map(|entry| entry.unwrap().path().join("postmaster.pid"));
+        let data = fs::read_dir(directory.join("clusters"));
+        let files = data
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path().join("postmaster.pid"));
         files.filter_map(|file| Self::read(&file)).collect()
     }
 
@@ -59,8 +62,9 @@ impl Postmaster {
         let text = fs::read_to_string(file).ok()?;
         let lines: Vec<_> = text.lines().collect();
         Some(Self {
-            pid: lines[0].trim().parse().unwrap(),
-            shared_memory: lines[6].split_whitespace().nth(1)?.parse().unwrap(),
+            // A server that initdb started says so by a minus.
+            pid: lines.first()?.trim().trim_start_matches('-').parse().ok()?,
+            shared_memory: lines.get(6)?.split_whitespace().nth(1)?.parse().ok()?,
         })
     }
 
