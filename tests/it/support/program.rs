@@ -135,6 +135,15 @@ impl Running {
 impl Finished {
     /// The verdict of each check, by name.
     pub(crate) fn verdicts(&self) -> BTreeMap<String, String> {
+        self.of_each_check("verdict")
+    }
+
+    /// What each check says in a line, by name.
+    pub(crate) fn summaries(&self) -> BTreeMap<String, String> {
+        self.of_each_check("summary")
+    }
+
+    fn of_each_check(&self, key: &str) -> BTreeMap<String, String> {
         let report = self.report.as_ref().unwrap_or_else(|| {
             panic!(
                 "no report; exit code {:?}\n{}\n{}",
@@ -144,7 +153,7 @@ impl Finished {
         let checks = report["checks"].as_array().unwrap();
         let pairs = checks.iter().map(|check| {
             let text = |key: &str| check[key].as_str().unwrap().to_owned();
-            (text("name"), text("verdict"))
+            (text("name"), text(key))
         });
         pairs.collect()
     }
