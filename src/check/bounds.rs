@@ -154,11 +154,8 @@ impl Demands<'_> {
         let exceeded = self
             .patience
             .exceeded(self.history, &assertion.source, self.window);
-        // A latency that is low enough on a starved machine is low enough on any.
-        let surely = verdict == Verdict::Pass
-            && assertion.metric.unit() == Unit::Time
-            && at_most(assertion.op)
-            && !assertion.needs_baseline();
+        // What is good enough on a starved machine is good enough on any.
+        let surely = verdict == Verdict::Pass && wants_little_trouble(assertion);
         match exceeded.filter(|_| !surely) {
             Some(why) => (Verdict::Inconclusive, format!("{words}, but {why}")),
             None => (verdict, words),
@@ -252,6 +249,17 @@ impl Demands<'_> {
 
 const fn at_most(op: Op) -> bool {
     matches!(op, Op::AtMost | Op::Below)
+}
+
+/// Whether the assertion limits what is slow or fails, by itself and not against a baseline: then a
+/// starved machine can only have made it harder to keep.
+fn wants_little_trouble(assertion: &Assertion) -> bool {
+    let limits_trouble = match assertion.metric {
+        Metric::OkRatio => matches!(assertion.op, Op::AtLeast | Op::Above),
+        Metric::Count | Metric::Rate => false,
+        _ => at_most(assertion.op),
+    };
+    limits_trouble && !assertion.needs_baseline()
 }
 
 /// Whether the assertion tolerates no failure at all.

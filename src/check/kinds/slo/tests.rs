@@ -95,6 +95,11 @@ fn a_starved_machine_is_no_excuse_where_there_is_no_need_for_one() {
     assert_eq!(on_starved(0.1, &objective()), Verdict::Pass);
     let relative = json!(["reads.p95 <= 125% of baseline"]);
     assert_eq!(on_starved(0.1, &relative), Verdict::Inconclusive);
+    for share in ["reads.error_rate <= 1%", "reads.ok_ratio >= 99%"] {
+        assert_eq!(on_starved(0.1, &json!([share])), Verdict::Pass, "{share}");
+    }
+    let relative = json!(["reads.error_rate <= 125% of baseline"]);
+    assert_eq!(on_starved(0.1, &relative), Verdict::Inconclusive);
 }
 
 #[test]
