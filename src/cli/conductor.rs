@@ -60,8 +60,7 @@ impl Conductor {
     /// Runs the plan, writes its reports into `folder`, which is made if it is not there, and
     /// prints the one for people.
     pub fn perform(&mut self, plan: Plan, folder: &Path) -> anyhow::Result<Run> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the report folder {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| no_folder(folder))?;
         let options = Options {
             executable: std::env::current_exe().context("cannot find the running executable")?,
             directory: folder.to_owned(),
@@ -82,6 +81,11 @@ impl Conductor {
             folder: folder.to_owned(),
         })
     }
+}
+
+fn no_folder(folder: &Path) -> String {
+    let folder = folder.display();
+    format!("cannot make the report folder {folder} (`--report-dir` names another)")
 }
 
 /// Runs the plan while the display follows it.

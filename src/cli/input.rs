@@ -1,12 +1,15 @@
 //! Reads scenarios and the catalogue for every command that takes them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context as _;
 
 use super::output::Printer;
 use crate::check::CheckSpec;
 use crate::diag::{self, Diagnostic, Source, Style};
+use crate::event::Journal;
 use crate::fault::catalogue::Catalogue;
 use crate::report;
 use crate::scenario::{self, Plan};
@@ -53,17 +56,21 @@ pub fn checks(
 }
 
 fn source(path: &Path, refusal: &str, printer: Printer) -> Option<Source> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some(Source {
-            name: path.display().to_string(),
-            text: text.into(),
-        }),
-        Err(error) => {
-            let path = path.display();
-            printer.error(&format!("error: cannot read {path}: {error}; {refusal}"));
-            None
+    let text = std::fs::read_to_string(path);
+    let name = path.display().to_string();
+    let why = match text {
+        Ok(text) => {
+            let text = text.into();
+            return Some(Source { name, text });
         }
-    }
+        Err(error) => match error.kind() {
+            ErrorKind::InvalidData => "it is not a text in UTF-8".to_owned(),
+            ErrorKind::IsADirectory => "it is a folder; name a file in it".to_owned(),
+            _ => error.to_string(),
+        },
+    };
+    printer.error(&format!("error: cannot read {name}: {why}; {refusal}"));
+    None
 }
 
 /// Shows what was found, if anything, and what that means.
@@ -80,12 +87,28 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The journal of a run that is named by its folder or by the journal itself.
-pub fn journal(run: &Path) -> PathBuf {
-    if run.is_dir() {
+/// The journal of a run that is named by its folder or by the journal itself, and its path.
+pub fn journal(run: &Path) -> anyhow::Result<(PathBuf, Journal)> {
+    let path = if run.is_dir() {
         run.join(report::JOURNAL_FILE)
     } else {
         run.to_owned()
+    };
+    let journal = Journal::read(&path).with_context(|| no_run(run))?;
+    Ok((path, journal))
+}
+
+/// What to tell of a path that leads to no run.
+pub fn no_run(path: &Path) -> String {
+    let path = path.display();
+    format!("no run can be read at {path}; name the folder that a run reported, or its journal")
+}
+
+/// Reads a whole number of the command line; `range` is told if it is none.
+pub fn whole<T: FromStr>(range: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("write a whole number {range}"))
     }
 }
 

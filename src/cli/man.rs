@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Command, CommandFactory};
 
 use super::Cli;
+use super::input::BAD_INPUT;
 use super::output::Printer;
 
 /// Arguments of `chaosproxy man`.
@@ -25,7 +26,7 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            ExitCode::from(BAD_INPUT)
         }
     }
 }

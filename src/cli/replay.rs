@@ -56,8 +56,7 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
 /// The plan of the recorded run: its text, its seed, and its purpose. `None` if the text cannot be
 /// used, which has been told.
 fn recorded(args: &Args, printer: Printer) -> anyhow::Result<Option<Plan>> {
-    let journal = input::journal(&args.run);
-    let Journal { header, events, .. } = Journal::read(&journal)?;
+    let (journal, Journal { header, events, .. }) = input::journal(&args.run)?;
     if let Some(to) = &args.report_dir
         && to.exists()
         && journal.canonicalize()?.parent() == Some(&to.canonicalize()?)

@@ -92,12 +92,11 @@ fn judge_by(file: &Path, journal: &mut Journal, printer: Printer) -> anyhow::Res
 }
 
 fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
-    let path = input::journal(&args.run);
+    let (path, mut journal) = input::journal(&args.run)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mut journal = Journal::read(&path)?;
     if journal.truncated {
         printer.error(&format!(
             "warning: {}: the last line is cut off and left out; judged by what stands before it",

@@ -25,16 +25,29 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
     /// Use this seed instead of the scenario's.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = input::whole::<u64>("from 0 to 18446744073709551615"))]
     seed: Option<u64>,
     /// Stop after the first run that is not green.
     #[arg(long)]
     fail_fast: bool,
     /// Run each file this often. A check whose verdicts differ is flaky and fails the run.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        allow_negative_numbers = true
+    )]
+    #[arg(value_parser = input::whole::<NonZero<u32>>("from 1 to 4294967295"))]
     repeat: NonZero<u32>,
     /// Try an inconclusive run again, this often at most; the last try counts.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    #[arg(value_parser = input::whole::<u32>("from 0 to 4294967295"))]
     retry_inconclusive: u32,
     /// Leave the checks out: keep the journal, to be judged later with `report RUN --checks FILE`.
     #[arg(long)]

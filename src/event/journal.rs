@@ -74,6 +74,12 @@ pub enum JournalError {
         /// The format that it says it has.
         found: u32,
     },
+    /// The file is no text.
+    #[error("{path}: not a journal: it is not a text in UTF-8")]
+    Binary {
+        /// The journal.
+        path: PathBuf,
+    },
     /// The file is empty.
     #[error("{path}: empty, not a journal")]
     Empty {
@@ -170,10 +176,11 @@ fn read_header(path: &Path, line: &str) -> Result<Header, JournalError> {
 }
 
 fn io(path: &Path, why: std::io::Error) -> JournalError {
-    JournalError::Io {
-        path: path.to_owned(),
-        why,
+    let path = path.to_owned();
+    if why.kind() == std::io::ErrorKind::InvalidData {
+        return JournalError::Binary { path };
     }
+    JournalError::Io { path, why }
 }
 
 fn malformed(path: &Path, line: usize, why: serde_json::Error) -> JournalError {

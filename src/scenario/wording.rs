@@ -85,6 +85,35 @@ pub(super) fn type_name(name: &str) -> String {
     .to_owned()
 }
 
+/// The message of a type without the names of types.
+pub(super) fn in_plain_words(error: &str) -> String {
+    let types = [
+        ("expected u8", "expected a whole number from 0 to 255"),
+        ("expected u16", "expected a whole number from 0 to 65535"),
+        (
+            "expected u32",
+            "expected a whole number from 0 to 4294967295",
+        ),
+        ("expected u64", "expected a whole number, not below 0"),
+        ("expected usize", "expected a whole number, not below 0"),
+        (
+            "expected a nonzero u32",
+            "expected a whole number from 1 to 4294967295",
+        ),
+        (
+            "expected a nonzero u64",
+            "expected a whole number, not below 1",
+        ),
+    ];
+    let known = types
+        .iter()
+        .find_map(|(name, words)| Some((error.strip_suffix(name)?, words)));
+    known.map_or_else(
+        || error.to_owned(),
+        |(before, words)| format!("{before}{words}"),
+    )
+}
+
 pub(super) fn found(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),

@@ -76,7 +76,10 @@ impl<'de> Deserialize<'de> for At {
         if text == BEFORE_START {
             return Ok(Self::BeforeStart);
         }
-        text.parse().map(Self::After).map_err(D::Error::custom)
+        let period = text.parse::<Period>();
+        period
+            .map(Self::After)
+            .map_err(|error| D::Error::custom(format_args!("expected {error}")))
     }
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::super::input;
 use crate::check::baseline::{RunFigures, figures};
 use crate::check::{Experiment, History};
-use crate::event::Journal;
 use crate::report::{self, JOURNAL_FILE, Outcome};
 
 /// The figures of every run in these folders, or of these journals. A folder without a journal
@@ -21,8 +21,8 @@ pub(super) fn figures_of(paths: &[PathBuf]) -> anyhow::Result<Vec<RunFigures>> {
         if found.is_empty() {
             bail!("{}: there is no run in it", path.display());
         }
-        for journal in found {
-            runs.push(read(&journal)?);
+        for run in found {
+            runs.push(read(&run)?);
         }
     }
     Ok(runs)
@@ -53,7 +53,7 @@ fn journals(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<RunFigures> {
-    let journal = Journal::read(path)?;
+    let (_, journal) = input::journal(path)?;
     let report = report::rebuild(journal.clone()).with_context(|| path.display().to_string())?;
     match report.outcome {
         Outcome::Recorded | Outcome::Passed | Outcome::Inconclusive | Outcome::Failed => {}

@@ -90,7 +90,12 @@ async fn prepare(temp: &Path) -> io::Result<(RunDirectory, tokio::signal::unix::
     let ended = signal(SignalKind::child())?;
     sweep(temp).await;
     let run = u32::try_from(getppid().as_raw()).unwrap_or_default();
-    Ok((RunDirectory::create(temp, run)?, ended))
+    let directory = RunDirectory::create(temp, run).map_err(|error| {
+        let temp = temp.display();
+        let why = format!("make a folder in {temp}: {error}; `TMPDIR` names another place");
+        io::Error::new(error.kind(), why)
+    })?;
+    Ok((directory, ended))
 }
 
 async fn send(reports: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
@@ -307,6 +312,10 @@ fn start(launch: &Launch, directory: &Path) -> io::Result<u32> {
         .stderr(sys::fifo::append(&launch.stderr)?)
         .process_group(0);
     if let Some(directory) = &launch.directory {
+        if !directory.is_dir() {
+            let why = format!("its working directory {} is not there", directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
         command.current_dir(directory);
     }
     // It is reaped with all others.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::env::EnvError;
 use super::source::{Arity, BLOCKS, Block};
-use super::wording::{expected, first_paragraph, found, list, meant_or, words};
+use super::wording::{expected, first_paragraph, found, in_plain_words, list, meant_or, words};
 use crate::check::{Assertion, Lint, ParseError, Window};
 use crate::diag::{Diagnostic, Severity, Span, did_you_mean};
 use crate::units::Period;
@@ -189,6 +189,21 @@ pub(super) fn mistyped(block: &Block, path: &str, value: &Value, schema: &Value)
     }
 }
 
+/// The text at `at` if it is not the path of a request.
+pub(super) fn path(block: &Block, at: &str) -> Option<Diagnostic> {
+    let path = block.value(at)?.as_str()?;
+    if path.starts_with('/') || path.starts_with("{{") {
+        return None;
+    }
+    let path = block.redact(at, path);
+    let diagnostic = Diagnostic::error(
+        block.span(at),
+        format!("`{at}` cannot be `{path}`"),
+        "not the path of a request",
+    );
+    Some(diagnostic.help("begin it with `/`, as in `/health`"))
+}
+
 /// A value that its type refuses; `error` is the type's own message.
 pub(super) fn refused(block: &Block, path: &str, error: &str) -> Diagnostic {
     let error = block.redact(path, error);
@@ -205,6 +220,7 @@ pub(super) fn refused(block: &Block, path: &str, error: &str) -> Diagnostic {
         return Diagnostic::error(inner, error.message, "").help(error.help);
     }
     let error = error.strip_prefix("invalid value: ").unwrap_or(&error);
+    let error = in_plain_words(error);
     Diagnostic::error(span, format!("`{path}` cannot be used"), error)
 }
 

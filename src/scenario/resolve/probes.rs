@@ -22,6 +22,11 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         timeout,
         ok,
     } = shape;
+    out.extend(
+        ["http.path", "prometheus.path"]
+            .iter()
+            .filter_map(|at| mistake::path(block, at)),
+    );
     if ok.is_some() && to_http.is_none() {
         out.push(mistake::refused(
             block,

@@ -97,6 +97,7 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
         Some(Some(_)) => {}
         _ => out.push(mistake::address(block, "url", "http://127.0.0.1:0")),
     }
+    out.extend(mistake::path(block, "ready"));
     if shape.command.as_ref().is_some_and(Vec::is_empty) {
         out.push(mistake::refused(block, "command", "names no program"));
     }

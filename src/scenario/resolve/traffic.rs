@@ -18,6 +18,7 @@ pub(super) fn workload(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Workl
 
 fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let shape = fit::shape::<shape::HttpWorkload>(block, out)?;
+    out.extend(mistake::path(block, "request.path"));
     Some(WorkloadSpec {
         name: shape.name.into(),
         service: shape.service.into(),
@@ -34,6 +35,11 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
 fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let shape = fit::shape::<shape::JobWorkload>(block, out)?;
     let status = shape.status;
+    out.extend(
+        ["start.path", "status.path"]
+            .iter()
+            .filter_map(|at| mistake::path(block, at)),
+    );
     if let Err(error) = jsonpath::Condition::parse(&status.done) {
         out.push(mistake::refused(block, "status.done", &error.to_string()));
     }

@@ -5,6 +5,7 @@ mod baseline;
 mod init;
 mod live;
 mod logs;
+mod mistakes;
 mod pipelines;
 mod replay;
 mod server;
