@@ -175,7 +175,7 @@ fn the_page_of_a_live_run_shows_its_verdicts_on_every_screen_and_asks_for_nothin
 #[test]
 fn what_a_proxy_carries_is_told_while_it_carries() {
     let (desk, server) = (Desk::new(), well());
-    let text = scenario(&server, REJECTED).replace("\"800ms\"", "\"1500ms\"");
+    let text = scenario(&server, REJECTED).replace("duration = \"1s\"", "duration = \"1500ms\"");
     desk.write("a.toml", &text);
     desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
         .exits_with(0);

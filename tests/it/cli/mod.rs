@@ -98,7 +98,7 @@ fn well() -> Server {
     })
 }
 
-/// A scenario of 0.8 s on `server`: a proxy, two probes through it, a fault from 0.2 s to 0.6 s,
+/// A scenario of 1 s on `server`: a proxy, two probes through it, a fault from 0.2 s to 0.6 s,
 /// and a check that `/work` is answered during the fault.
 fn scenario(server: &Server, fault: &str) -> String {
     let proxy = TcpListener::bind("127.0.0.1:0")
@@ -111,7 +111,7 @@ fn scenario(server: &Server, fault: &str) -> String {
 [scenario]
 title    = "a small one"
 seed     = 7
-duration = "800ms"
+duration = "1s"
 settle   = "1s"
 
 [[proxy]]
