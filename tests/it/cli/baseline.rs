@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use super::*;
 
-/// How quickly `/work` is answered: at once in the first four runs, then a quarter of a second
+/// How quickly `/work` is answered: at once in the first four runs, then most of a second
 /// later.
 #[expect(clippy::disallowed_methods, reason = "this server is slow")]
 fn slower_after_four_runs() -> Server {
     Server::start(|run, path| {
         if path == "/work" {
-            sleep(Duration::from_millis(if run > 4 { 250 } else { 20 }));
+            sleep(Duration::from_millis(if run > 4 { 800 } else { 20 }));
         }
         Answer {
             status: 200,
@@ -26,7 +26,7 @@ type         = "regression"
 baseline     = "kept/work.json"
 figures      = ["work.p50_s"]
 threshold    = "100%"
-floor        = "60ms"
+floor        = "300ms"
 max_busy     = "100%"
 max_lateness = "10s"
 "#;
@@ -34,7 +34,7 @@ max_lateness = "10s"
 /// What `baseline compare` tells of a run, and with which exit code.
 fn compare(desk: &Desk, run: &str, code: i32) -> String {
     let args = ["baseline", "compare", run, "--with", "kept/work.json"];
-    let demand = "--figure work.p50_s --threshold 100% --floor 60ms";
+    let demand = "--figure work.p50_s --threshold 100% --floor 300ms";
     let args: Vec<&str> = args.into_iter().chain(demand.split(' ')).collect();
     desk.run(&args).exits_with(code).stdout
 }

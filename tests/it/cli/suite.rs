@@ -149,7 +149,7 @@ fn a_check_that_differs_between_repetitions_is_flaky() {
 
 #[test]
 fn an_inconclusive_run_is_tried_again_and_both_tries_are_kept() {
-    // One lasting connection is too few victims; a connection for each request is enough.
+    // A few lasting connections are too few victims; one for each of 80 requests is enough.
     let server = Server::start(|run, path| Answer {
         status: 200,
         then: if run == 1 && path != "/ready" {
@@ -161,7 +161,7 @@ fn an_inconclusive_run_is_tried_again_and_both_tries_are_kept() {
     let desk = Desk::new();
     desk.write(
         "a.toml",
-        &scenario(&server, &format!("{SLOW}\nmin_hits = 10")),
+        &scenario(&server, &format!("{SLOW}\nmin_hits = 60")),
     );
     let args = [
         "run",
