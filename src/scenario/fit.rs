@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use super::block::{Block, join};
 use super::mistake;
-use super::source::{Block, join};
 use crate::diag::{Diagnostic, did_you_mean};
 
 /// Makes a `T` of the block, or reports every value that stands in the way.

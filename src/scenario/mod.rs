@@ -1,10 +1,11 @@
 //! A scenario file becomes a [`Plan`]: text in, plan and diagnostics out. Nothing here is async,
 //! and nothing is read but the text: the environment and the catalogue are handed in.
 //!
-//! The way of a file: `source` reads blocks and the place of every value; `fit` holds each
+//! The way of a file: `source` reads each `block` and the place of every value; `fit` holds each
 //! block against its `shape`; `resolve` gives names their meaning; `timeline` lays the
 //! faults out in time. All mistakes of a file are reported at once; `mistake` words them.
 
+mod block;
 mod chaos;
 mod env;
 mod fit;

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
+use super::block::{Arity, BLOCKS};
 use super::shape;
-use super::source::{Arity, BLOCKS};
 use crate::fault::ramp;
 use crate::{check, fault};
 

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::ParseError;
 use crate::check::judge::judge_one;
-use crate::check::kinds::regression::Regression;
 use crate::check::metric::{Metric, Unit};
-use crate::check::{Check, History, Window, show};
+use crate::check::{self, CheckSpec, History, Window, show};
 use crate::event::Name;
 
 /// Figures of a run by name.
@@ -52,7 +51,7 @@ pub fn figures(history: &History) -> Figures {
         of_sources(history, &window, &mut found);
     }
     for spec in &history.experiment().checks {
-        if spec.kind == Regression::TYPE {
+        if compares(spec) {
             continue;
         }
         for (what, value) in judge_one(spec, history).figures {
@@ -66,6 +65,12 @@ pub fn figures(history: &History) -> Figures {
         *value = rounded(*value);
     }
     found
+}
+
+/// Whether a check compares with a baseline itself.
+fn compares(spec: &CheckSpec) -> bool {
+    let kind = check::kind(&spec.kind);
+    kind.is_some_and(|kind| (kind.baseline)(&spec.params).is_some())
 }
 
 fn of_sources(history: &History, window: &Window, found: &mut Figures) {

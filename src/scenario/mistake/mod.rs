@@ -9,8 +9,8 @@ pub(super) use schedule::{
 
 use serde_json::{Map, Value};
 
+use super::block::{Arity, BLOCKS, Block};
 use super::env::EnvError;
-use super::source::{Arity, BLOCKS, Block};
 use super::wording::{expected, first_paragraph, found, in_plain_words, list, meant_or, words};
 use crate::check::{Assertion, Lint, ParseError, Window};
 use crate::diag::{Diagnostic, Severity, Span, did_you_mean};

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::list;
 use crate::diag::{Diagnostic, Span};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 
 /// A ramp of a parameter that has no value.
 pub(in crate::scenario) fn from_nowhere(block: &Block, name: &str) -> Diagnostic {

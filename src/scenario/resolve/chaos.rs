@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::names::Names;
 use crate::diag::Diagnostic;
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{Chaos, FaultPlan, Start, Step, fit, mistake, shape};
 
 /// The faults that are drawn, by name.

@@ -9,7 +9,7 @@ use super::Sources;
 use crate::check::{self, CheckOutlook, CheckSpec, FaultOutlook, Kind, Outlook};
 use crate::diag::Diagnostic;
 use crate::event::Name;
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{
     BaselineOrigin, BaselineSpec, FaultPlan, SteadyStateSpec, Step, Turn, fit, mistake, schema,
     shape,

@@ -10,7 +10,7 @@ use crate::check::FaultBrief;
 use crate::diag::Diagnostic;
 use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::written::At;
 use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
 use crate::units::{Period, Share};

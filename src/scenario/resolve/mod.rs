@@ -14,7 +14,7 @@ mod traffic;
 
 use std::collections::BTreeMap;
 
-use super::source::Block;
+use super::block::Block;
 use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape, timeline};
 use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use crate::diag::{Diagnostic, Span};
+use crate::scenario::block::Block;
 use crate::scenario::mistake;
-use crate::scenario::source::Block;
 
 /// The names that blocks give themselves, by kind of block. A block that is wrong elsewhere still
 /// has its name, so that one mistake is not reported as two.

@@ -4,7 +4,7 @@ use crate::diag::Diagnostic;
 use crate::event::Name;
 use crate::jsonpath;
 use crate::probe::spec::{HttpOk, MetricOk, ProbeKind, ProbeSpec};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
 

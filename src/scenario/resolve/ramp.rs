@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::diag::Diagnostic;
 use crate::fault::ramp::{Way, between, is_quantity};
 use crate::fault::{BuildError, Kind, Ramp};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{mistake, schema, shape};
 
 /// What the `ramp` of a fault says; the values that it starts from are its `params` or their

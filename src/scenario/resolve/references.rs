@@ -8,8 +8,8 @@ use crate::check::{Assertion, Window};
 use crate::diag::Diagnostic;
 use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Subject};
+use crate::scenario::block::{Block, walk};
 use crate::scenario::mistake;
-use crate::scenario::source::{Block, walk};
 use crate::template::Template;
 
 /// Reports every name that nothing bears, in keys and in placeholders.

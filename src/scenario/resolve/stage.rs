@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::action::{Keepalive, ProxySpec};
 use crate::diag::Diagnostic;
 use crate::lab::spec::{DatabaseSpec, Expectation, LogSource, Origin, ServiceSpec};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
 

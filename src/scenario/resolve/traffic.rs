@@ -6,7 +6,7 @@ use crate::diag::Diagnostic;
 use crate::jsonpath;
 use crate::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
 use crate::probe::spec::{ProbeKind, ProbeSpec};
-use crate::scenario::source::Block;
+use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 
 pub(super) fn workload(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use cluster::Cluster;
-use server::{Server, command};
+use server::{Answer, Server, command};
 use wire::Wire;
 
 const FAST: &str = "--index-rate=20000/s";
@@ -213,15 +213,9 @@ async fn a_taken_port_is_named_with_the_remedy() {
 
 #[tokio::test]
 async fn a_stopped_server_finishes_what_it_has_begun() {
-    let cluster = Cluster::shared();
-    let database = cluster.database().await;
     let flags = ["--query-timeout=5s", "--heartbeat-timeout=5s"];
-    let mut codebase = Server::start("codebase", &cluster.url(&database), &flags).await;
-    codebase.is("healthy").await;
-    let sql = cluster.client(&database).await;
-    sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
-    let chunk = json!({ "id": Uuid::new_v4(), "text": "begun" });
-    let (answer, ()) = tokio::join!(codebase.post("/chunks", &chunk), async {
+    let (mut codebase, sql) = held_up(&flags).await;
+    let (answer, ()) = tokio::join!(insert(&codebase), async {
         let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted
             AND relation = 'chunks'::regclass";
         eventually("the insert waits", async || {
@@ -243,8 +237,6 @@ async fn a_stopped_server_finishes_what_it_has_begun() {
 
 #[tokio::test]
 async fn an_exhausted_pool_queues_and_then_turns_away() {
-    let cluster = Cluster::shared();
-    let database = cluster.database().await;
     let flags = [
         "--pool-min=1",
         "--pool-max=2",
@@ -253,14 +245,8 @@ async fn an_exhausted_pool_queues_and_then_turns_away() {
         "--query-timeout=10s",
         "--heartbeat-timeout=10s",
     ];
-    let codebase = Server::start("codebase", &cluster.url(&database), &flags).await;
-    codebase.is("healthy").await;
-    let sql = cluster.client(&database).await;
-    sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
-    let insert = async || {
-        let chunk = json!({ "id": Uuid::new_v4(), "text": "many" });
-        codebase.post("/chunks", &chunk).await
-    };
+    let (codebase, sql) = held_up(&flags).await;
+    let insert = || insert(&codebase);
     let crowd = async {
         eventually("both connections are in use", async || {
             let pool = codebase.get("/health").await.json()["connection_pool"].clone();
@@ -286,21 +272,13 @@ async fn an_exhausted_pool_queues_and_then_turns_away() {
 
 #[tokio::test]
 async fn a_pool_that_grew_shrinks_to_its_minimum() {
-    let cluster = Cluster::shared();
-    let database = cluster.database().await;
     let flags = [
         "--pool-min=1",
         "--idle-timeout=300ms",
         "--query-timeout=10s",
     ];
-    let codebase = Server::start("codebase", &cluster.url(&database), &flags).await;
-    codebase.is("healthy").await;
-    let sql = cluster.client(&database).await;
-    sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
-    let insert = async || {
-        let chunk = json!({ "id": Uuid::new_v4(), "text": "many" });
-        codebase.post("/chunks", &chunk).await
-    };
+    let (codebase, sql) = held_up(&flags).await;
+    let insert = || insert(&codebase);
     let unlock = async {
         eventually("the pool grows", async || {
             (codebase.metric("db_pool_size").await >= 4).then_some(())
@@ -313,6 +291,22 @@ async fn a_pool_that_grew_shrinks_to_its_minimum() {
         (codebase.metric("db_pool_size").await == 1).then_some(())
     })
     .await;
+}
+
+/// A codebase in which writes wait until the connection beside it says COMMIT.
+async fn held_up(flags: &[&str]) -> (Server, tokio_postgres::Client) {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let codebase = Server::start("codebase", &cluster.url(&database), flags).await;
+    codebase.is("healthy").await;
+    let sql = cluster.client(&database).await;
+    sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
+    (codebase, sql)
+}
+
+async fn insert(codebase: &Server) -> Answer {
+    let chunk = json!({ "id": Uuid::new_v4(), "text": "many" });
+    codebase.post("/chunks", &chunk).await
 }
 
 /// A port that was free a moment ago.
