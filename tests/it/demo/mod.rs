@@ -8,6 +8,7 @@ mod server;
 mod wire;
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -214,7 +215,7 @@ async fn a_taken_port_is_named_with_the_remedy() {
 #[tokio::test]
 async fn a_stopped_server_finishes_what_it_has_begun() {
     let flags = ["--query-timeout=5s", "--heartbeat-timeout=5s"];
-    let (mut codebase, sql) = held_up(&flags).await;
+    let (_cluster, mut codebase, sql) = held_up(&flags).await;
     let (answer, ()) = tokio::join!(insert(&codebase), async {
         let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted
             AND relation = 'chunks'::regclass";
@@ -245,7 +246,7 @@ async fn an_exhausted_pool_queues_and_then_turns_away() {
         "--query-timeout=10s",
         "--heartbeat-timeout=10s",
     ];
-    let (codebase, sql) = held_up(&flags).await;
+    let (_cluster, codebase, sql) = held_up(&flags).await;
     let insert = || insert(&codebase);
     let crowd = async {
         eventually("both connections are in use", async || {
@@ -277,7 +278,7 @@ async fn a_pool_that_grew_shrinks_to_its_minimum() {
         "--idle-timeout=300ms",
         "--query-timeout=10s",
     ];
-    let (codebase, sql) = held_up(&flags).await;
+    let (_cluster, codebase, sql) = held_up(&flags).await;
     let insert = || insert(&codebase);
     let unlock = async {
         eventually("the pool grows", async || {
@@ -294,14 +295,16 @@ async fn a_pool_that_grew_shrinks_to_its_minimum() {
 }
 
 /// A codebase in which writes wait until the connection beside it says COMMIT.
-async fn held_up(flags: &[&str]) -> (Server, tokio_postgres::Client) {
+///
+/// The cluster lives as long as somebody holds it.
+async fn held_up(flags: &[&str]) -> (Arc<Cluster>, Server, tokio_postgres::Client) {
     let cluster = Cluster::shared();
     let database = cluster.database().await;
     let codebase = Server::start("codebase", &cluster.url(&database), flags).await;
     codebase.is("healthy").await;
     let sql = cluster.client(&database).await;
     sql.batch_execute("BEGIN; LOCK TABLE chunks").await.unwrap();
-    (codebase, sql)
+    (cluster, codebase, sql)
 }
 
 async fn insert(codebase: &Server) -> Answer {
