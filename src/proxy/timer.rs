@@ -140,6 +140,8 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use futures_util::StreamExt;
+    use futures_util::stream::FuturesUnordered;
     use tokio::select;
 
     use super::*;
@@ -149,18 +151,23 @@ mod tests {
         let clock = Clock::start();
         let alarm = Rc::new(Alarm::new(clock).unwrap());
         let over = RefCell::new(Vec::new());
-        let waits = delays_ms.iter().map(|delay| {
-            let (alarm, over) = (Rc::clone(&alarm), &over);
-            async move {
-                let deadline = clock.now() + Duration::from_millis(*delay);
-                let mut timer = Timer::new(alarm);
-                poll_fn(|cx| timer.poll(cx, deadline)).await;
-                assert!(clock.now() >= deadline, "{delay} ms were over too early");
-                over.borrow_mut().push(*delay);
-            }
-        });
+        let begun = clock.now();
+        // Polls in the order of the wake-ups, also if two deadlines have come at once.
+        let waits: FuturesUnordered<_> = delays_ms
+            .iter()
+            .map(|delay| {
+                let (alarm, over) = (Rc::clone(&alarm), &over);
+                async move {
+                    let deadline = begun + Duration::from_millis(*delay);
+                    let mut timer = Timer::new(alarm);
+                    poll_fn(|cx| timer.poll(cx, deadline)).await;
+                    assert!(clock.now() >= deadline, "{delay} ms were over too early");
+                    over.borrow_mut().push(*delay);
+                }
+            })
+            .collect();
         select! {
-            _ = futures_util::future::join_all(waits) => {}
+            () = waits.collect() => {}
             error = alarm.ring() => panic!("{error}"),
         }
         assert!(alarm.waiting.borrow().wakers.is_empty());
