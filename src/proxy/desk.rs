@@ -26,7 +26,7 @@ impl Desk {
     pub(super) fn new(worker: usize, crew: Crew, clock: Clock) -> io::Result<Self> {
         Ok(Self {
             worker,
-            shift: Shift::new(worker, crew),
+            shift: Shift::new(worker, crew, clock),
             alarm: Rc::new(Alarm::new(clock)?),
             buffer: RefCell::new(vec![0; limits::BUFFER_BYTES].into()),
         })
@@ -40,11 +40,6 @@ impl Desk {
     /// How busy the worker is.
     pub(super) const fn shift(&self) -> &Shift {
         &self.shift
-    }
-
-    /// See [`Shift::turn`].
-    pub(super) fn turn(&self, last: &mut u32) -> Option<usize> {
-        self.shift.turn(last, || self.now())
     }
 
     /// The present moment.

@@ -48,11 +48,12 @@ pub(super) async fn relay(
         resets: [None, None],
         timer: desk.timer(),
     };
+    let shift = desk.shift();
     let mut last_turn = 0;
     poll_fn(|cx| {
-        let leaves_to = desk.turn(&mut last_turn).filter(|_| relay.can_move());
-        if let Some(worker) = leaves_to {
-            desk.shift().left();
+        let called = shift.turn(&mut last_turn);
+        if let Some(worker) = called.filter(|_| relay.can_move()) {
+            shift.left();
             return Poll::Ready(Course::Moving(std::mem::take(&mut relay.ways), worker));
         }
         relay.poll(cx, &mut desk.buffer()).map(Course::Ended)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::crew::{Busy, Crew};
-use crate::units::Moment;
+use crate::units::{Clock, Moment};
 
 /// For so long a worker looks at itself before it judges.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -23,6 +23,7 @@ const TURNS: u32 = 16;
 pub(super) struct Shift {
     worker: usize,
     crew: Crew,
+    clock: Clock,
     metrics: RuntimeMetrics,
     turns: Cell<u32>,
     window: Cell<Window>,
@@ -44,10 +45,11 @@ struct Window {
 
 impl Shift {
     /// Must be called within the worker's runtime.
-    pub(super) fn new(worker: usize, crew: Crew) -> Self {
+    pub(super) fn new(worker: usize, crew: Crew, clock: Clock) -> Self {
         Self {
             worker,
             crew,
+            clock,
             metrics: Handle::current().metrics(),
             turns: Cell::default(),
             window: Cell::new(Window {
@@ -60,7 +62,7 @@ impl Shift {
 
     /// A connection has a turn; `last` is its own note of the window of its last one. Tells the
     /// worker that it is to go to, if it can leave now.
-    pub(super) fn turn(&self, last: &mut u32, now: impl FnOnce() -> Moment) -> Option<usize> {
+    pub(super) fn turn(&self, last: &mut u32) -> Option<usize> {
         let mut window = self.window.get();
         if *last != window.number {
             *last = window.number;
@@ -69,7 +71,7 @@ impl Shift {
         }
         self.turns.set(self.turns.get().wrapping_add(1));
         if self.turns.get().is_multiple_of(TURNS) {
-            self.look(now());
+            self.look(self.clock.now());
         }
         let (count, to) = self.leaving.get();
         (count > 0).then_some(to)
@@ -92,13 +94,17 @@ impl Shift {
         );
         let busy = window.busy(now, total);
         self.crew.tell(self.worker, busy, now);
-        let next = window.next(now, total, busy);
-        self.window.set(next);
+        let mut next = window.next(now, total, busy);
         // One connection alone keeps any worker as busy.
         let crowded = next.breathless >= WINDOWS && window.active > 1;
         let reserve = crowded.then(|| self.crew.reserve(now)).flatten();
-        self.leaving
-            .set(reserve.map_or((0, 0), |to| (window.active / 2, to)));
+        if reserve.is_some() {
+            // The other one has to show what it takes first.
+            next.breathless = 0;
+        }
+        let leaving = reserve.map_or((0, 0), |to| (window.active / 2, to));
+        self.leaving.set(leaving);
+        self.window.set(next);
     }
 }
 
@@ -125,5 +131,61 @@ impl Window {
             active: 0,
             breathless,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(ms: u32) -> Moment {
+        Moment::ZERO + MS * ms
+    }
+
+    #[test]
+    fn a_worker_that_did_not_rest_was_busy_throughout_whatever_the_runtime_has_added_up() {
+        let window = Window::default();
+        assert_eq!(window.busy(at(20), (Duration::ZERO, 0)), Busy::ALWAYS);
+        assert_eq!(window.busy(at(20), (18 * MS, 7)), Busy::TOO);
+        assert_eq!(window.busy(at(20), (Duration::ZERO, 1)), Busy::NOT);
+    }
+
+    #[test]
+    fn windows_without_rest_count_only_in_a_row() {
+        let first = Window::default().next(at(20), (19 * MS, 1), Busy::ALWAYS);
+        let second = first.next(at(40), (38 * MS, 2), Busy::TOO);
+        assert_eq!((first.breathless, second.breathless), (1, 2));
+        let rested = second.next(at(60), (40 * MS, 9), Busy::of(2 * MS, 20 * MS));
+        assert_eq!(rested.breathless, 0);
+        assert_eq!(rested.before, (40 * MS, 9));
+        assert_ne!(rested.number, second.number);
+    }
+
+    #[tokio::test]
+    async fn half_of_the_connections_that_had_a_turn_are_called_and_then_the_others_show_first() {
+        let clock = Clock::start();
+        let shift = Shift::new(0, Crew::new(2), clock);
+        let mut notes = [0; 5];
+        let breathless = Window {
+            number: 1,
+            breathless: WINDOWS - 1,
+            before: (Duration::ZERO, shift.metrics.worker_park_count(0)),
+            ..Window::default()
+        };
+        shift.window.set(breathless);
+        for note in &mut notes {
+            assert_eq!(shift.turn(note), None);
+            assert_eq!(shift.turn(note), None, "counts once");
+        }
+        // A task that never yields is, to the runtime, one that never rests.
+        shift.look(at(20));
+        assert_eq!(shift.turn(&mut notes[0]), Some(1));
+        shift.left();
+        assert_eq!(shift.turn(&mut notes[1]), Some(1));
+        shift.left();
+        assert_eq!(shift.turn(&mut notes[2]), None);
+        assert_eq!(shift.window.get().breathless, 0);
     }
 }

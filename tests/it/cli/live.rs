@@ -211,7 +211,7 @@ fn who_hangs_is_told_while_it_hangs_and_afterwards() {
     let (desk, server) = (Desk::new(), well());
     let text = scenario(&server, "type = \"partition\"")
         .replace("\"400ms\"", "\"2200ms\"")
-        .replace("\"800ms\"", "\"2500ms\"");
+        .replace("duration = \"1s\"", "duration = \"2500ms\"");
     desk.write("a.toml", &text);
     desk.run(&["run", "a.toml", "--record", "--report-dir", "out"])
         .exits_with(0);
