@@ -69,7 +69,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { output, command } = Cli::parse();
     let printer = output::Printer::new(output);
-    match command {
+    let code = match command {
         Command::Run(args) => run::main(&args, printer),
         Command::Init(args) => init::main(&args, printer),
         Command::Validate(args) => validate::main(&args, printer),
@@ -83,5 +83,6 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::main(&args, printer),
         Command::Demo(args) => demo::main(&args),
         Command::Guard(args) => guard::main(&args, printer),
-    }
+    };
+    output::honest(code)
 }

@@ -4,6 +4,8 @@
 //! reader that went away (`chaosproxy report … | head`) is no error.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::{AutoStream, ColorChoice};
 
@@ -28,6 +30,18 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// Whether data that was asked for could not be written.
+static DATA_LOST: AtomicBool = AtomicBool::new(false);
+
+/// What is to be said of a command that ends well but whose data nobody got: exit code 70.
+pub fn honest(code: ExitCode) -> ExitCode {
+    if code == ExitCode::SUCCESS && DATA_LOST.load(Ordering::Relaxed) {
+        ExitCode::from(70)
+    } else {
+        code
+    }
 }
 
 /// How much room the talk has.
@@ -56,6 +70,7 @@ impl Printer {
     /// Writes data to stdout and ends the line if `text` does not.
     pub fn data(self, text: &str) {
         if let Err(error) = write(AutoStream::new(io::stdout(), self.choice()), text) {
+            DATA_LOST.store(true, Ordering::Relaxed);
             self.error(&format!("cannot write to standard output: {error}"));
         }
     }

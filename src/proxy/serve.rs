@@ -26,7 +26,7 @@ use crate::units::Moment;
 /// A connection on its way to a worker.
 pub(super) enum Cargo {
     /// It was just accepted.
-    Arrival(Arrival),
+    Arrival(Box<Arrival>),
     /// Another worker carried it so far.
     Transfer(Box<Transfer>),
 }
@@ -86,7 +86,8 @@ type Over = (Ending, Vec<TcpStream>);
 /// told. Never fails: whatever happens becomes a fact.
 pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, usize)> {
     let (mut link, begun) = match cargo {
-        Cargo::Arrival(arrival) => receive(arrival, desk).await,
+        // A task is as large as the largest of its states: this one is gone once it has ended.
+        Cargo::Arrival(arrival) => Box::pin(receive(*arrival, desk)).await,
         Cargo::Transfer(transfer) => resume(*transfer, desk),
     };
     let (ending, legs) = match begun {
@@ -184,8 +185,7 @@ impl Link {
                 return Err((ending, vec![client]));
             }
         }
-        // A task is as large as the largest of its states: this one is gone once it stands.
-        match Box::pin(self.dial(desk)).await {
+        match self.dial(desk).await {
             Ok(server) => Ok(Carriage {
                 client,
                 server,
@@ -286,5 +286,21 @@ impl Link {
             cause: ClosedBy::Fault(fault),
             how: Some(How::Rst),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_result<'a, F>(_: impl FnOnce(Cargo, &'a Desk) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of connections may be held at once, each with a task of its own.
+    #[test]
+    fn a_connection_takes_little_memory_for_its_task() {
+        let size = size_of_result(serve);
+        assert!((200..1_300).contains(&size), "{size}");
     }
 }

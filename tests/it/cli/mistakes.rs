@@ -1,7 +1,7 @@
 //! Files, folders and numbers that cannot be used: each command says what is wrong with which, and
 //! what to do.
 
-use std::fs;
+use std::fs::{self, File};
 
 use super::{Desk, NOBODY};
 
@@ -148,4 +148,15 @@ fn what_a_run_cannot_use_is_named_with_what_to_do() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn a_command_whose_data_nobody_got_does_not_end_well() {
+    let desk = Desk::new();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let schema = desk.command(&["schema", "scenario"]).stdout(full).output();
+    let schema = schema.unwrap();
+    assert_eq!(schema.status.code(), Some(70));
+    let said = String::from_utf8(schema.stderr).unwrap();
+    assert!(said.contains("cannot write to standard output"), "{said}");
 }

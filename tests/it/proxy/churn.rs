@@ -134,10 +134,13 @@ async fn stream_during(
     let path = rig.path().await;
     let enough = Arc::new(AtomicBool::new(false));
     let mut streams = Vec::new();
+    let mut idle = Vec::new();
     for index in 0..CONNECTIONS {
         let ends = path.connect().await;
         let stream = stream_both_ways(ends, index, least, Arc::clone(&enough));
         streams.push(tokio::spawn(stream));
+        // Goes to the other of two workers: the streams meet on one.
+        idle.push(path.connect().await);
     }
     meanwhile(rig).await;
     enough.store(true, Ordering::Relaxed);
