@@ -191,7 +191,7 @@ impl Doorkeeper {
                 Ok((_, peer)) if self.listener.is_plug(peer) => {}
                 Ok((stream, peer)) => {
                     pause = None;
-                    self.admit(stream, peer, desk.worker());
+                    self.admit(stream, peer);
                     admitted += 1;
                     if admitted.is_multiple_of(limits::TURN_ACCEPTS) {
                         yield_now().await;
@@ -211,7 +211,7 @@ impl Doorkeeper {
         }
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, here: usize) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let route = &self.route;
         let orders = route.board.admit();
         let conn = orders.conn();
@@ -243,7 +243,7 @@ impl Doorkeeper {
             open,
             card,
         };
-        self.pool.assign(arrival, here);
+        self.pool.assign(arrival);
     }
 }
 

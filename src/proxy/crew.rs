@@ -1,11 +1,18 @@
-//! How connections are shared out among the workers: evenly, by their number. A worker that never
-//! rests hands half of the connections that keep it busy to one that does, if there is one.
+//! How connections are shared out among the workers.
+//!
+//! As few workers carry them as have the time: one thread that is woken for several connections at
+//! once costs the machine less than several threads that are each woken for one. A worker that
+//! rests too little hands half of the connections that keep it busy to one that rests more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::units::Moment;
+
+/// So many connections are carried by one worker before the next one gets any. More than this are
+/// shared out evenly: a change of faults has to reach them all at once.
+const FEW: usize = 64;
 
 /// What is known of a worker is forgotten after this time: one that rests tells nothing.
 const STALE: Duration = Duration::from_millis(100);
@@ -31,10 +38,11 @@ pub(super) struct Busy(u64);
 impl Busy {
     pub(super) const NOT: Self = Self(0);
     pub(super) const ALWAYS: Self = Self(1000);
-    /// A worker that rests less is to give connections away.
-    pub(super) const TOO: Self = Self(900);
+    /// A worker that rests less is to give connections away, and takes no further ones while another
+    /// one can: waiting for each other then costs them more than is saved.
+    pub(super) const TOO: Self = Self(600);
     /// A worker that rests less takes none over.
-    const HALF: Self = Self(500);
+    const RATHER: Self = Self(400);
 
     /// `busy` of `time`.
     pub(super) fn of(busy: Duration, time: Duration) -> Self {
@@ -75,17 +83,19 @@ impl Crew {
         self.workers().map(|worker| self.carried(worker)).sum()
     }
 
-    /// Who is to carry the next connection: the least loaded; the one that is `here` if none is loaded
-    /// less, because that wakes nobody.
-    pub(super) fn place(&self, here: usize) -> usize {
-        let least = (self.workers()).min_by_key(|worker| (self.carried(*worker), *worker != here));
-        least.unwrap_or(here)
+    /// Who is to carry the next connection.
+    pub(super) fn place(&self, now: Moment) -> usize {
+        let has_time =
+            |worker: &usize| self.carried(*worker) < FEW && self.busy(*worker, now) < Busy::TOO;
+        let least_loaded = || self.workers().min_by_key(|worker| self.carried(*worker));
+        let place = self.workers().find(has_time).or_else(least_loaded);
+        place.expect("there is a worker, or who asks?")
     }
 
     /// Who can take connections over.
     pub(super) fn reserve(&self, now: Moment) -> Option<usize> {
         let idlest = self.workers().min_by_key(|worker| self.busy(*worker, now));
-        idlest.filter(|worker| self.busy(*worker, now) < Busy::HALF)
+        idlest.filter(|worker| self.busy(*worker, now) < Busy::RATHER)
     }
 
     /// A worker says how busy it was just now.
@@ -119,11 +129,20 @@ mod tests {
 
     const NOW: Moment = Moment::from_nanos(1_000_000_000);
 
+    fn loads(crew: &Crew, count: usize) -> Vec<(usize, Load)> {
+        let arrivals = (0..count).map(|_| {
+            let place = crew.place(NOW);
+            (place, crew.load(place))
+        });
+        arrivals.collect()
+    }
+
     #[test]
-    fn connections_are_spread_evenly_and_the_next_one_stays_here_if_it_may() {
+    fn a_few_connections_share_one_worker_and_many_are_spread_evenly() {
         let crew = Crew::new(3);
-        assert_eq!(crew.place(2), 2);
-        let loads: Vec<_> = (0..300).map(|_| crew.load(crew.place(1))).collect();
+        let loads = loads(&crew, 300);
+        let first = loads.iter().take(FEW).filter(|(place, _)| *place == 0);
+        assert_eq!(first.count(), FEW);
         assert_eq!([0, 1, 2].map(|worker| crew.carried(worker)), [100; 3]);
         assert_eq!(crew.connections(), 300);
         drop(loads);
@@ -131,23 +150,34 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_worker_gets_no_further_connection_while_another_has_time() {
+        let crew = Crew::new(2);
+        crew.tell(0, Busy::TOO, NOW);
+        assert_eq!(crew.place(NOW), 1);
+        crew.tell(1, Busy::ALWAYS, NOW);
+        let _first = crew.load(1);
+        assert_eq!(crew.place(NOW), 0, "the least loaded of busy workers");
+        let later = NOW + STALE + Duration::from_nanos(1);
+        crew.tell(1, Busy::ALWAYS, later);
+        assert_eq!(crew.place(later), 0, "who says nothing rests");
+    }
+
+    #[test]
     fn connections_are_handed_to_the_worker_with_most_time_if_it_has_enough() {
         let crew = Crew::new(3);
         crew.tell(0, Busy::ALWAYS, NOW);
-        crew.tell(1, Busy(400), NOW);
+        crew.tell(1, Busy(350), NOW);
         crew.tell(2, Busy(300), NOW);
         assert_eq!(crew.reserve(NOW), Some(2));
-        crew.tell(2, Busy::HALF, NOW);
-        crew.tell(1, Busy(501), NOW);
+        crew.tell(2, Busy::RATHER, NOW);
+        crew.tell(1, Busy(401), NOW);
         assert_eq!(crew.reserve(NOW), None);
-        let later = NOW + STALE + Duration::from_nanos(1);
-        assert_eq!(crew.reserve(later), Some(0), "who says nothing rests");
     }
 
     #[test]
     fn busy_is_a_part_of_the_time_and_at_most_all_of_it() {
         let ms = Duration::from_millis;
-        assert_eq!(Busy::of(ms(9), ms(10)), Busy::TOO);
+        assert_eq!(Busy::of(ms(6), ms(10)), Busy::TOO);
         assert_eq!(Busy::of(ms(30), ms(10)), Busy::ALWAYS);
         assert_eq!(Busy::of(ms(0), ms(10)), Busy::NOT);
     }

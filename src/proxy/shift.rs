@@ -11,7 +11,7 @@ use crate::units::{Clock, Moment};
 /// For so long a worker looks at itself before it judges.
 const WINDOW: Duration = Duration::from_millis(20);
 
-/// So many windows in a row without rest are no accident.
+/// So many windows in a row with too little rest are no accident.
 const WINDOWS: u32 = 2;
 
 /// Every so many turns of connections the clock is read.
@@ -39,7 +39,7 @@ struct Window {
     before: (Duration, u64),
     /// Connections that had a turn.
     active: usize,
-    /// How many windows before it were without rest.
+    /// How many windows in a row before it had too little rest.
     breathless: u32,
 }
 
@@ -148,12 +148,12 @@ mod tests {
     fn a_worker_that_did_not_rest_was_busy_throughout_whatever_the_runtime_has_added_up() {
         let window = Window::default();
         assert_eq!(window.busy(at(20), (Duration::ZERO, 0)), Busy::ALWAYS);
-        assert_eq!(window.busy(at(20), (18 * MS, 7)), Busy::TOO);
+        assert_eq!(window.busy(at(20), (12 * MS, 7)), Busy::TOO);
         assert_eq!(window.busy(at(20), (Duration::ZERO, 1)), Busy::NOT);
     }
 
     #[test]
-    fn windows_without_rest_count_only_in_a_row() {
+    fn windows_with_too_little_rest_count_only_in_a_row() {
         let first = Window::default().next(at(20), (19 * MS, 1), Busy::ALWAYS);
         let second = first.next(at(40), (38 * MS, 2), Busy::TOO);
         assert_eq!((first.breathless, second.breathless), (1, 2));

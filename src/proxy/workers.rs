@@ -4,7 +4,6 @@ use std::io;
 use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -32,13 +31,11 @@ pub struct Workers {
     budget: Arc<Budget>,
 }
 
-/// Hands work to the workers: accept loops to one after the other, connections to the least loaded.
+/// Hands work to the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     hands: Arc<[mpsc::UnboundedSender<Errand>]>,
     crew: Crew,
-    /// Accept loops that were handed out.
-    attended: Arc<AtomicUsize>,
     /// Connections that there are descriptors for.
     most: u64,
 }
@@ -64,7 +61,6 @@ impl Workers {
         let pool = Pool {
             hands: hands.into(),
             crew: Crew::new(count.get()),
-            attended: Arc::default(),
             most,
         };
         let mut threads = Vec::new();
@@ -125,16 +121,16 @@ impl Pool {
         (self.crew.connections() as u64) < self.most
     }
 
-    /// Gives an accept loop to a worker. One that was stopped takes nothing: what it is given is
-    /// dropped.
+    /// Gives an accept loop to a worker: to the first, which carries what is accepted as long as it
+    /// has time. One that was stopped takes nothing: what it is given is dropped.
     pub(super) fn attend(&self, doorkeeper: Doorkeeper) {
-        let nth = self.attended.fetch_add(1, Ordering::Relaxed);
-        drop(self.hands[nth % self.hands.len()].send(Errand::Accept(doorkeeper)));
+        drop(self.hands[0].send(Errand::Accept(doorkeeper)));
     }
 
-    /// Gives a connection that was accepted `here` to the worker that is to carry it.
-    pub(super) fn assign(&self, arrival: Arrival, here: usize) {
-        self.carry(Cargo::Arrival(Box::new(arrival)), self.crew.place(here));
+    /// Gives a connection to the worker that is to carry it.
+    pub(super) fn assign(&self, arrival: Arrival) {
+        let worker = self.crew.place(arrival.opened);
+        self.carry(Cargo::Arrival(Box::new(arrival)), worker);
     }
 
     fn carry(&self, cargo: Cargo, worker: usize) {

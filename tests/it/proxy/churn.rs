@@ -134,13 +134,10 @@ async fn stream_during(
     let path = rig.path().await;
     let enough = Arc::new(AtomicBool::new(false));
     let mut streams = Vec::new();
-    let mut idle = Vec::new();
     for index in 0..CONNECTIONS {
         let ends = path.connect().await;
         let stream = stream_both_ways(ends, index, least, Arc::clone(&enough));
         streams.push(tokio::spawn(stream));
-        // Goes to the other of two workers: the streams meet on one.
-        idle.push(path.connect().await);
     }
     meanwhile(rig).await;
     enough.store(true, Ordering::Relaxed);
@@ -173,7 +170,7 @@ async fn churn(least: usize, changes: u32) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_rest_hands_connections_on_and_they_go_on_following_faults() {
+async fn a_busy_worker_hands_connections_on_and_they_go_on_following_faults() {
     // Which connections are handed on, and whether they have something unwritten, is chance.
     for _ in 0..3 {
         let mut rig = Rig::with_workers(NonZero::new(2));
