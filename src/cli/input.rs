@@ -99,7 +99,7 @@ pub fn journal(run: &Path) -> anyhow::Result<(PathBuf, Journal)> {
 }
 
 /// What to tell of a path that leads to no run.
-pub fn no_run(path: &Path) -> String {
+fn no_run(path: &Path) -> String {
     let path = path.display();
     format!("no run can be read at {path}; name the folder that a run reported, or its journal")
 }
