@@ -16,6 +16,9 @@ pub struct Totals {
     pub upstream: Volume,
     /// Bytes and pieces passed on to the client.
     pub downstream: Volume,
+    /// Times that one worker thread handed a connection to another.
+    #[serde(default)]
+    pub handovers: u64,
     /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that the
     /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<Spread>,
@@ -39,7 +42,8 @@ pub struct Volume {
     pub chunks: u64,
 }
 
-/// How long something took, each time that it was measured. A figure is at most a quarter too high.
+/// How long something took, each time that it was measured. The median and the
+/// percentile are at most a sixteenth too high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// How often it was measured.

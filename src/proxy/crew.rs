@@ -31,7 +31,7 @@ struct Gauge {
     told: AtomicU64,
 }
 
-/// The part of the time that a worker does not rest, in thousandths.
+/// The part of the time for which a worker has a core, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Busy(u64);
 
@@ -40,7 +40,7 @@ impl Busy {
     pub(super) const ALWAYS: Self = Self(1000);
     /// A worker that rests less is to give connections away, and takes no further ones while another
     /// one can: waiting for each other then costs them more than is saved.
-    pub(super) const TOO: Self = Self(600);
+    pub(super) const TOO: Self = Self(700);
     /// A worker that rests less takes none over.
     const RATHER: Self = Self(400);
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn busy_is_a_part_of_the_time_and_at_most_all_of_it() {
         let ms = Duration::from_millis;
-        assert_eq!(Busy::of(ms(6), ms(10)), Busy::TOO);
+        assert_eq!(Busy::of(ms(7), ms(10)), Busy::TOO);
         assert_eq!(Busy::of(ms(30), ms(10)), Busy::ALWAYS);
         assert_eq!(Busy::of(ms(0), ms(10)), Busy::NOT);
     }

@@ -159,7 +159,7 @@ impl Link {
     /// It goes to another worker.
     pub(super) fn leave_worker(&mut self) {
         self.orders.leave_worker();
-        self.route.counters.moved();
+        self.route.counters.handed_on();
     }
 
     /// Changes no longer wait for it. Tells the present moment.

@@ -19,8 +19,8 @@ pub struct Stats {
     pub open: u64,
     /// Connections accepted since the start.
     pub accepted: u64,
-    /// Times that a connection went from one worker to another.
-    pub moved: u64,
+    /// Times that one worker handed a connection to another.
+    pub handovers: u64,
     /// Bytes passed on to the server.
     pub bytes_upstream: u64,
     /// Bytes passed on to the client.
@@ -43,7 +43,7 @@ pub struct Stats {
 pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
-    moved: AtomicU64,
+    handovers: AtomicU64,
     /// One for each worker.
     tallies: Box<[Tally]>,
     /// Those that are open.
@@ -70,7 +70,7 @@ impl Counters {
         Self {
             open: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
+            handovers: AtomicU64::new(0),
             tallies: (0..workers).map(|_| Tally::default()).collect(),
             roll: Roll::default(),
         }
@@ -81,9 +81,9 @@ impl Counters {
         self.open.load(Relaxed)
     }
 
-    /// A connection goes to another worker.
-    pub(super) fn moved(&self) {
-        self.moved.fetch_add(1, Relaxed);
+    /// A worker hands a connection to another.
+    pub(super) fn handed_on(&self) {
+        self.handovers.fetch_add(1, Relaxed);
     }
 
     /// Where a worker counts.
@@ -104,7 +104,7 @@ impl Counters {
         Stats {
             open: self.open(),
             accepted: self.accepted.load(Relaxed),
-            moved: self.moved.load(Relaxed),
+            handovers: self.handovers.load(Relaxed),
             bytes_upstream: sum(|tally| &tally.bytes[Direction::Upstream as usize]),
             bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
@@ -150,48 +150,59 @@ pub(super) fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// How often something took how long: buckets for each power of two of nanoseconds, four to a
-/// power, so that what is read is at most a quarter too high. The last one, from 68 h on, has no
-/// end.
+/// How often something took how long: 16 buckets for each power of two of nanoseconds, so that what
+/// is read is at most a sixteenth too high, and never more than the longest. The last bucket, from
+/// 76 h on, has no end.
 #[derive(Debug)]
 struct Histogram {
     buckets: [AtomicU64; Self::BUCKETS],
+    longest: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
         Self {
             buckets: [const { AtomicU64::new(0) }; Self::BUCKETS],
+            longest: AtomicU64::new(0),
         }
     }
 }
 
 impl Histogram {
-    const BUCKETS: usize = 192;
+    /// Buckets for each power of two, as a power of two.
+    const PARTS: u32 = 4;
+    const BUCKETS: usize = (48 - Self::PARTS as usize + 1) << Self::PARTS;
 
     fn count(&self, time: Duration) {
-        add(&self.buckets[Self::bucket(time)], 1);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        add(&self.buckets[Self::bucket(nanos)], 1);
+        if nanos > self.longest.load(Relaxed) {
+            self.longest.store(nanos, Relaxed);
+        }
     }
 
-    fn bucket(time: Duration) -> usize {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(4);
-        let power = nanos.ilog2();
-        let quarter = (nanos >> (power - 2)) & 3;
-        ((power * 4) as usize + quarter as usize).min(Self::BUCKETS - 1)
+    fn bucket(nanos: u64) -> usize {
+        // Below the first power that is parted, each nanosecond has a bucket of its own.
+        let shift = nanos.max(1).ilog2().saturating_sub(Self::PARTS);
+        let bucket = (u64::from(shift) << Self::PARTS) + (nanos >> shift);
+        usize::try_from(bucket).map_or(Self::BUCKETS - 1, |bucket| bucket.min(Self::BUCKETS - 1))
     }
 
     /// The longest time that is counted in a bucket.
-    fn longest(bucket: usize) -> Duration {
-        let (power, quarter) = (bucket / 4, bucket as u64 % 4);
-        Duration::from_nanos((5 + quarter) << power >> 2)
+    fn last_of(bucket: usize) -> u64 {
+        let bucket = bucket as u64;
+        let shift = (bucket >> Self::PARTS).saturating_sub(1);
+        ((bucket - (shift << Self::PARTS) + 1) << shift) - 1
     }
 
     fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Spread> {
         let mut counts = [0_u64; Self::BUCKETS];
+        let mut longest = 0;
         for one in all {
             for (count, bucket) in counts.iter_mut().zip(&one.buckets) {
                 *count += bucket.load(Relaxed);
             }
+            longest = longest.max(one.longest.load(Relaxed));
         }
         let samples: u64 = counts.iter().sum();
         let at_rank = |rank: u64| {
@@ -200,13 +211,13 @@ impl Histogram {
                 seen += count;
                 seen >= rank
             });
-            Self::longest(found.unwrap_or_default())
+            Duration::from_nanos(found.map_or(longest, Self::last_of).min(longest))
         };
         (samples > 0).then(|| Spread {
             samples,
             p50: at_rank(samples.div_ceil(2)),
             p99: at_rank((samples * 99).div_ceil(100)),
-            max: at_rank(samples),
+            max: Duration::from_nanos(longest),
         })
     }
 }
@@ -270,17 +281,42 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_at_most_a_quarter_too_high() {
-        for nanos in [4, 7, 100, 12_345, 999_999, 3_000_000_000, 7_200_000_000_000] {
+    fn the_longest_time_is_exact_and_others_are_read_at_most_a_sixteenth_too_high() {
+        let times = [
+            0,
+            1,
+            15,
+            16,
+            17,
+            31,
+            32,
+            100,
+            12_345,
+            999_999,
+            3_000_000_000,
+            7_200_000_000_000,
+        ];
+        for nanos in times {
             let counters = Counters::new(1);
             counters.tally(0).own(Duration::from_nanos(nanos));
             let own = counters.snapshot().own.unwrap();
-            let read = own.max.as_nanos();
-            assert!(
-                read >= nanos.into() && read <= u128::from(nanos) * 5 / 4,
-                "{nanos}: {read}"
-            );
+            assert_eq!(own.p50.as_nanos(), own.max.as_nanos());
+            assert_eq!(own.max.as_nanos(), nanos.into());
+            counters.tally(0).own(Duration::from_hours(3));
+            let read = counters.snapshot().own.unwrap().p50.as_nanos();
+            let right = u128::from(nanos)..=u128::from(nanos + nanos / 16);
+            assert!(right.contains(&read), "{nanos}: {read}");
         }
+    }
+
+    #[test]
+    fn buckets_follow_each_other_without_a_gap_and_the_last_takes_what_is_longer() {
+        for bucket in 1..Histogram::BUCKETS {
+            let first = Histogram::last_of(bucket - 1) + 1;
+            assert_eq!(Histogram::bucket(first), bucket);
+            assert_eq!(Histogram::bucket(Histogram::last_of(bucket)), bucket);
+        }
+        assert_eq!(Histogram::bucket(u64::MAX), Histogram::BUCKETS - 1);
     }
 
     #[test]
@@ -301,7 +337,7 @@ mod tests {
         assert_eq!((injected.samples, late.samples), (2, 1));
         let about = |read: Duration, ms: u64| {
             let real = Duration::from_millis(ms);
-            read >= real && read <= real * 5 / 4
+            read >= real && read <= real * 17 / 16
         };
         assert!(about(injected.p50, 64) && about(late.max, 2), "{stats:?}");
     }
@@ -316,7 +352,7 @@ mod tests {
         let own = counters.snapshot().own.unwrap();
         assert_eq!(own.samples, 100);
         let about = |read: Duration, micros: u64| {
-            read >= Duration::from_micros(micros) && read <= Duration::from_micros(micros * 5 / 4)
+            read >= Duration::from_micros(micros) && read <= Duration::from_micros(micros) * 17 / 16
         };
         assert!(
             about(own.p50, 50) && about(own.p99, 99) && about(own.max, 100),

@@ -385,6 +385,9 @@ pub struct ProxyTotals {
     pub chunks_upstream: u64,
     /// Pieces in which they were written to the client.
     pub chunks_downstream: u64,
+    /// Times that one worker thread handed a connection to another.
+    #[serde(default)]
+    pub handovers: u64,
     /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the
     /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<SpreadRecord>,
@@ -395,7 +398,8 @@ pub struct ProxyTotals {
     pub late: Option<SpreadRecord>,
 }
 
-/// How long something took, each time that it was measured. A figure is at most a quarter too high.
+/// How long something took, each time that it was measured. The median and the
+/// percentile are at most a sixteenth too high.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpreadRecord {
     /// How often it was measured.

@@ -144,14 +144,10 @@ fn carried(report: &Report) -> String {
             .iter()
             .map(|(by, count)| format!("{by} {count}"));
         let closed = closed.collect::<Vec<_>>().join(", ");
-        let own = totals.own.map_or_else(String::new, |own| {
-            let (p50, p99) = (own.p50_ms * 1e3, own.p99_ms * 1e3);
-            format!("own delay p50 {p50:.0}, p99 {p99:.0} us")
-        });
         let spread = |what, spread: Option<SpreadRecord>| {
             spread.map_or_else(String::new, |spread| {
-                let (p50, p99, max) = (spread.p50_ms, spread.p99_ms, spread.max_ms);
-                format!("{what} p50 {p50:.2}, p99 {p99:.2}, max {max:.2} ms")
+                let [p50, p99, max] = [spread.p50_ms, spread.p99_ms, spread.max_ms].map(span);
+                format!("{what} p50 {p50}, p99 {p99}, max {max}")
             })
         };
         Some([
@@ -159,12 +155,23 @@ fn carried(report: &Report) -> String {
             format!("{} up", megabytes(totals.bytes_upstream)),
             format!("{} down", megabytes(totals.bytes_downstream)),
             format!("closed: {closed}"),
-            own,
+            spread("own delay", totals.own),
             spread("held by faults", totals.injected),
             spread("and late by", totals.late),
         ])
     });
     table(&rows.collect::<Vec<_>>(), 7)
+}
+
+/// Milliseconds, in the unit that they are best read in.
+fn span(ms: f64) -> String {
+    if ms < 1.0 {
+        format!("{:.0} us", ms * 1e3)
+    } else if ms < 1000.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{:.2} s", ms / 1e3)
+    }
 }
 
 /// The connections that faults hurt most.

@@ -162,6 +162,7 @@ mod tests {
             proxy: "db".into(),
             upstream,
             downstream,
+            handovers: 0,
             own: None,
             injected: None,
             late: None,

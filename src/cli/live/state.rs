@@ -453,6 +453,7 @@ mod tests {
                 proxy: proxy.into(),
                 upstream: Volume::default(),
                 downstream: Volume::default(),
+                handovers: 0,
                 own: None,
                 injected: None,
                 late: None,

@@ -175,7 +175,7 @@ async fn a_busy_worker_hands_connections_on_and_they_go_on_following_faults() {
     for _ in 0..3 {
         let mut rig = Rig::with_workers(NonZero::new(2));
         let total = stream_during(&mut rig, MIB, async |rig| {
-            let moved = async || rig.engine.stats("db".into()).await.unwrap().moved;
+            let moved = async || rig.engine.stats("db".into()).await.unwrap().handovers;
             patiently(async {
                 while moved().await == 0 {
                     yield_now().await;

@@ -76,6 +76,10 @@ pub struct Params {
     /// How early an attempt may come. Default 5ms.
     #[serde(default = "early")]
     pub early: Period,
+    /// How busy the machine may be for attempts that come too late to count as a failure. Default
+    /// 95%.
+    #[serde(default = "exercise::max_busy")]
+    pub max_busy: Share,
 }
 
 const fn factor() -> f64 {

@@ -80,6 +80,19 @@ fn a_constant_delay_is_not_an_exponential_one() {
 }
 
 #[test]
+fn on_a_starved_machine_late_attempts_prove_nothing_and_too_many_still_do() {
+    let late = || story(&[0.25, 0.5, 1.9, 2.0, 4.0]);
+    assert_eq!(judge(late()).verdict, Verdict::Fail);
+    assert_eq!(judge(late().busy(0.9)).verdict, Verdict::Fail);
+    let finding = judge(late().busy(0.99));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.summary.ends_with("but the machine was 99 % busy"));
+    for early in [vec![0.02; 400], vec![0.5; 20]] {
+        assert_eq!(judge(story(&early).busy(0.99)).verdict, Verdict::Fail);
+    }
+}
+
+#[test]
 fn a_gap_may_lie_on_the_edge_of_its_jitter_and_not_beyond() {
     for (delay, verdict) in [
         (1.196, Verdict::Pass),
