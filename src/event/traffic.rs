@@ -111,6 +111,12 @@ pub struct Wait {
 pub enum Awaited {
     /// A fault, which holds bytes of it.
     Fault,
+    /// A connection to the server, which is not there yet.
+    Dial,
+    /// The client, which does not take what the server sent.
+    Client,
+    /// The server, which does not take what the client sent.
+    Server,
     /// The server, which has sent nothing since the client last did.
     Answer,
 }

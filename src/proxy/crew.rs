@@ -2,7 +2,7 @@
 //!
 //! As few workers carry them as have the time: one thread that is woken for several connections at
 //! once costs the machine less than several threads that are each woken for one. A worker that
-//! rests too little hands half of the connections that keep it busy to one that rests more.
+//! rests too little hands connections to one that rests more, so many that both rest alike.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -31,7 +31,7 @@ struct Gauge {
     told: AtomicU64,
 }
 
-/// The part of the time for which a worker has a core, in thousandths.
+/// The part of the time that a worker does not rest, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Busy(u64);
 
@@ -40,9 +40,16 @@ impl Busy {
     pub(super) const ALWAYS: Self = Self(1000);
     /// A worker that rests less is to give connections away, and takes no further ones while another
     /// one can: waiting for each other then costs them more than is saved.
-    pub(super) const TOO: Self = Self(700);
+    pub(super) const TOO: Self = Self(600);
     /// A worker that rests less takes none over.
     const RATHER: Self = Self(400);
+
+    /// How many of `connections` that keep a worker this busy another one is to take, so that both are
+    /// as busy afterwards.
+    pub(super) fn surplus(self, other: Self, connections: usize) -> usize {
+        let share = self.0.saturating_sub(other.0) * connections as u64 / (2 * self.0.max(1));
+        usize::try_from(share).unwrap_or(connections)
+    }
 
     /// `busy` of `time`.
     pub(super) fn of(busy: Duration, time: Duration) -> Self {
@@ -92,10 +99,13 @@ impl Crew {
         place.expect("there is a worker, or who asks?")
     }
 
-    /// Who can take connections over.
-    pub(super) fn reserve(&self, now: Moment) -> Option<usize> {
-        let idlest = self.workers().min_by_key(|worker| self.busy(*worker, now));
-        idlest.filter(|worker| self.busy(*worker, now) < Busy::RATHER)
+    /// Who can take connections over, and how busy it is.
+    pub(super) fn reserve(&self, now: Moment) -> Option<(usize, Busy)> {
+        let workers = self
+            .workers()
+            .map(|worker| (worker, self.busy(worker, now)));
+        let idlest = workers.min_by_key(|(_, busy)| *busy);
+        idlest.filter(|(_, busy)| *busy < Busy::RATHER)
     }
 
     /// A worker says how busy it was just now.
@@ -168,16 +178,25 @@ mod tests {
         crew.tell(0, Busy::ALWAYS, NOW);
         crew.tell(1, Busy(350), NOW);
         crew.tell(2, Busy(300), NOW);
-        assert_eq!(crew.reserve(NOW), Some(2));
+        assert_eq!(crew.reserve(NOW), Some((2, Busy(300))));
         crew.tell(2, Busy::RATHER, NOW);
         crew.tell(1, Busy(401), NOW);
         assert_eq!(crew.reserve(NOW), None);
     }
 
     #[test]
+    fn as_many_connections_are_handed_on_as_even_two_workers_out() {
+        assert_eq!(Busy::ALWAYS.surplus(Busy::NOT, 9), 4);
+        assert_eq!(Busy(900).surplus(Busy(300), 9), 3);
+        assert_eq!(Busy(610).surplus(Busy(390), 4), 0, "they are even enough");
+        assert_eq!(Busy(300).surplus(Busy(900), 9), 0);
+        assert_eq!(Busy::NOT.surplus(Busy::NOT, 9), 0);
+    }
+
+    #[test]
     fn busy_is_a_part_of_the_time_and_at_most_all_of_it() {
         let ms = Duration::from_millis;
-        assert_eq!(Busy::of(ms(7), ms(10)), Busy::TOO);
+        assert_eq!(Busy::of(ms(6), ms(10)), Busy::TOO);
         assert_eq!(Busy::of(ms(30), ms(10)), Busy::ALWAYS);
         assert_eq!(Busy::of(ms(0), ms(10)), Busy::NOT);
     }

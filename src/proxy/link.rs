@@ -7,8 +7,8 @@ use std::task::Context;
 
 use super::Route;
 use super::board::Subscription;
+use super::card::Card;
 use super::pipe::Pipe;
-use super::roll::Card;
 use super::stats::{OpenGuard, Tally};
 use crate::action::Protocol;
 use crate::event::{Carried, ClosedBy, Fact, Impact, Name};
@@ -154,6 +154,12 @@ impl Link {
         let now = self.route.recorder.clock().now();
         self.card.passed(direction, bytes as u64, now);
         self.tally().passed(direction, bytes as u64);
+    }
+
+    /// A peer takes nothing of what goes in `direction`.
+    pub(super) fn stalls(&self, direction: Direction) {
+        let now = self.route.recorder.clock().now();
+        self.card.stalls(direction, now);
     }
 
     /// It goes to another worker.

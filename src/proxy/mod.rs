@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod board;
+mod card;
 mod close;
 mod crew;
 mod desk;

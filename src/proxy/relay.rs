@@ -197,6 +197,7 @@ impl<'a> Relay<'a> {
             match poll_write(self.target(direction), cx, &[IoSlice::new(bytes)]) {
                 Poll::Pending => {
                     self.way(direction).spill = Bytes::copy_from_slice(bytes);
+                    self.link.stalls(direction);
                     return false;
                 }
                 Poll::Ready(Ok(n)) => {
@@ -221,10 +222,14 @@ impl<'a> Relay<'a> {
         while !self.way(direction).spill.is_empty() {
             let target = self.target(direction);
             match poll_write(target, cx, &[IoSlice::new(&self.way(direction).spill)]) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    self.link.stalls(direction);
+                    return false;
+                }
                 Poll::Ready(Ok(n)) => {
                     self.way(direction).spill.advance(n);
                     self.link.passed(direction, n);
+                    self.link.card.flows(direction);
                 }
                 Poll::Ready(Err(error)) => self.target_broke(direction, &error),
             }
@@ -306,10 +311,14 @@ impl<'a> Relay<'a> {
             let way = &self.ways.each[direction as usize];
             if filled > 0 && !way.mute && !way.done {
                 match poll_write(target, cx, &slices[..filled]) {
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        self.link.stalls(direction);
+                        break;
+                    }
                     Poll::Ready(Ok(n)) => {
                         self.link.pipe.consume(direction, n);
                         self.link.passed(direction, n);
+                        self.link.card.flows(direction);
                     }
                     Poll::Ready(Err(error)) => {
                         self.target_broke(direction, &error);

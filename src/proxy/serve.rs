@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 
 use super::Route;
 use super::board::Subscription;
+use super::card::Card;
 use super::desk::Desk;
 use super::link::{Ending, Link};
 use super::relay::{self, Course, Ways};
-use super::roll::Card;
 use super::stats::OpenGuard;
 use super::{close, dial, socket};
 use crate::event::{ClosedBy, Impact, Name};
@@ -238,6 +238,7 @@ impl Link {
         let route = Arc::clone(&self.route);
         let fate = Cell::default();
         let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk, &fate));
+        self.card.dials(Some(desk.now()));
         let dialled = poll_fn(|cx| match self.obey(cx) {
             Some(ending) => {
                 fate.set(ending.how.unwrap_or_default());
@@ -245,7 +246,9 @@ impl Link {
             }
             None => dial.as_mut().poll(cx).map(Ok),
         });
-        match dialled.await? {
+        let dialled = dialled.await;
+        self.card.dials(None);
+        match dialled? {
             Ok(server) => match route.tune(&server) {
                 Ok(()) => Ok(server),
                 Err(error) => Err(Ending::error(&error)),

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeMetrics};
+
 use super::crew::{Busy, Crew};
-use crate::sys::process;
 use crate::units::{Clock, Moment};
 
 /// For so long a worker looks at itself before it judges.
@@ -16,14 +17,14 @@ const WINDOWS: u32 = 2;
 /// Every so many turns of connections the clock is read.
 const TURNS: u32 = 16;
 
-/// A worker's account of the processor time it uses. Time for which it waits for a core does not
-/// count: a second thread would wait as well. It is read only while there is work: a worker that
-/// rests is not woken for it.
+/// A worker's account of its own time. The runtime measures; this only looks, and only while there
+/// is work: a worker that rests is not woken for it.
 #[derive(Debug)]
 pub(super) struct Shift {
     worker: usize,
     crew: Crew,
     clock: Clock,
+    metrics: RuntimeMetrics,
     turns: Cell<u32>,
     window: Cell<Window>,
     /// How many connections are to leave, and where to.
@@ -34,8 +35,8 @@ pub(super) struct Shift {
 struct Window {
     number: u32,
     began: Moment,
-    /// Processor time that the worker had used when it began.
-    before: Duration,
+    /// How long the worker had been busy when it began, and how often it had rested.
+    before: (Duration, u64),
     /// Connections that had a turn.
     active: usize,
     /// How many windows in a row before it had too little rest.
@@ -43,11 +44,13 @@ struct Window {
 }
 
 impl Shift {
+    /// Must be called within the worker's runtime.
     pub(super) fn new(worker: usize, crew: Crew, clock: Clock) -> Self {
         Self {
             worker,
             crew,
             clock,
+            metrics: Handle::current().metrics(),
             turns: Cell::default(),
             window: Cell::new(Window {
                 number: 1,
@@ -68,7 +71,7 @@ impl Shift {
         }
         self.turns.set(self.turns.get().wrapping_add(1));
         if self.turns.get().is_multiple_of(TURNS) {
-            self.look(self.clock.now(), process::thread_time);
+            self.look(self.clock.now());
         }
         let (count, to) = self.leaving.get();
         (count > 0).then_some(to)
@@ -80,15 +83,18 @@ impl Shift {
         self.leaving.set((count.saturating_sub(1), to));
     }
 
-    fn look(&self, now: Moment, used: impl FnOnce() -> Duration) {
+    fn look(&self, now: Moment) {
         let window = self.window.get();
         if now.since(window.began) < WINDOW {
             return;
         }
-        let used = used();
-        let busy = Busy::of(used.saturating_sub(window.before), now.since(window.began));
+        let total = (
+            self.metrics.worker_total_busy_duration(0),
+            self.metrics.worker_park_count(0),
+        );
+        let busy = window.busy(now, total);
         self.crew.tell(self.worker, busy, now);
-        let mut next = window.next(now, used, busy);
+        let mut next = window.next(now, total, busy);
         // One connection alone keeps any worker as busy.
         let crowded = next.breathless >= WINDOWS && window.active > 1;
         let reserve = crowded.then(|| self.crew.reserve(now)).flatten();
@@ -96,14 +102,23 @@ impl Shift {
             // The other one has to show what it takes first.
             next.breathless = 0;
         }
-        let leaving = reserve.map_or((0, 0), |to| (window.active / 2, to));
-        self.leaving.set(leaving);
+        let leaving = reserve.map(|(to, its)| (busy.surplus(its, window.active), to));
+        self.leaving.set(leaving.unwrap_or_default());
         self.window.set(next);
     }
 }
 
 impl Window {
-    fn next(&self, now: Moment, before: Duration, busy: Busy) -> Self {
+    /// The runtime adds up its busy time when it rests: one that did not rest was busy throughout.
+    fn busy(&self, now: Moment, (busy, rests): (Duration, u64)) -> Busy {
+        if rests == self.before.1 {
+            Busy::ALWAYS
+        } else {
+            Busy::of(busy.saturating_sub(self.before.0), now.since(self.began))
+        }
+    }
+
+    fn next(&self, now: Moment, before: (Duration, u64), busy: Busy) -> Self {
         let breathless = if busy >= Busy::TOO {
             self.breathless + 1
         } else {
@@ -130,48 +145,47 @@ mod tests {
     }
 
     #[test]
-    fn windows_with_too_little_rest_count_only_in_a_row() {
-        let first = Window::default().next(at(20), 19 * MS, Busy::ALWAYS);
-        let second = first.next(at(40), 38 * MS, Busy::TOO);
-        assert_eq!((first.breathless, second.breathless), (1, 2));
-        let rested = second.next(at(60), 40 * MS, Busy::of(2 * MS, 20 * MS));
-        assert_eq!(rested.breathless, 0);
-        assert_eq!(rested.before, 40 * MS);
-        assert_ne!(rested.number, second.number);
+    fn a_worker_that_did_not_rest_was_busy_throughout_whatever_the_runtime_has_added_up() {
+        let window = Window::default();
+        assert_eq!(window.busy(at(20), (Duration::ZERO, 0)), Busy::ALWAYS);
+        assert_eq!(window.busy(at(20), (12 * MS, 7)), Busy::TOO);
+        assert_eq!(window.busy(at(20), (Duration::ZERO, 1)), Busy::NOT);
     }
 
     #[test]
-    fn half_of_the_connections_that_had_a_turn_are_called_and_then_the_others_show_first() {
-        let shift = Shift::new(0, Crew::new(2), Clock::start());
-        shift.window.set(Window {
+    fn windows_with_too_little_rest_count_only_in_a_row() {
+        let first = Window::default().next(at(20), (19 * MS, 1), Busy::ALWAYS);
+        let second = first.next(at(40), (38 * MS, 2), Busy::TOO);
+        assert_eq!((first.breathless, second.breathless), (1, 2));
+        let rested = second.next(at(60), (40 * MS, 9), Busy::of(2 * MS, 20 * MS));
+        assert_eq!(rested.breathless, 0);
+        assert_eq!(rested.before, (40 * MS, 9));
+        assert_ne!(rested.number, second.number);
+    }
+
+    #[tokio::test]
+    async fn half_of_the_connections_that_had_a_turn_go_to_a_worker_that_rests() {
+        let clock = Clock::start();
+        let shift = Shift::new(0, Crew::new(2), clock);
+        let mut notes = [0; 5];
+        let breathless = Window {
             number: 1,
             breathless: WINDOWS - 1,
+            before: (Duration::ZERO, shift.metrics.worker_park_count(0)),
             ..Window::default()
-        });
-        let mut notes = [0; 5];
+        };
+        shift.window.set(breathless);
         for note in &mut notes {
             assert_eq!(shift.turn(note), None);
             assert_eq!(shift.turn(note), None, "counts once");
         }
-        shift.look(at(20), || 20 * MS);
+        // A task that never yields is, to the runtime, one that never rests.
+        shift.look(at(20));
         assert_eq!(shift.turn(&mut notes[0]), Some(1));
         shift.left();
         assert_eq!(shift.turn(&mut notes[1]), Some(1));
         shift.left();
         assert_eq!(shift.turn(&mut notes[2]), None);
-        assert_eq!(shift.window.get().breathless, 0);
-    }
-
-    #[test]
-    fn a_worker_that_waits_for_a_core_hands_nothing_on() {
-        let shift = Shift::new(0, Crew::new(2), Clock::start());
-        let mut notes = [0; 4];
-        for window in 1..=10 {
-            for note in &mut notes {
-                assert_eq!(shift.turn(note), None);
-            }
-            shift.look(at(20 * window), || 13 * MS * window);
-        }
         assert_eq!(shift.window.get().breathless, 0);
     }
 }

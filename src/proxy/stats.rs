@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::card::Card;
 use super::pipe::Release;
-use super::roll::{Card, Roll};
+use super::roll::Roll;
 use crate::event::Spread;
 use crate::fault::Direction;
 

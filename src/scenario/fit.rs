@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::block::{Block, join};
 use super::mistake;
-use crate::diag::{Diagnostic, did_you_mean};
+use crate::diag::{Diagnostic, Span, did_you_mean};
 
 /// Makes a `T` of the block, or reports every value that stands in the way.
 pub(super) fn fit<T>(
@@ -30,7 +30,9 @@ pub(super) fn fit<T>(
     });
     match attempt(&whole) {
         Ok(made) if found.is_empty() => return Some(made),
-        Err(error) if found.is_empty() => found.push(mistake::refused(block, "", &error)),
+        Err(error) if found.is_empty() && !is_unread(&whole) => {
+            found.push(mistake::refused(block, "", &error));
+        }
         _ => {}
     }
     out.extend(found);
@@ -73,8 +75,10 @@ impl Fitting<'_> {
     /// know: behind an unknown key nobody would look at the others.
     fn against(&mut self, schema: &Value, path: &str, value: &Value) -> Value {
         let Some(schema) = alternative(schema, value) else {
-            self.found
-                .push(mistake::mistyped(self.block, path, value, schema));
+            if !value.is_null() {
+                self.found
+                    .push(mistake::mistyped(self.block, path, value, schema));
+            }
             return value.clone();
         };
         match (value, schema.get("items")) {
@@ -127,6 +131,9 @@ impl Fitting<'_> {
     /// Finds the innermost values that fail on their own; `fails` tells why, given a value in the
     /// place of `value`.
     fn blame(&mut self, path: &str, value: &Value, fails: &dyn Fn(Value) -> Option<String>) {
+        if self.is_reported_as_a_whole(path) {
+            return;
+        }
         let Some(message) = fails(value.clone()) else {
             return;
         };
@@ -146,7 +153,8 @@ impl Fitting<'_> {
             }
             _ => {}
         }
-        if self.found.len() == before && !path.is_empty() && !self.is_reported(path) {
+        let is_told = self.found.len() > before || self.is_reported(path) || is_unread(value);
+        if !is_told && !path.is_empty() {
             self.found
                 .push(mistake::refused(self.block, path, &message));
         }
@@ -155,12 +163,29 @@ impl Fitting<'_> {
     /// Whether something in the value at `path` was already reported.
     fn is_reported(&self, path: &str) -> bool {
         let span = self.block.span(path);
-        self.found.iter().any(|diagnostic| {
-            diagnostic
-                .primary
-                .as_ref()
-                .is_some_and(|label| span.start <= label.span.start && label.span.end <= span.end)
-        })
+        self.reported()
+            .any(|part| span.start <= part.start && part.end <= span.end)
+    }
+
+    /// Whether the value at `path` was: then it makes no sense to look into it.
+    fn is_reported_as_a_whole(&self, path: &str) -> bool {
+        let span = self.block.span(path);
+        !path.is_empty() && self.reported().any(|whole| whole == span)
+    }
+
+    fn reported(&self) -> impl Iterator<Item = Span> {
+        let labels = self.found.iter().flat_map(|found| &found.primary);
+        labels.map(|label| label.span)
+    }
+}
+
+/// Whether a number in it could not be read: that was reported when it was not.
+fn is_unread(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(is_unread),
+        Value::Object(map) => map.values().any(is_unread),
+        _ => false,
     }
 }
 

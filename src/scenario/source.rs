@@ -124,6 +124,7 @@ impl Reader<'_> {
         }
     }
 
+    /// A number that cannot be read: TOML has no null for anything else.
     fn number(&mut self, span: Span) -> Value {
         self.out.push(mistake::number(span));
         Value::Null

@@ -5,13 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, User, getppid, setgid, setgroups, setsid, setuid};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// A user and its main group.
@@ -203,12 +201,6 @@ fn parent_in(stat: &str) -> Option<Pid> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let _state = fields.next()?;
     fields.next()?.parse().ok().map(Pid::from_raw)
-}
-
-/// The processor time that the calling thread has used.
-pub fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -14,10 +14,13 @@ pub(super) fn line(one: &OpenConnection, peer: Option<SocketAddr>, now: Moment) 
         Some(wait) => {
             let time = now.since(wait.since).as_secs_f64();
             let what = match wait.on {
-                Awaited::Fault => format!("held back for {time:.1} s"),
-                Awaited::Answer => format!("no answer for {time:.1} s"),
+                Awaited::Fault => "held back",
+                Awaited::Dial => "server not reached",
+                Awaited::Client => "client takes nothing",
+                Awaited::Server => "server takes nothing",
+                Awaited::Answer => "no answer",
             };
-            (what, Tone::Warning)
+            (format!("{what} for {time:.1} s"), Tone::Warning)
         }
         // It is told once a second.
         None => (format!("carries {}", rate(one.moved as f64)), Tone::Plain),
@@ -69,8 +72,15 @@ mod tests {
             "#17    127.0.0.1:40017       held back for 2.5 s, hit by loss, slow"
         );
         assert_eq!(tone, Tone::Warning);
-        let (asked, _) = shown(Some(Awaited::Answer), &[]);
-        assert_eq!(asked, "#17    127.0.0.1:40017       no answer for 2.5 s");
+        for (on, what) in [
+            (Awaited::Dial, "server not reached"),
+            (Awaited::Client, "client takes nothing"),
+            (Awaited::Server, "server takes nothing"),
+            (Awaited::Answer, "no answer"),
+        ] {
+            let expected = format!("#17    127.0.0.1:40017       {what} for 2.5 s");
+            assert_eq!(shown(Some(on), &[]).0, expected);
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@ use chaosproxy::event::{Awaited, Carried, ClosedBy, Fact, Name};
 use chaosproxy::fault::Scope;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::{read_n, read_to_end};
-use crate::support::rig::{Rig, patiently};
+use super::stream::write_until_stuck;
+use super::{Deaf, read_n, read_to_end};
+use crate::support::rig::{Rig, patiently, spec};
 
 fn closed(fact: &Fact) -> Option<(ClosedBy, Carried)> {
     match fact {
@@ -167,5 +169,45 @@ async fn who_hangs_is_seen_with_what_for_and_since_when() {
     assert!(began < waits(0).since && waits(0).since < waits(1).since);
     assert!(at.since(waits(1).since) >= Duration::from_secs(1));
     assert_eq!(seen[1].carried.faults, [Name::from("partition")]);
+    rig.engine.shutdown().await;
+}
+
+/// What the one connection of `proxy` waits for, once that has taken its second.
+async fn awaited(rig: &Rig, proxy: &str) -> Awaited {
+    patiently(async {
+        loop {
+            let seen = rig.engine.connections(proxy.into(), 5).await.unwrap();
+            assert_eq!(seen.len(), 1);
+            if let Some(wait) = seen[0].waits {
+                break wait.on;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_hangs_and_a_peer_that_takes_nothing_are_seen() {
+    let rig = Rig::new();
+    let deaf = Deaf::start().await;
+    let hung = rig.add(spec("hung", deaf.address)).await.unwrap();
+    let _waiting = patiently(TcpStream::connect(hung)).await.unwrap();
+    let path = rig.path().await;
+    let (mut client, mut server) = path.connect().await;
+    write_until_stuck(&mut server).await;
+    assert_eq!(awaited(&rig, "db").await, Awaited::Client);
+    assert_eq!(awaited(&rig, "hung").await, Awaited::Dial);
+
+    patiently(async {
+        loop {
+            read_n(&mut client, 64 << 10).await;
+            let seen = rig.engine.connections("db".into(), 5).await.unwrap();
+            if seen[0].waits.is_none() {
+                break;
+            }
+        }
+    })
+    .await;
     rig.engine.shutdown().await;
 }

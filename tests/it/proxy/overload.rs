@@ -15,8 +15,8 @@ use chaosproxy::units::Clock;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::read_to_end;
 use super::stream::write_until_stuck;
+use super::{Deaf, read_to_end};
 use crate::support::rig::{Rig, patiently, spec};
 use crate::support::tell;
 
@@ -179,21 +179,12 @@ async fn read_until_end(stream: &mut tokio::net::TcpStream) -> std::io::Result<u
     tokio::io::copy(stream, &mut tokio::io::sink()).await
 }
 
-/// Clients of a proxy whose server never answers a SYN, because the queue of its port is full.
-async fn clients_of_a_server_that_hangs(
-    rig: &Rig,
-) -> (
-    (tokio::net::TcpListener, TcpStream),
-    Vec<tokio::net::TcpStream>,
-) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let hung = socket.listen(0).unwrap();
-    let address = hung.local_addr().unwrap();
-    let queue = TcpStream::connect(address).unwrap();
+/// Clients of a proxy whose server hangs.
+async fn clients_of_a_server_that_hangs(rig: &Rig) -> (Deaf, Vec<tokio::net::TcpStream>) {
+    let deaf = Deaf::start().await;
     let hanging = ProxySpec {
         dial_timeout: Duration::from_millis(500),
-        ..spec("hung", address)
+        ..spec("hung", deaf.address)
     };
     let hanging = rig.add(hanging).await.unwrap();
     let mut waiting = Vec::new();
@@ -201,7 +192,7 @@ async fn clients_of_a_server_that_hangs(
         let client = tokio::net::TcpStream::connect(hanging);
         waiting.push(patiently(client).await.unwrap());
     }
-    ((hung, queue), waiting)
+    (deaf, waiting)
 }
 
 #[tokio::test(flavor = "multi_thread")]

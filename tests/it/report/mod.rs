@@ -413,7 +413,11 @@ fn the_published_schema_is_the_one_of_this_version() {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &schema).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), schema);
+    assert!(
+        std::fs::read_to_string(&path).unwrap() == schema,
+        "{} is not current; run the tests with UPDATE=1 and look at the difference",
+        path.display()
+    );
 }
 
 #[test]
