@@ -3,7 +3,7 @@ use std::task::Poll;
 
 use tokio::net::TcpStream;
 
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::{limits, socket};
 use crate::fault::How;
 use crate::sys::net;
@@ -32,14 +32,23 @@ pub(super) async fn close(
     let mut inlets: Vec<_> = legs.iter().map(socket::Inlet::new).collect();
     let read_away = poll_fn(|cx| {
         let mut buffer = desk.buffer();
+        let mut allowance = limits::TURN_BYTES;
         let mut open = false;
         for (index, inlet) in inlets.iter_mut().enumerate() {
             open |= loop {
+                if allowance == 0 {
+                    desk::give_way(cx);
+                    break true;
+                }
                 match inlet.poll_read(cx, &mut buffer) {
                     Poll::Pending => break true,
                     Poll::Ready(Ok(0) | Err(_)) => break false,
-                    Poll::Ready(Ok(n)) if index == 0 => unread(&buffer[..n]),
-                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Ok(n)) => {
+                        allowance = allowance.saturating_sub(n);
+                        if index == 0 {
+                            unread(&buffer[..n]);
+                        }
+                    }
                 }
             };
         }

@@ -1,9 +1,9 @@
 use std::cell::{RefCell, RefMut};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::crew::Crew;
@@ -11,6 +11,13 @@ use super::limits;
 use super::shift::Shift;
 use super::timer::{Alarm, Timer};
 use crate::units::{Clock, Moment};
+
+/// Has the task polled again once the other tasks, and whatever the system has to tell of their
+/// sockets and timers, had their turn. A task that wakes itself would come before the latter.
+pub(super) fn give_way(cx: &mut Context<'_>) {
+    let yielded = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(yielded.is_pending(), "it yields once");
+}
 
 /// What all connections of a worker thread share.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::limits;
 use super::link::{Ending, Link};
 use super::socket::{Inlet, poll_write};
@@ -47,6 +47,7 @@ pub(super) async fn relay(
         ways,
         resets: [None, None],
         timer: desk.timer(),
+        first: Direction::Upstream,
     };
     let shift = desk.shift();
     let mut last_turn = 0;
@@ -79,6 +80,8 @@ struct Relay<'a> {
     /// reader sees it.
     resets: [Option<Reset<'a>>; 2],
     timer: Timer,
+    /// Which direction comes first.
+    first: Direction,
 }
 
 type Reset<'a> = Pin<Box<dyn Future<Output = io::Result<Ready>> + 'a>>;
@@ -127,7 +130,7 @@ impl<'a> Relay<'a> {
         while allowance > 0 {
             let direct = self.link.pipe.idle();
             let more = if direct {
-                for direction in Direction::BOTH {
+                for direction in self.order() {
                     self.pass(cx, direction, buffer, &mut allowance)?;
                 }
                 false
@@ -148,8 +151,10 @@ impl<'a> Relay<'a> {
                 return Ok(());
             }
         }
-        // There may be more to move, but others of this thread come first.
-        cx.waker().wake_by_ref();
+        // There may be more to move, but others of this thread come first, and then whichever way
+        // found nothing left of the allowance.
+        self.first = self.first.reverse();
+        desk::give_way(cx);
         Ok(())
     }
 
@@ -250,7 +255,8 @@ impl<'a> Relay<'a> {
         if self.link.pipe.next_wake().is_some_and(|at| at <= now) {
             self.link.pipe.advance(now);
         }
-        let full = Direction::BOTH.map(|direction| self.fill(cx, direction, buffer, allowance));
+        let order = self.order();
+        let full = order.map(|direction| self.fill(cx, direction, buffer, allowance));
         if let Some(ending) = self.link.report() {
             return Err(ending);
         }
@@ -258,7 +264,7 @@ impl<'a> Relay<'a> {
         for direction in Direction::BOTH {
             more |= self.drain(cx, direction)?;
         }
-        for (direction, full) in Direction::BOTH.into_iter().zip(full) {
+        for (direction, full) in order.into_iter().zip(full) {
             more |= full && self.link.pipe.room(direction) > 0;
         }
         Ok(more)
@@ -303,7 +309,7 @@ impl<'a> Relay<'a> {
 
     /// Writes what came out of the chain: whether the chain got news by it.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
-        let mut news = false;
+        let was_mute = self.way(direction).mute;
         while self.flush_spill(cx, direction) && self.link.pipe.has_output(direction) {
             let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
@@ -320,13 +326,7 @@ impl<'a> Relay<'a> {
                         self.link.passed(direction, n);
                         self.link.card.flows(direction);
                     }
-                    Poll::Ready(Err(error)) => {
-                        self.target_broke(direction, &error);
-                        if self.way(direction.reverse()).closed {
-                            self.push(direction.reverse(), Payload::End(How::Rst));
-                            news = true;
-                        }
-                    }
+                    Poll::Ready(Err(error)) => self.target_broke(direction, &error),
                 }
             } else {
                 match self.link.pipe.pop(direction) {
@@ -338,7 +338,13 @@ impl<'a> Relay<'a> {
                 }
             }
         }
-        Ok(news)
+        // Nobody reads a destination that has ended its part: its reset was seen here, or never is.
+        let is_gone = !was_mute && self.way(direction).mute;
+        let is_news = is_gone && self.way(direction.reverse()).closed;
+        if is_news {
+            self.push(direction.reverse(), Payload::End(How::Rst));
+        }
+        Ok(is_news)
     }
 
     /// Looks for resets of sources that nobody reads at present: whether the chain got news.
@@ -358,7 +364,9 @@ impl<'a> Relay<'a> {
             if reset.as_mut().poll(cx).is_pending() {
                 continue;
             }
-            self.source_broke(direction, &io::ErrorKind::ConnectionReset.into());
+            let told = source.take_error().ok().flatten();
+            let error = told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+            self.source_broke(direction, &error);
             if direct {
                 return Err(self.ended(How::Rst));
             }
@@ -389,6 +397,7 @@ impl<'a> Relay<'a> {
     fn source_broke(&mut self, direction: Direction, error: &io::Error) {
         self.way(direction).closed = true;
         self.way(direction.reverse()).mute = true;
+        self.link.card.flows(direction.reverse());
         self.broke(direction, error);
     }
 
@@ -397,6 +406,7 @@ impl<'a> Relay<'a> {
         let way = self.way(direction);
         way.mute = true;
         way.spill = Bytes::new();
+        self.link.card.flows(direction);
         self.broke(direction.reverse(), error);
     }
 
@@ -421,6 +431,10 @@ impl<'a> Relay<'a> {
     fn ended(&mut self, how: impl Into<Option<How>>) -> Ending {
         let seen = self.ways.ended_by.take();
         self.link.ended(how.into(), seen)
+    }
+
+    fn order(&self) -> [Direction; 2] {
+        [self.first, self.first.reverse()]
     }
 
     fn push(&mut self, direction: Direction, payload: Payload) {

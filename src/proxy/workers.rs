@@ -56,6 +56,8 @@ impl Workers {
         let count = count.map_or_else(thread::available_parallelism, Ok)?;
         let most = limits::max_connections(net::raise_descriptor_limit()?);
         let stop = CancellationToken::new();
+        // Threads that were started end if one cannot be.
+        let guard = stop.clone().drop_guard();
         let (hands, queues): (Vec<_>, Vec<_>) =
             (0..count.get()).map(|_| mpsc::unbounded_channel()).unzip();
         let pool = Pool {
@@ -82,7 +84,7 @@ impl Workers {
         Ok(Self {
             pool,
             threads,
-            stop: stop.drop_guard(),
+            stop: guard,
             budget: Arc::default(),
         })
     }

@@ -113,7 +113,7 @@ impl Scene {
         });
         let lengths = lengths.collect();
         let summary = if early.is_some_and(|early| early.outcome == Outcome::NotBegun) {
-            "nothing was injected".to_owned()
+            "the schedule never began".to_owned()
         } else {
             finding.summary
         };

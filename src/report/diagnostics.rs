@@ -98,7 +98,7 @@ fn gate(report: &Report) -> Option<Diagnostic> {
     let at = |place: Option<Place>| place.map(span).unwrap_or_default();
     let mut diagnostic = Diagnostic::error(
         at(first.place),
-        "the steady state was not met; nothing was injected",
+        "the steady state was not met; the schedule never began",
         first.measured.clone(),
     )
     .help("see that the servers are well before faults are injected, or relax the condition");

@@ -17,8 +17,8 @@ pub enum Outcome {
     Passed,
     /// The evidence did not suffice for a check. Exit code 4.
     Inconclusive,
-    /// The experiment never began: it could not be set up, or the steady state was not met. Nothing
-    /// was injected. Exit code 3.
+    /// The experiment never began: it could not be set up, or the steady state was not met. At most
+    /// what is in force before the start was injected. Exit code 3.
     NotBegun,
     /// A check failed: a weakness was found. Exit code 1.
     Failed,
@@ -79,7 +79,7 @@ pub(super) fn early_end(events: &[Event]) -> Option<Early> {
         if began && reached(|phase| phase >= Phase::Settle) {
             None
         } else if !began && gate_refused(events) {
-            let reason = "the steady state was not met; nothing was injected".to_owned();
+            let reason = "the steady state was not met; the schedule never began".to_owned();
             Some(Early::new(Outcome::NotBegun, 3, reason))
         } else {
             let reason = "the journal ends in the middle of the run".to_owned();
@@ -93,7 +93,7 @@ fn cause(fact: &Fact, began: bool) -> Option<Early> {
         Fact::Failed { message } if !began => Some(Early::new(
             Outcome::NotBegun,
             3,
-            format!("nothing was injected: {message}"),
+            format!("the schedule never began: {message}"),
         )),
         Fact::Failed { message } => Some(Early::new(Outcome::Error, 70, message.clone())),
         Fact::Interrupted { signal } => Some(Early::new(

@@ -1,5 +1,7 @@
 //! What is looked at beside the traffic.
 
+use serde_json::Value;
+
 use crate::diag::Diagnostic;
 use crate::event::Name;
 use crate::jsonpath;
@@ -22,11 +24,13 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         timeout,
         ok,
     } = shape;
-    out.extend(
-        ["http.path", "prometheus.path"]
-            .iter()
-            .filter_map(|at| mistake::path(block, at)),
-    );
+    for at in ["http.path", "prometheus.path"] {
+        out.extend(mistake::path(block, at));
+        let path = block.value(at).and_then(Value::as_str);
+        if path.is_some_and(|path| path.contains("{{")) {
+            out.push(mistake::refused(block, at, "nothing is filled in here"));
+        }
+    }
     if ok.is_some() && to_http.is_none() {
         out.push(mistake::refused(
             block,

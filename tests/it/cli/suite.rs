@@ -80,7 +80,7 @@ fn an_interrupt_ends_the_whole_suite() {
         line.clear();
         assert!(
             talk.read_line(&mut line).unwrap() > 0,
-            "nothing was injected"
+            "the schedule never began"
         );
     }
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();

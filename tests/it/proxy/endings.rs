@@ -1,12 +1,15 @@
 //! How connections end: each peer must see what the other did.
 
-use std::io::ErrorKind::ConnectionReset;
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
 
 use chaosproxy::action::Action;
 use chaosproxy::event::{ClosedBy, Fact};
+use chaosproxy::fault::Scope;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::stream::write_until_stuck;
 use super::{read_n, read_to_end, reset};
 use crate::support::rig::{Rig, patiently, spec};
 
@@ -95,6 +98,37 @@ async fn a_reset_is_noticed_while_the_other_side_does_not_read() {
     reset(client);
     assert_eq!(rig.fact(closed).await.0, ClosedBy::Client);
     assert_eq!(read_to_end(&mut server).await.1, Err(ConnectionReset));
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_behind_a_half_close_is_noticed_in_the_midst_of_a_fault() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    for by in [ClosedBy::Client, ClosedBy::Upstream] {
+        let (client, server) = path.connect().await;
+        let (mut leaves, mut stays) = match by {
+            ClosedBy::Client => (client, server),
+            _ => (server, client),
+        };
+        leaves.shutdown().await.unwrap();
+        assert_eq!(read_to_end(&mut stays).await, (vec![], Ok(())));
+        write_until_stuck(&mut stays).await;
+        let params = json!({ "latency": "1ms" });
+        rig.inject("latency", params, Scope::default()).await;
+        reset(leaves);
+        assert_eq!(rig.fact(closed).await.0, by);
+        // To who has heard the other's end before, a reset is a broken pipe.
+        let end = patiently(async {
+            loop {
+                if let Err(error) = stays.write(b"?").await {
+                    break error.kind();
+                }
+            }
+        });
+        assert_eq!(end.await, BrokenPipe);
+        rig.lift("latency").await;
+    }
     rig.engine.shutdown().await;
 }
 

@@ -307,6 +307,6 @@ async fn a_flood_of_changes_leaves_the_bytes_their_pace() {
     }
     let changes = changes.load(Ordering::Relaxed);
     tell(&format!("{changes} changes"));
-    assert!(changes > 500, "{changes}");
+    assert!(changes > 100, "{changes} changes are no flood");
     rig.engine.shutdown().await;
 }
