@@ -95,7 +95,7 @@ impl Demands<'_> {
             self.window.1.since(self.window.0),
             metric.of(before, baseline.1.since(baseline.0)),
         );
-        let needed = self.min_samples.unwrap_or(needed(metric));
+        let needed = self.min_samples.unwrap_or(needed(metric)).max(1);
         if demands_zero(assertion) {
             return zero(samples, needed);
         }

@@ -44,7 +44,9 @@ impl Finding {
                 worst.note(note);
             }
             for (name, value) in part.figures {
-                worst.figures.entry(name).or_insert(value);
+                // Of times and counts the largest is the one that matters.
+                let largest = worst.figures.entry(name).or_insert(value);
+                *largest = largest.max(value);
             }
         }
         Some(worst)

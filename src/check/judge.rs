@@ -5,7 +5,8 @@ use super::{CheckSpec, Finding, History, Verdict, registry, sweep};
 /// Runs every check of the experiment over its history, in the order of the file.
 ///
 /// Where evidence is missing as a whole (a journal that was cut off, facts that could not be
-/// recorded) nothing passes. A check that panics is inconclusive.
+/// recorded) nothing passes; where facts could not be recorded, nothing fails either. A check that
+/// panics is inconclusive.
 pub fn judge(history: &History) -> Vec<Finding> {
     let checks = &history.experiment().checks;
     checks.iter().map(|spec| judge_one(spec, history)).collect()
@@ -37,7 +38,11 @@ fn guarded(
         );
     };
     if let Some(missing) = history.incomplete() {
-        if finding.verdict == Verdict::Pass {
+        // What was lost may be what a failure misses. A run that ended early lacks only what it
+        // had not come to.
+        let doubtful = finding.verdict == Verdict::Pass
+            || (finding.verdict == Verdict::Fail && history.lost() > 0);
+        if doubtful {
             finding.verdict = Verdict::Inconclusive;
             finding.help = Some("run again; evidence of this run is missing".to_owned());
             finding.summary = format!("{missing}; otherwise: {}", finding.summary);
@@ -54,7 +59,7 @@ mod tests {
     use super::*;
     use crate::check::testing::{Story, ok};
     use crate::check::{Check, Severity, SourceMap, kinds::health::Health};
-    use crate::event::Fact;
+    use crate::event::{Fact, Outcome};
 
     fn spec(kind: &str) -> CheckSpec {
         CheckSpec {
@@ -91,6 +96,19 @@ mod tests {
         );
         let cut = story().history(Some(spec(Health::TYPE))).truncated(true);
         assert_eq!(judge(&cut)[0].verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn nothing_fails_for_want_of_facts_that_could_not_be_recorded() {
+        let slow = || {
+            Story::until(40.0).samples(("p", "s"), 0.1, (0.0, 40.0), |_| (1.0, Outcome::Timeout))
+        };
+        let failed = |story: Story| judge(&story.history(Some(spec(Health::TYPE))))[0].verdict;
+        assert_eq!(failed(slow()), Verdict::Fail);
+        let lost = slow().fact(20.0, Fact::Lost { count: 3 });
+        assert_eq!(failed(lost), Verdict::Inconclusive);
+        let cut = slow().history(Some(spec(Health::TYPE))).truncated(true);
+        assert_eq!(judge(&cut)[0].verdict, Verdict::Fail);
     }
 
     #[test]

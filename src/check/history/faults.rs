@@ -74,7 +74,7 @@ pub(super) fn index(experiment: &Experiment, events: &[Event]) -> BTreeMap<Name,
             }
             Fact::PathOpen { fault, .. } => {
                 if let Some(one) = before(faults.get_mut(fault), event.at) {
-                    one.path_open.get_or_insert(event.at);
+                    one.path_open = one.path_open.max(Some(event.at));
                 }
             }
             _ => {}

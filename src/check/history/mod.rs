@@ -157,6 +157,11 @@ impl History {
         }
     }
 
+    /// Facts that could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.facts.lost
+    }
+
     /// When a phase began.
     pub fn phase(&self, phase: Phase) -> Option<Moment> {
         self.facts.phases.get(&phase).copied()

@@ -65,7 +65,7 @@ fn compare(
     let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
     for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
         let count = answers.len() as u64;
-        if count < params.min_samples {
+        if count < params.min_samples.max(1) {
             let answers = show::plural(count, "answer");
             let why = format!("{answers} to compare {when}, {} needed", params.min_samples);
             return undecided(why, "set `compare` of the workload, or raise its rate");

@@ -65,9 +65,11 @@ impl<'a> Case<'a> {
         let all = !self.params.all_of.is_empty();
         let verdicts = seen.iter().map(|seen| seen.verdict);
         let verdict = if all { verdicts.max() } else { verdicts.min() };
-        let times = seen.iter().filter_map(|seen| seen.at);
-        let decisive = if all { times.max() } else { times.min() };
         let verdict = verdict.unwrap_or(Verdict::Inconclusive);
+        // Of signals that each suffice, one that proves nothing does not tell the time.
+        let counts = |seen: &&Seen| all || seen.verdict == verdict;
+        let times = seen.iter().filter(counts).filter_map(|seen| seen.at);
+        let decisive = if all { times.max() } else { times.min() };
         let mut finding = Finding::new(
             self.spec,
             verdict,

@@ -233,3 +233,13 @@ fn everything_holds_ten_times_faster() {
         Verdict::Fail
     );
 }
+
+#[test]
+fn of_signals_that_each_suffice_the_one_that_proves_something_tells_the_time() {
+    let signals = json!({ "any_of": [{ "probe": "health" }, { "log": "(?i)database.*lost" }] });
+    let story = story(degraded_after(15.0)).log("codebase", 23.5, "Database connection lost");
+    let finding = judge(story, &signals);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    let took = finding.figures["detection_s"];
+    assert!((3.0..4.0).contains(&took), "{took}");
+}

@@ -13,7 +13,7 @@ use crate::check::{
     Outlook, Verdict, exercise, lint, show,
 };
 use crate::event::{Name, Sample};
-use crate::units::{Period, Share};
+use crate::units::{Moment, Period, Share};
 use aftermath::{Aftermath, Course};
 
 /// See [`Check::SUMMARY`].
@@ -166,6 +166,8 @@ fn predicted(history: &History, fault: &str) -> Option<String> {
     ))
 }
 
+const HELP: &str = "leave time after the fault, with load on the service";
+
 fn judge_one(
     params: &Params,
     spec: &CheckSpec,
@@ -173,18 +175,49 @@ fn judge_one(
     fault: &Name,
     occurrence: &Occurrence,
 ) -> Finding {
-    let help = "leave time after the fault, with load on the service";
     let Some(lift) = occurrence.lift else {
-        return Finding::inconclusive(spec, format!("`{fault}` was never lifted"), help);
+        return Finding::inconclusive(spec, format!("`{fault}` was never lifted"), HELP);
     };
-    let watch = Aftermath::new(params, history, occurrence.path_open.unwrap_or(lift));
+    let healed = occurrence.path_open.unwrap_or(lift);
+    let judged = |healed| judge_from(params, spec, history, (fault, occurrence), healed);
+    let finding = judged(healed);
+    match still_in_force(history, healed) {
+        // What failed counts only if it fails as well from when the other fault was gone.
+        Some((other, gone))
+            if finding.verdict == Verdict::Fail && judged(gone).verdict != Verdict::Fail =>
+        {
+            let why = format!("`{other}` was still in force when `{fault}` was gone");
+            Finding::inconclusive(spec, why, HELP)
+        }
+        _ => finding,
+    }
+}
+
+/// The fault among those in force at `moment` that was the last to go, and when that was.
+fn still_in_force(history: &History, moment: Moment) -> Option<(&Name, Moment)> {
+    let faults = history.experiment().faults.iter().map(|fault| &fault.name);
+    let all = faults.flat_map(|name| history.fault(name).iter().map(move |one| (name, one)));
+    let in_force = all.filter(|(_, one)| one.inject < moment && history.lifted(one) > moment);
+    in_force
+        .map(|(name, one)| (name, history.lifted(one)))
+        .max_by_key(|(_, gone)| *gone)
+}
+
+/// As if the path had been whole since `healed`.
+fn judge_from(
+    params: &Params,
+    spec: &CheckSpec,
+    history: &History,
+    (fault, occurrence): (&Name, &Occurrence),
+    healed: Moment,
+) -> Finding {
+    let watch = Aftermath::new(params, history, healed);
     let Some(observed) = watch.observed() else {
         let why = format!("no requests were seen after `{fault}`");
-        return Finding::inconclusive(spec, why, help);
+        return Finding::inconclusive(spec, why, HELP);
     };
     let bound = show::time(params.within.get());
     let course = watch.course();
-    let healed = watch.healed;
     let mut finding = match course.recovered {
         Some(_) if unreplaced(history, occurrence) => Finding::inconclusive(
             spec,

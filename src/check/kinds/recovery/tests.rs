@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::check::testing::{Story, not_ok, ok};
 use crate::check::{Finding, Verdict};
-use crate::event::{ClosedBy, Impact, Outcome};
+use crate::event::{ClosedBy, Fact, Impact, Outcome};
 
 /// A fault from 20 s to 28 s, observed until `end`; writes are as told.
 fn story(end: f64, write: impl Fn(f64) -> (f64, Outcome)) -> Story {
@@ -231,4 +231,56 @@ fn everything_holds_ten_times_faster() {
     };
     assert_eq!(run(21.5), Verdict::Pass);
     assert_eq!(run(22.0), Verdict::Fail);
+}
+
+#[test]
+fn what_another_fault_still_broke_is_no_failure_to_recover() {
+    let broken = || story(80.0, failing_until(61.0)).fault("other", 25.0, 60.0);
+    assert_eq!(
+        judge(story(80.0, failing_until(61.0))).verdict,
+        Verdict::Fail
+    );
+    let finding = judge(broken());
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "`other` was still in force when `cut` was gone"
+    );
+    // Who does not come back after either has not recovered, and who is back early has.
+    let never = story(80.0, failing_until(79.0)).fault("other", 25.0, 60.0);
+    assert_eq!(judge(never).verdict, Verdict::Fail);
+    let early = story(80.0, failing_until(29.0)).fault("other", 25.0, 60.0);
+    assert_eq!(judge(early).verdict, Verdict::Pass);
+}
+
+#[test]
+fn the_slowest_of_several_times_gives_the_figure() {
+    let twice = |when: f64| {
+        if (20.0..29.0).contains(&when) || (50.0..62.0).contains(&when) {
+            (0.01, not_ok())
+        } else {
+            (0.01, ok())
+        }
+    };
+    let story = story(90.0, twice)
+        .fault("cut", 50.0, 58.0)
+        .hit("cut", 50.05, 1, Impact::Withheld)
+        .closed(1, 52.0, ClosedBy::Client)
+        .session(2, 62.5);
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    let slowest = finding.figures["cut.recovery_s"];
+    assert!((3.0..4.1).contains(&slowest), "{slowest}");
+}
+
+#[test]
+fn the_clock_starts_when_the_last_of_several_paths_is_open() {
+    let open = |when: f64| {
+        let proxy = "other".into();
+        let fault = "cut".into();
+        story(80.0, failing_until(40.0)).fact(when, Fact::PathOpen { proxy, fault })
+    };
+    assert_eq!(judge(open(28.02)).verdict, Verdict::Fail);
+    let finding = judge(open(36.0));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }

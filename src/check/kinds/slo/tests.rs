@@ -124,3 +124,12 @@ fn figures_of_requests_that_were_sent_late_do_not_count() {
     assert_eq!(slow("5ms"), Verdict::Inconclusive);
     assert_eq!(slow("50ms"), Verdict::Fail);
 }
+
+#[test]
+fn no_requests_at_all_prove_nothing_however_few_suffice() {
+    for that in ["writes.error_rate == 0%", "writes.p50 <= 1s"] {
+        let params = json!({ "that": [that], "min_samples": 0 });
+        let finding = story(failing(1_000.0)).judge("slo", params);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    }
+}
