@@ -206,12 +206,20 @@ impl Case<'_> {
             let measured = "no fault was in force for any time".to_owned();
             return self.evidence(Verdict::Inconclusive, "amplification", expected, measured);
         }
+        let names = self.history.experiment().faults.iter();
+        let names = names.map(|fault| &fault.name);
+        let had = names.filter(|name| !self.history.fault(name).is_empty());
+        let unproven = exercise::any_missing(self.history, had);
         let longest = self.slots.bad_time.as_secs_f64();
         let partly = 2.0 * self.slots.outages as f64 * self.params.slot.as_secs_f64();
         let surely = longest - partly - self.slots.rest.as_secs_f64();
         let verdict = if self.slots.samples == 0 {
             Verdict::Inconclusive
         } else if longest / faults <= most {
+            if let Some(why) = unproven {
+                let verdict = Verdict::Inconclusive;
+                return self.evidence(verdict, "amplification", expected, why);
+            }
             Verdict::Pass
         } else if surely / faults > most {
             Verdict::Fail

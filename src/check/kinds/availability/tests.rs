@@ -187,3 +187,16 @@ fn only_the_part_of_a_fault_within_the_window_counts() {
         "{finding:#?}"
     );
 }
+
+#[test]
+fn an_outage_that_nobody_met_amplifies_nothing() {
+    let demand = json!({ "amplification": 1.5 });
+    let met = outage(20.0, 28.0).fault("other", 29.0, 29.5);
+    let finding = judge(met, &demand);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(
+        finding.summary.starts_with("fault `other` touched 0"),
+        "{}",
+        finding.summary
+    );
+}

@@ -53,12 +53,7 @@ impl<'a> Aftermath<'a> {
 
     /// How long every source was seen after the fault, up to the next one.
     pub(super) fn observed(&self) -> Option<Duration> {
-        let end = self.history.end();
-        let limit = self
-            .history
-            .next_injection(self.healed)
-            .unwrap_or(end)
-            .min(end);
+        let limit = self.limit();
         let ends = self.sources.iter().map(|source| {
             let samples = self.history.samples_in(source, (self.healed, limit));
             samples
@@ -85,14 +80,22 @@ impl<'a> Aftermath<'a> {
             .min()
     }
 
+    /// Whether too many requests failed from `moment` on.
     pub(super) fn failed_after(&self, moment: Moment) -> bool {
-        let next = self
-            .history
-            .next_injection(self.healed)
-            .unwrap_or(Moment::MAX);
-        self.in_window((moment, next))
-            .flatten()
-            .any(|sample| !sample.outcome.is_ok())
+        let samples = || self.in_window((moment, self.limit())).flatten();
+        let failed = samples().filter(|sample| !sample.outcome.is_ok()).count();
+        failed as f64 > (1.0 - OK) * samples().count() as f64
+    }
+
+    /// From here on requests may have met the next fault: those are left out that would still have
+    /// been under way if they had taken as long as any that was ok in the baseline.
+    fn limit(&self) -> Moment {
+        let end = self.history.end();
+        let before = self.in_window(self.history.baseline()).flatten();
+        let ok = before.filter(|sample| sample.outcome.is_ok());
+        let longest = ok.map(Sample::latency).max().unwrap_or_default();
+        let next = self.history.next_injection(self.healed);
+        next.map_or(end, |next| next.before(longest)).min(end)
     }
 
     /// The moments at which a stretch may begin: each observation, a hundredth of a stretch apart.

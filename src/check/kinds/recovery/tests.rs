@@ -284,3 +284,29 @@ fn the_clock_starts_when_the_last_of_several_paths_is_open() {
     let finding = judge(open(36.0));
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }
+
+#[test]
+fn what_was_under_way_when_the_next_fault_began_says_nothing_of_the_recovery() {
+    let slowly = |when: f64| {
+        if (20.0..30.0).contains(&when) || (47.51..55.0).contains(&when) {
+            (0.5, not_ok())
+        } else {
+            (0.5, ok())
+        }
+    };
+    let finding = judge(story(60.0, slowly).fault("next", 48.0, 55.0));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn one_stray_failure_before_the_next_fault_is_not_a_failure_to_recover() {
+    let stray = |when: f64| {
+        let fails = (20.0..37.5).contains(&when) || (40.0..40.04).contains(&when);
+        (0.01, if fails { not_ok() } else { ok() })
+    };
+    let finding = judge(story(60.0, stray).fault("next", 42.0, 50.0));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let down = |when: f64| (0.01, if when < 20.0 { ok() } else { not_ok() });
+    let finding = judge(story(60.0, down).fault("next", 42.0, 50.0));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+}
