@@ -42,8 +42,8 @@ pub struct Volume {
     pub chunks: u64,
 }
 
-/// How long something took, each time that it was measured. The median and the
-/// percentile are at most a sixteenth too high.
+/// How long something took, each time that it was measured. The median and the percentile are at
+/// most a sixteenth too high, the longest is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// How often it was measured.

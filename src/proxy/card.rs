@@ -147,10 +147,9 @@ impl Card {
     /// What it waits for.
     pub(super) fn waits(&self, now: Moment) -> Option<Wait> {
         let [asked, answered] = self.active_ways();
-        let told = AWAITED.into_iter().zip(&self.waits);
-        let told = told.map(|(on, since)| Wait {
+        let told = AWAITED.into_iter().map(|on| Wait {
             on,
-            since: Moment::from_nanos(read(since)),
+            since: Moment::from_nanos(read(&self.waits[on as usize])),
         });
         let answer = (asked > answered).then_some(Wait {
             on: Awaited::Answer,

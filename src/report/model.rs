@@ -398,8 +398,8 @@ pub struct ProxyTotals {
     pub late: Option<SpreadRecord>,
 }
 
-/// How long something took, each time that it was measured. The median and the
-/// percentile are at most a sixteenth too high.
+/// How long something took, each time that it was measured. The median and the percentile are at
+/// most a sixteenth too high, the longest is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpreadRecord {
     /// How often it was measured.

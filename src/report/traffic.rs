@@ -173,10 +173,9 @@ fn proxy_window(
         let found = inside.iter().filter(|connection| wanted(connection));
         found.count() as u64
     };
-    let faults = history.experiment().faults.iter();
-    let refused = faults
-        .flat_map(|fault| history.fault(&fault.name))
-        .flat_map(|occurrence| &occurrence.hits)
+    let refused = history
+        .occurrences()
+        .flat_map(|(_, occurrence)| &occurrence.hits)
         .filter(|hit| hit.proxy == *proxy && (from..to).contains(&hit.at))
         .filter(|hit| hit.impact == Impact::Refused && hit.conn.is_none())
         .count() as u64;

@@ -228,6 +228,12 @@ impl History {
         self.faults.get(fault).map_or(&[], Vec::as_slice)
     }
 
+    /// Each time that any fault was in force, with its name.
+    pub fn occurrences(&self) -> impl Iterator<Item = (&Name, &Occurrence)> {
+        let faults = self.faults.iter();
+        faults.flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
+    }
+
     /// How many connections a fault must touch each time to count as exercised.
     pub fn min_hits(&self, fault: &str) -> u64 {
         let faults = &self.facts.experiment.faults;

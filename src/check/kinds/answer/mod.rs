@@ -63,11 +63,12 @@ fn compare(
     let during = digests(history, &params.source, window);
     let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
     let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
+    let needed = params.min_samples.max(1);
     for (answers, when) in [(&before, "in the baseline"), (&during, "in the window")] {
         let count = answers.len() as u64;
-        if count < params.min_samples.max(1) {
+        if count < needed {
             let answers = show::plural(count, "answer");
-            let why = format!("{answers} to compare {when}, {} needed", params.min_samples);
+            let why = format!("{answers} to compare {when}, {needed} needed");
             return undecided(why, "set `compare` of the workload, or raise its rate");
         }
     }

@@ -98,3 +98,14 @@ fn without_answers_to_compare_nothing_is_decided() {
         "0 answers to compare in the baseline, 20 needed"
     );
 }
+
+#[test]
+fn no_answers_at_all_prove_nothing_however_few_suffice() {
+    let params = json!({ "source": "reads", "during": "fault:cut", "min_samples": 0 });
+    let finding = story(|_| not_ok(), |_| "right").judge("answer", params);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "0 answers to compare in the baseline, 1 needed"
+    );
+}

@@ -206,17 +206,14 @@ impl Case<'_> {
             let measured = "no fault was in force for any time".to_owned();
             return self.evidence(Verdict::Inconclusive, "amplification", expected, measured);
         }
-        let names = self.history.experiment().faults.iter();
-        let names = names.map(|fault| &fault.name);
-        let had = names.filter(|name| !self.history.fault(name).is_empty());
-        let unproven = exercise::any_missing(self.history, had);
         let longest = self.slots.bad_time.as_secs_f64();
         let partly = 2.0 * self.slots.outages as f64 * self.params.slot.as_secs_f64();
         let surely = longest - partly - self.slots.rest.as_secs_f64();
         let verdict = if self.slots.samples == 0 {
             Verdict::Inconclusive
         } else if longest / faults <= most {
-            if let Some(why) = unproven {
+            let names = self.in_force().map(|(name, _)| name);
+            if let Some(why) = exercise::any_missing(self.history, names) {
                 let verdict = Verdict::Inconclusive;
                 return self.evidence(verdict, "amplification", expected, why);
             }
@@ -235,19 +232,21 @@ impl Case<'_> {
         self.evidence(verdict, "amplification", expected, measured)
     }
 
+    /// The faults that were in force within the window, and from when to when they were.
+    fn in_force(&self) -> impl Iterator<Item = (&Name, (Moment, Moment))> {
+        let (from, to) = self.window;
+        self.history
+            .occurrences()
+            .map(move |(name, one)| {
+                let span = (one.inject.max(from), self.history.lifted(one).min(to));
+                (name, span)
+            })
+            .filter(|(_, (from, to))| from < to)
+    }
+
     /// How long at least one fault was in force within the window.
     fn fault_seconds(&self) -> f64 {
-        let mut spans: Vec<(Moment, Moment)> = self
-            .history
-            .experiment()
-            .faults
-            .iter()
-            .flat_map(|fault| self.history.fault(&fault.name))
-            .map(|one| {
-                let (from, to) = self.window;
-                (one.inject.max(from), self.history.lifted(one).min(to))
-            })
-            .collect();
+        let mut spans: Vec<(Moment, Moment)> = self.in_force().map(|(_, span)| span).collect();
         spans.sort_unstable();
         let mut covered = self.window.0;
         let mut seconds = 0.0;

@@ -199,4 +199,8 @@ fn an_outage_that_nobody_met_amplifies_nothing() {
         "{}",
         finding.summary
     );
+    let elsewhere = outage(20.0, 28.0).fault("other", 29.0, 29.5);
+    let demand = json!({ "amplification": 1.5, "during": "fault:cut" });
+    let finding = judge(elsewhere, &demand);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }

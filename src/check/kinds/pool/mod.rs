@@ -160,10 +160,9 @@ fn sessions(params: &Params, history: &History) -> Vec<(Moment, Moment)> {
 
 /// From when to when bytes of a connection were withheld, in order.
 fn stalls(history: &History, proxy: &str, conn: u64) -> Vec<(Moment, Moment)> {
-    let faults = history.experiment().faults.iter();
-    let mut stalls: Vec<(Moment, Moment)> = faults
-        .flat_map(|fault| history.fault(&fault.name))
-        .filter_map(|occurrence| {
+    let mut stalls: Vec<(Moment, Moment)> = history
+        .occurrences()
+        .filter_map(|(_, occurrence)| {
             let hit = occurrence.hits.iter().find(|hit| {
                 hit.impact == Impact::Withheld && hit.conn == Some(conn) && &*hit.proxy == proxy
             })?;

@@ -195,11 +195,11 @@ fn judge_one(
 
 /// The fault among those in force at `moment` that was the last to go, and when that was.
 fn still_in_force(history: &History, moment: Moment) -> Option<(&Name, Moment)> {
-    let faults = history.experiment().faults.iter().map(|fault| &fault.name);
-    let all = faults.flat_map(|name| history.fault(name).iter().map(move |one| (name, one)));
-    let in_force = all.filter(|(_, one)| one.inject < moment && history.lifted(one) > moment);
-    in_force
+    history
+        .occurrences()
+        .filter(|(_, one)| one.inject < moment)
         .map(|(name, one)| (name, history.lifted(one)))
+        .filter(|(_, gone)| *gone > moment)
         .max_by_key(|(_, gone)| *gone)
 }
 
