@@ -70,9 +70,15 @@ impl Shift {
             self.window.set(window);
         }
         self.turns.set(self.turns.get().wrapping_add(1));
-        if self.turns.get().is_multiple_of(TURNS) {
+        // A call is only as old as the window that it came from: who rested since is not in need.
+        if self.called().is_some() || self.turns.get().is_multiple_of(TURNS) {
             self.look(self.clock.now());
         }
+        self.called()
+    }
+
+    /// Where a connection is to go, if one is to leave.
+    fn called(&self) -> Option<usize> {
         let (count, to) = self.leaving.get();
         (count > 0).then_some(to)
     }
@@ -187,5 +193,17 @@ mod tests {
         shift.left();
         assert_eq!(shift.turn(&mut notes[2]), None);
         assert_eq!(shift.window.get().breathless, 0);
+    }
+
+    #[tokio::test]
+    async fn a_call_to_leave_ends_with_its_window() {
+        let clock = Clock::start();
+        let shift = Shift::new(0, Crew::new(2), clock);
+        shift.leaving.set((3, 1));
+        assert_eq!(shift.turn(&mut 0), Some(1));
+        while clock.now() < at(20) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(shift.turn(&mut 0), None);
     }
 }
