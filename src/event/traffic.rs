@@ -79,6 +79,10 @@ pub struct Carried {
     /// The faults that hit it, in the order in which they first did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Name>,
+    /// When the client ended its part, by FIN or RST, as far as that was seen: possibly long before
+    /// the connection ended, if a fault held that back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_left: Option<Moment>,
 }
 
 /// An open connection, as it was seen.

@@ -101,7 +101,7 @@ struct Listener {
     socket: TcpListener,
     /// The runtime polls it like a stream: readable means that somebody waits.
     open: Option<tokio::net::TcpStream>,
-    /// `None` until it is set for the first time.
+    /// `None` until it is set for the first time, and after it could not be set.
     door: Option<Door>,
     /// Fills the queue while SYNs are to be ignored.
     plug: Option<net::Plug>,
@@ -124,11 +124,17 @@ impl Listener {
         if self.door == Some(door) {
             return Ok(());
         }
+        // Should this fail half-way, the port answers in a way that nobody asked for.
+        self.door = None;
         self.open = None;
-        // What a plug filled is full no more: whoever waited gets through.
+        // Frees its place in the queue: whoever waited behind it gets through.
         self.plug = None;
         match door {
-            Door::Refusing => net::refuse(&self.socket)?,
+            Door::Refusing => {
+                net::refuse(&self.socket)?;
+                // That emptied the queue, and nobody will accept the plug any more.
+                self.plugged_by = None;
+            }
             Door::Ignoring => {
                 net::welcome(&self.socket)?;
                 let plug = net::ignore(&self.socket)?;
@@ -272,4 +278,22 @@ fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
         }
     }
     Welcome::Serve { delays }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn a_door_that_could_not_be_set_is_not_taken_for_what_it_was() {
+        // A socket that can neither listen nor be shut.
+        let socket = OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let mut listener = Listener::new(socket.into());
+        listener.door = Some(Door::Open);
+        assert!(listener.set(Door::Open).is_ok(), "nothing to do");
+        assert!(listener.set(Door::Refusing).is_err());
+        assert!(listener.set(Door::Open).is_err(), "it was tried");
+    }
 }

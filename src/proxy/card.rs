@@ -45,6 +45,8 @@ pub(super) struct Card {
     held: AtomicU64,
     held_until: [AtomicU64; 2],
     faults: Names,
+    /// When the client ended its part; [`Moment::MAX`] if it has not.
+    client_left: AtomicU64,
 }
 
 impl Card {
@@ -58,6 +60,7 @@ impl Card {
             held: AtomicU64::new(0),
             held_until: Default::default(),
             faults: Names::default(),
+            client_left: AtomicU64::new(Moment::MAX.as_nanos()),
         }
     }
 
@@ -129,6 +132,12 @@ impl Card {
         self.faults.add(fault);
     }
 
+    /// The client has ended its part; only the first time counts.
+    pub(super) fn client_left(&self, now: Moment) {
+        let left = read(&self.client_left).min(now.as_nanos());
+        self.client_left.store(left, Relaxed);
+    }
+
     /// What it has carried so far.
     pub(super) fn carried(&self) -> Carried {
         let [bytes_upstream, bytes_downstream] = self.bytes.each_ref().map(read);
@@ -141,6 +150,8 @@ impl Card {
             active: Some(self.active()).filter(|at| *at > Moment::ZERO),
             held: Duration::from_nanos(read(&self.held)),
             faults: self.faults.all(),
+            client_left: Some(Moment::from_nanos(read(&self.client_left)))
+                .filter(|at| *at < Moment::MAX),
         }
     }
 
@@ -262,6 +273,9 @@ mod tests {
         for fault in [&faults[0], &faults[1], &faults[0]] {
             card.hit(fault);
         }
+        for moment in [at(7), at(9)] {
+            card.client_left(moment);
+        }
         let carried = Carried {
             bytes_upstream: 7,
             bytes_downstream: 9,
@@ -270,6 +284,7 @@ mod tests {
             active: Some(at(5)),
             held: Duration::from_millis(50 + 5 + 20),
             faults: faults.into(),
+            client_left: Some(at(7)),
         };
         assert_eq!(card.carried(), carried);
     }

@@ -1,6 +1,9 @@
+//! How the legs of a connection end.
+
 use std::future::poll_fn;
 use std::task::Poll;
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::desk::{self, Desk};
@@ -19,7 +22,7 @@ pub(super) async fn close(
     desk: &Desk,
     mut unread: impl FnMut(&[u8]),
 ) {
-    // These calls fail only on a socket whose peer is gone: then there is nobody to tell.
+    // An error here means that the peer is already gone: there is nobody left to tell.
     if how == How::Rst {
         for leg in legs {
             drop(net::reset_on_close(&leg));
@@ -55,4 +58,19 @@ pub(super) async fn close(
         if open { Poll::Pending } else { Poll::Ready(()) }
     });
     let _in_time = desk.within(limits::LINGER, read_away).await.is_some();
+}
+
+/// Waits until the kernel has sent what was written to a leg, but not longer than
+/// [`limits::LINGER`]: a reset throws away what has not been sent.
+pub(super) async fn deliver(leg: &TcpStream, desk: &Desk) {
+    let sent = async {
+        // An error here means that the peer is already gone: nothing can be delivered.
+        if net::writable_once_sent(leg).is_ok() {
+            drop(
+                leg.async_io(Interest::WRITABLE, || net::can_write(leg))
+                    .await,
+            );
+        }
+    };
+    let _in_time = desk.within(limits::LINGER, sent).await.is_some();
 }

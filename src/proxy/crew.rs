@@ -96,7 +96,7 @@ impl Crew {
             |worker: &usize| self.carried(*worker) < FEW && self.busy(*worker, now) < Busy::TOO;
         let least_loaded = || self.workers().min_by_key(|worker| self.carried(*worker));
         let place = self.workers().find(has_time).or_else(least_loaded);
-        place.expect("there is a worker, or who asks?")
+        place.expect("a pool has at least one worker")
     }
 
     /// Who can take connections over, and how busy it is.

@@ -1,3 +1,5 @@
+//! What the connections of a worker thread share.
+
 use std::cell::{RefCell, RefMut};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -87,7 +89,8 @@ impl Desk {
         Timer::new(Rc::clone(&self.alarm))
     }
 
-    /// The buffer to read into; it must be given back before the task yields.
+    /// The buffer to read into. To be dropped before the task yields: the other connections of the
+    /// thread use the same one.
     pub(super) fn buffer(&self) -> RefMut<'_, Box<[u8]>> {
         self.buffer.borrow_mut()
     }

@@ -1,3 +1,5 @@
+//! Connections to the server.
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -66,9 +68,16 @@ async fn connect(address: SocketAddr, fate: &Cell<How>) -> io::Result<TcpStream>
     });
     poll_fn(|cx| leg.poll_write_ready(cx)).await?;
     match leg.take_error()? {
+        None if is_connected_to_itself(&leg)? => Err(io::ErrorKind::ConnectionRefused.into()),
         None => Ok(ScopeGuard::into_inner(leg)),
         Some(error) => Err(error),
     }
+}
+
+/// A socket that connects to a port of this machine where nobody listens may be given that very port
+/// as its own, and then meets itself (RFC 9293, simultaneous open).
+fn is_connected_to_itself(leg: &TcpStream) -> io::Result<bool> {
+    Ok(leg.local_addr()? == leg.peer_addr()?)
 }
 
 #[cfg(test)]
@@ -78,6 +87,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
+    use tokio::net::TcpSocket;
     use tokio::select;
 
     use super::*;
@@ -159,6 +169,18 @@ mod tests {
             let end = reached.read(&mut [0]).map_err(|error| error.kind());
             assert_eq!(end, seen, "{how:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_met_itself_reached_nobody() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        let itself = socket.connect(own).await.unwrap();
+        assert!(is_connected_to_itself(&itself).unwrap());
+        let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let other = TcpStream::connect(server.local_addr().unwrap()).await;
+        assert!(!is_connected_to_itself(&other.unwrap()).unwrap());
     }
 
     #[tokio::test]

@@ -27,6 +27,8 @@ pub(super) struct Link {
     session: Option<Session>,
     /// The fault that said last that it closed this connection.
     closer: Option<Name>,
+    /// Who was the first to end its part.
+    ended_by: Option<ClosedBy>,
     /// What it tells of itself while it is open.
     pub(super) card: Arc<Card>,
     /// Who carries it.
@@ -53,6 +55,7 @@ impl Link {
             open: Some(open),
             session,
             closer: None,
+            ended_by: None,
             card,
             worker,
         }
@@ -66,10 +69,7 @@ impl Link {
     pub(super) fn obey(&mut self, cx: &Context<'_>) -> Option<Ending> {
         let news = self.orders.poll(cx, self.worker)?;
         if self.conn() < news.edition.close_below {
-            return Some(Ending {
-                cause: ClosedBy::Shutdown,
-                how: Some(How::Fin),
-            });
+            return Some(Ending::new(ClosedBy::Shutdown, How::Fin));
         }
         let now = self.route.recorder.clock().now();
         self.pipe.set(now, &news.edition.armed, self.card.active());
@@ -92,18 +92,53 @@ impl Link {
             self.hit(hit.fault, hit.impact);
         }
         let (how, fault) = self.pipe.cut()?;
-        Some(Ending {
-            cause: ClosedBy::Fault(fault.clone()),
-            how: Some(how),
-        })
+        Some(Ending::new(ClosedBy::Fault(fault.clone()), how))
     }
 
-    /// The end of a connection that came out of the pipe, `seen` being who ended it otherwise.
-    pub(super) fn ended(&mut self, how: Option<How>, seen: Option<ClosedBy>) -> Ending {
+    /// The peer that `direction` reads has ended its part.
+    pub(super) fn left(&mut self, direction: Direction) {
+        let by = match direction {
+            Direction::Upstream => {
+                self.card.client_left(self.route.recorder.clock().now());
+                ClosedBy::Client
+            }
+            Direction::Downstream => ClosedBy::Upstream,
+        };
+        self.ended_by.get_or_insert(by);
+    }
+
+    /// The socket that `direction` reads failed.
+    pub(super) fn broke(&mut self, direction: Direction, error: &io::Error) {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        if matches!(error.kind(), ConnectionReset | BrokenPipe) {
+            self.left(direction);
+        } else {
+            let error = || ClosedBy::Error(error.to_string());
+            self.ended_by.get_or_insert_with(error);
+        }
+    }
+
+    /// One way ended, and not by its source.
+    pub(super) fn half_closed_by_fault(&mut self) {
+        if let Some(fault) = &self.closer {
+            let by_fault = || ClosedBy::Fault(fault.clone());
+            self.ended_by.get_or_insert_with(by_fault);
+        }
+    }
+
+    /// Nothing more goes either way.
+    pub(super) fn ended(&mut self, how: impl Into<Option<How>>) -> Ending {
         let by_fault = self.closer.take().map(ClosedBy::Fault);
+        let cause = self.ended_by.take().or(by_fault);
+        Ending::new(cause.unwrap_or(ClosedBy::Shutdown), how)
+    }
+
+    /// A fault ended both ways, behind what it let through in `direction`.
+    pub(super) fn ended_by_fault(&mut self, how: How, direction: Direction) -> Ending {
+        self.ended_by = self.closer.take().map(ClosedBy::Fault);
         Ending {
-            cause: seen.or(by_fault).unwrap_or(ClosedBy::Shutdown),
-            how,
+            delivers: Some(direction),
+            ..self.ended(how)
         }
     }
 
@@ -220,14 +255,21 @@ pub(super) struct Ending {
     pub(super) cause: ClosedBy,
     /// What the peers are to see; `None` if both have ended and each was told of the other's end.
     pub(super) how: Option<How>,
+    /// The way in which bytes precede this end, which are not to be lost to it.
+    pub(super) delivers: Option<Direction>,
 }
 
 impl Ending {
-    pub(super) fn error(error: &io::Error) -> Self {
+    pub(super) fn new(cause: ClosedBy, how: impl Into<Option<How>>) -> Self {
         Self {
-            cause: ClosedBy::Error(error.to_string()),
-            how: Some(How::Rst),
+            cause,
+            how: how.into(),
+            delivers: None,
         }
+    }
+
+    pub(super) fn error(error: &io::Error) -> Self {
+        Self::new(ClosedBy::Error(error.to_string()), How::Rst)
     }
 }
 

@@ -51,8 +51,8 @@ pub struct Proxy {
     addr: SocketAddr,
     /// `None` while the proxy is disabled.
     acceptor: Option<Acceptor>,
-    /// How the port answers while it is not.
-    door: Door,
+    /// How the port answers while it is not; `None` if it could not be told to answer as wanted.
+    door: Option<Door>,
 }
 
 /// What the connections of a proxy have in common.
@@ -142,7 +142,7 @@ impl Proxy {
             workers,
             addr,
             acceptor: Some(acceptor),
-            door: Door::Open,
+            door: Some(Door::Open),
         })
     }
 
@@ -186,12 +186,6 @@ impl Proxy {
         self.follow(change).await
     }
 
-    /// Lifts every fault.
-    pub async fn heal(&mut self) -> io::Result<Moment> {
-        let change = self.route.board.retain(|_| false);
-        self.follow(change).await
-    }
-
     /// Ends every connection with a FIN; new ones are welcome.
     pub async fn close_connections(&mut self) {
         let change = self.route.board.close_all();
@@ -216,8 +210,9 @@ impl Proxy {
         let listener = self.route.listen(self.addr).map_err(failed)?;
         let route = Arc::clone(&self.route);
         let acceptor = Acceptor::start(listener, route, &self.workers);
-        self.door = self.wanted_door();
-        acceptor.set(self.door).await.map_err(failed)?;
+        let wanted = self.wanted_door();
+        acceptor.set(wanted).await.map_err(failed)?;
+        self.door = Some(wanted);
         self.acceptor = Some(acceptor);
         Ok(())
     }
@@ -227,11 +222,10 @@ impl Proxy {
         self.workers.rouse(&self.route.board);
         let wanted = self.wanted_door();
         let mut turned = Ok(Moment::ZERO);
-        if let Some(acceptor) = self.acceptor.as_ref().filter(|_| wanted != self.door) {
+        let is_wrong = |_: &&Acceptor| self.door != Some(wanted);
+        if let Some(acceptor) = self.acceptor.as_ref().filter(is_wrong) {
             let set = acceptor.set(wanted).await;
-            if set.is_ok() {
-                self.door = wanted;
-            }
+            self.door = set.is_ok().then_some(wanted);
             turned = set.map(|()| self.route.recorder.clock().now());
         }
         let settled = self.settle(change).await;

@@ -19,7 +19,6 @@ use super::limits;
 use super::link::{Ending, Link};
 use super::socket::{Inlet, poll_write};
 use super::timer::Timer;
-use crate::event::ClosedBy;
 use crate::fault::{Direction, How, Payload};
 use crate::sys::net;
 
@@ -28,23 +27,23 @@ pub(super) enum Course {
     /// It ends.
     Ended(Ending),
     /// It is to go on with the worker of this number.
-    Moving(Ways, usize),
+    Moving(Progress, usize),
 }
 
 /// Carries bytes until the connection ends or is to leave this worker. A new one begins with the
-/// default of `ways`, one from another worker with what that left.
+/// default of `progress`, one from another worker with what that left.
 pub(super) async fn relay(
     link: &mut Link,
     client: &TcpStream,
     server: &TcpStream,
-    ways: Ways,
+    progress: Progress,
     desk: &Desk,
 ) -> Course {
     let mut relay = Relay {
         link,
         sockets: [client, server],
         inlets: [client, server].map(Inlet::new),
-        ways,
+        progress,
         resets: [None, None],
         timer: desk.timer(),
         first: Direction::Upstream,
@@ -55,19 +54,33 @@ pub(super) async fn relay(
         let called = shift.turn(&mut last_turn);
         if let Some(worker) = called.filter(|_| relay.can_move()) {
             shift.left();
-            return Poll::Ready(Course::Moving(std::mem::take(&mut relay.ways), worker));
+            return Poll::Ready(Course::Moving(std::mem::take(&mut relay.progress), worker));
         }
         relay.poll(cx, &mut desk.buffer()).map(Course::Ended)
     })
     .await
 }
 
-/// What was read of the two directions and has yet to be written, and how far they are.
+/// How far a connection has come, as it goes from worker to worker.
 #[derive(Debug, Default)]
-pub(super) struct Ways {
-    each: [Way; 2],
-    /// Who was the first to end its half.
-    ended_by: Option<ClosedBy>,
+pub(super) struct Progress {
+    /// The client and the server, each by the direction in which it sends.
+    peers: [Peer; 2],
+    /// For each direction, bytes that left the chain (or met none) and that the destination would
+    /// not take yet.
+    spills: [Bytes; 2],
+}
+
+/// One side of a connection.
+#[derive(Debug, Default)]
+struct Peer {
+    /// Its end was read: nothing more comes from it.
+    ended: bool,
+    /// It was told that nothing more comes. What still comes for it, after an end that a fault made
+    /// up, is read and dropped.
+    told: bool,
+    /// It was reset, or a write to it failed: what still comes for it is dropped.
+    gone: bool,
 }
 
 struct Relay<'a> {
@@ -75,9 +88,9 @@ struct Relay<'a> {
     /// Where each direction reads; it writes to the other's.
     sockets: [&'a TcpStream; 2],
     inlets: [Inlet<'a>; 2],
-    ways: Ways,
-    /// Each resolves when a direction's source was reset. Only looked at while nobody reads it: a
-    /// reader sees it.
+    progress: Progress,
+    /// Each resolves when a direction's source was reset. Polled only while the source is not being
+    /// read; a read would report the reset itself.
     resets: [Option<Reset<'a>>; 2],
     timer: Timer,
     /// Which direction comes first.
@@ -86,20 +99,6 @@ struct Relay<'a> {
 
 type Reset<'a> = Pin<Box<dyn Future<Output = io::Result<Ready>> + 'a>>;
 
-/// One direction.
-#[derive(Debug, Default)]
-struct Way {
-    /// Bytes that left the chain (or met none) and that the destination would not take yet.
-    spill: Bytes,
-    /// The source's end was read: nothing more comes.
-    closed: bool,
-    /// The end was passed on: nothing more goes. What still comes after an end that a fault made up
-    /// is read and dropped.
-    done: bool,
-    /// The destination is gone: what still comes for it is dropped.
-    mute: bool,
-}
-
 /// Goes on, or the connection ends.
 type Step<T = ()> = Result<T, Ending>;
 
@@ -107,10 +106,10 @@ impl<'a> Relay<'a> {
     fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Ending> {
         match self.turn(cx, buffer) {
             Err(ending) => Poll::Ready(ending),
-            Ok(()) if self.ways.each.iter().all(|way| way.done) => {
+            Ok(()) if self.progress.peers.iter().all(|peer| peer.told) => {
                 // An end that a fault made up leaves a peer behind that goes on.
-                let all_closed = self.ways.each.iter().all(|way| way.closed);
-                Poll::Ready(self.ended((!all_closed).then_some(How::Fin)))
+                let all_ended = self.progress.peers.iter().all(|peer| peer.ended);
+                Poll::Ready(self.link.ended((!all_ended).then_some(How::Fin)))
             }
             Ok(()) => Poll::Pending,
         }
@@ -128,26 +127,8 @@ impl<'a> Relay<'a> {
         }
         let mut allowance = limits::TURN_BYTES;
         while allowance > 0 {
-            let direct = self.link.pipe.idle();
-            let more = if direct {
-                for direction in self.order() {
-                    self.pass(cx, direction, buffer, &mut allowance)?;
-                }
-                false
-            } else {
-                self.distort(cx, buffer, &mut allowance)?
-            };
-            if more || self.link.pipe.idle() != direct {
-                continue;
-            }
-            let wake = self.link.pipe.next_wake();
-            if wake.is_some_and(|at| self.timer.poll(cx, at).is_ready()) {
-                continue;
-            }
-            if self.notice_resets(cx)? {
-                continue;
-            }
-            if allowance > 0 {
+            let again = self.step(cx, buffer, &mut allowance)?;
+            if !again && allowance > 0 {
                 return Ok(());
             }
         }
@@ -156,6 +137,32 @@ impl<'a> Relay<'a> {
         self.first = self.first.reverse();
         desk::give_way(cx);
         Ok(())
+    }
+
+    /// One part of a turn: whether another one may find something to do at once.
+    fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        allowance: &mut usize,
+    ) -> Step<bool> {
+        let direct = self.link.pipe.idle();
+        let mut again = false;
+        if direct {
+            for direction in self.order() {
+                self.pass(cx, direction, buffer, allowance)?;
+            }
+        } else {
+            again = self.distort(cx, buffer, allowance)?;
+        }
+        if again || self.link.pipe.idle() != direct {
+            return Ok(true);
+        }
+        let wake = self.link.pipe.next_wake();
+        if wake.is_some_and(|at| self.timer.poll(cx, at).is_ready()) {
+            return Ok(true);
+        }
+        self.notice_resets(cx)
     }
 
     /// Socket to socket, without a chain.
@@ -170,14 +177,14 @@ impl<'a> Relay<'a> {
             match self.inlets[direction as usize].poll_read(cx, buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => match self.end_of(direction) {
-                    Payload::End(how) => return Err(self.ended(how)),
+                    Payload::End(how) => return Err(self.link.ended(how)),
                     _ => self.finish(direction),
                 },
                 Poll::Ready(Ok(n)) => {
                     let read = self.link.clock_in(direction);
                     self.link.observe(direction, &buffer[..n]);
                     *allowance = allowance.saturating_sub(n);
-                    if !self.way(direction).done && self.write(cx, direction, &buffer[..n]) {
+                    if !self.target(direction).told && self.write(cx, direction, &buffer[..n]) {
                         self.link.clock_out(read);
                     }
                     if n < buffer.len() {
@@ -186,12 +193,13 @@ impl<'a> Relay<'a> {
                 }
                 Poll::Ready(Err(error)) => {
                     self.source_broke(direction, &error);
-                    return Err(self.ended(How::Rst));
+                    return Err(self.link.ended(How::Rst));
                 }
             }
         }
-        if self.way(direction).mute && self.way(direction.reverse()).closed {
-            return Err(self.ended(How::Rst));
+        let target = self.target(direction);
+        if target.gone && target.ended {
+            return Err(self.link.ended(How::Rst));
         }
         Ok(())
     }
@@ -199,9 +207,9 @@ impl<'a> Relay<'a> {
     /// Writes what the destination takes; the rest becomes the spill. Whether it took all at once.
     fn write(&mut self, cx: &mut Context<'_>, direction: Direction, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
-            match poll_write(self.target(direction), cx, &[IoSlice::new(bytes)]) {
+            match poll_write(self.outlet(direction), cx, &[IoSlice::new(bytes)]) {
                 Poll::Pending => {
-                    self.way(direction).spill = Bytes::copy_from_slice(bytes);
+                    *self.spill(direction) = Bytes::copy_from_slice(bytes);
                     self.link.stalls(direction);
                     return false;
                 }
@@ -220,19 +228,19 @@ impl<'a> Relay<'a> {
 
     /// Whether nothing is left of the spill.
     fn flush_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
-        self.way(direction).spill.is_empty() || self.write_spill(cx, direction)
+        self.spill(direction).is_empty() || self.write_spill(cx, direction)
     }
 
     fn write_spill(&mut self, cx: &mut Context<'_>, direction: Direction) -> bool {
-        while !self.way(direction).spill.is_empty() {
-            let target = self.target(direction);
-            match poll_write(target, cx, &[IoSlice::new(&self.way(direction).spill)]) {
+        let target = self.outlet(direction);
+        while !self.spill(direction).is_empty() {
+            match poll_write(target, cx, &[IoSlice::new(self.spill(direction))]) {
                 Poll::Pending => {
                     self.link.stalls(direction);
                     return false;
                 }
                 Poll::Ready(Ok(n)) => {
-                    self.way(direction).spill.advance(n);
+                    self.spill(direction).advance(n);
                     self.link.passed(direction, n);
                     self.link.card.flows(direction);
                 }
@@ -240,7 +248,7 @@ impl<'a> Relay<'a> {
             }
         }
         // Gives the memory back: an idle connection keeps none.
-        self.way(direction).spill = Bytes::new();
+        *self.spill(direction) = Bytes::new();
         true
     }
 
@@ -265,7 +273,7 @@ impl<'a> Relay<'a> {
             more |= self.drain(cx, direction)?;
         }
         for (direction, full) in order.into_iter().zip(full) {
-            more |= full && self.link.pipe.room(direction) > 0;
+            more |= full && self.room(direction) > 0;
         }
         Ok(more)
     }
@@ -279,17 +287,14 @@ impl<'a> Relay<'a> {
         allowance: &mut usize,
     ) -> bool {
         while self.wants_more(direction) && *allowance > 0 {
-            let room = self.link.pipe.room(direction).min(buffer.len());
+            let room = self.room(direction).min(buffer.len());
             if room == 0 {
                 return true;
             }
             let inlet = &mut self.inlets[direction as usize];
             let payload = match inlet.poll_read(cx, &mut buffer[..room]) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(0)) => {
-                    self.way(direction).closed = true;
-                    self.end_of(direction)
-                }
+                Poll::Ready(Ok(0)) => self.end_of(direction),
                 Poll::Ready(Ok(n)) => {
                     *allowance = allowance.saturating_sub(n);
                     self.link.observe(direction, &buffer[..n]);
@@ -300,7 +305,7 @@ impl<'a> Relay<'a> {
                     Payload::End(How::Rst)
                 }
             };
-            if !self.way(direction).done || matches!(payload, Payload::End(_)) {
+            if !self.target(direction).told || matches!(payload, Payload::End(_)) {
                 self.push(direction, payload);
             }
         }
@@ -309,14 +314,13 @@ impl<'a> Relay<'a> {
 
     /// Writes what came out of the chain: whether the chain got news by it.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
-        let was_mute = self.way(direction).mute;
+        let was_gone = self.target(direction).gone;
         while self.flush_spill(cx, direction) && self.link.pipe.has_output(direction) {
-            let target = self.target(direction);
             let mut slices = [IoSlice::new(&[]); limits::WRITE_PIECES];
             let filled = self.link.pipe.slices(direction, &mut slices);
-            let way = &self.ways.each[direction as usize];
-            if filled > 0 && !way.mute && !way.done {
-                match poll_write(target, cx, &slices[..filled]) {
+            let target = &self.progress.peers[direction.reverse() as usize];
+            if filled > 0 && !target.gone && !target.told {
+                match poll_write(self.outlet(direction), cx, &slices[..filled]) {
                     Poll::Pending => {
                         self.link.stalls(direction);
                         break;
@@ -332,15 +336,21 @@ impl<'a> Relay<'a> {
                 match self.link.pipe.pop(direction) {
                     None => break,
                     Some(Payload::Eof) => self.finish(direction),
-                    Some(Payload::End(how)) => return Err(self.ended(how)),
+                    Some(Payload::End(how)) => return Err(self.end_behind(direction, how)),
                     // Only for a destination that is gone, or was told that nothing more comes.
                     Some(Payload::Data(_)) => {}
                 }
             }
         }
-        // Nobody reads a destination that has ended its part: its reset was seen here, or never is.
-        let is_gone = !was_mute && self.way(direction).mute;
-        let is_news = is_gone && self.way(direction.reverse()).closed;
+        if self.source(direction).gone && self.link.pipe.ends_in_reset(direction) {
+            // As with a reset on the wire, what the destination would not take is lost: waiting for
+            // a reader that may never come would keep the connection for ever.
+            return Err(self.link.ended(How::Rst));
+        }
+        // The destination had already ended its part, so no read will report its reset: the failed
+        // write is the only sign of it.
+        let target = self.target(direction);
+        let is_news = !was_gone && target.gone && target.ended;
         if is_news {
             self.push(direction.reverse(), Payload::End(How::Rst));
         }
@@ -352,13 +362,13 @@ impl<'a> Relay<'a> {
         let direct = self.link.pipe.idle();
         let mut news = false;
         for direction in Direction::BOTH {
-            let idle = self.wants_more(direction)
-                && self.way(direction).spill.is_empty()
-                && (direct || self.link.pipe.room(direction) > 0);
-            if idle || self.way(direction.reverse()).mute {
+            let reading = self.wants_more(direction)
+                && self.spill(direction).is_empty()
+                && (direct || self.room(direction) > 0);
+            if reading || self.source(direction).gone {
                 continue;
             }
-            let source = self.source(direction);
+            let source = self.sockets[direction as usize];
             let reset = self.resets[direction as usize]
                 .get_or_insert_with(|| Box::pin(source.ready(Interest::ERROR)));
             if reset.as_mut().poll(cx).is_pending() {
@@ -368,7 +378,7 @@ impl<'a> Relay<'a> {
             let error = told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
             self.source_broke(direction, &error);
             if direct {
-                return Err(self.ended(How::Rst));
+                return Err(self.link.ended(How::Rst));
             }
             self.push(direction, Payload::End(How::Rst));
             news = true;
@@ -378,59 +388,49 @@ impl<'a> Relay<'a> {
 
     /// The source's input ended: in a half-close, unless it is known to be gone altogether.
     fn end_of(&mut self, direction: Direction) -> Payload {
-        self.way(direction).closed = true;
-        self.blame(direction);
-        if self.way(direction.reverse()).mute {
+        self.link.left(direction);
+        let source = self.source(direction);
+        source.ended = true;
+        if source.gone {
             Payload::End(How::Rst)
         } else {
             Payload::Eof
         }
     }
 
-    /// Passes a half-close on.
+    /// Passes a half-close on, the source's own or one that a fault made up.
     fn finish(&mut self, direction: Direction) {
-        self.way(direction).done = true;
+        if !self.source(direction).ended {
+            self.link.half_closed_by_fault();
+        }
+        self.target(direction).told = true;
         // Fails only if the destination is gone, which the other direction will see.
-        drop(net::finish_writing(self.target(direction)));
+        drop(net::finish_writing(self.outlet(direction)));
+    }
+
+    /// An end of the whole connection came out of the chain: the source's reset, or a fault's end.
+    fn end_behind(&mut self, direction: Direction, how: How) -> Ending {
+        if self.source(direction).gone {
+            self.link.ended(how)
+        } else {
+            self.link.ended_by_fault(how, direction)
+        }
     }
 
     fn source_broke(&mut self, direction: Direction, error: &io::Error) {
-        self.way(direction).closed = true;
-        self.way(direction.reverse()).mute = true;
+        let source = self.source(direction);
+        source.ended = true;
+        source.gone = true;
         self.link.card.flows(direction.reverse());
-        self.broke(direction, error);
+        self.link.broke(direction, error);
     }
 
     /// The destination is gone. What it had sent is still read and delivered, a reset behind it.
     fn target_broke(&mut self, direction: Direction, error: &io::Error) {
-        let way = self.way(direction);
-        way.mute = true;
-        way.spill = Bytes::new();
+        self.target(direction).gone = true;
+        *self.spill(direction) = Bytes::new();
         self.link.card.flows(direction);
-        self.broke(direction.reverse(), error);
-    }
-
-    /// The socket that `direction` reads failed.
-    fn broke(&mut self, direction: Direction, error: &io::Error) {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        if matches!(error.kind(), ConnectionReset | BrokenPipe) {
-            self.blame(direction);
-        } else if self.ways.ended_by.is_none() {
-            self.ways.ended_by = Some(ClosedBy::Error(error.to_string()));
-        }
-    }
-
-    /// The peer that `direction` reads has ended its part.
-    fn blame(&mut self, direction: Direction) {
-        self.ways.ended_by.get_or_insert(match direction {
-            Direction::Upstream => ClosedBy::Client,
-            Direction::Downstream => ClosedBy::Upstream,
-        });
-    }
-
-    fn ended(&mut self, how: impl Into<Option<How>>) -> Ending {
-        let seen = self.ways.ended_by.take();
-        self.link.ended(how.into(), seen)
+        self.link.broke(direction.reverse(), error);
     }
 
     fn order(&self) -> [Direction; 2] {
@@ -442,21 +442,34 @@ impl<'a> Relay<'a> {
         self.link.pipe.push(now, direction, payload);
     }
 
+    /// How many bytes may be read into the chain. What is only dropped needs no room.
+    fn room(&mut self, direction: Direction) -> usize {
+        if self.target(direction).told {
+            usize::MAX
+        } else {
+            self.link.pipe.room(direction)
+        }
+    }
+
     /// Whether the source may still send something that the destination wants.
     fn wants_more(&mut self, direction: Direction) -> bool {
-        let way = self.way(direction);
-        !way.closed && !way.mute
+        !self.source(direction).ended && !self.target(direction).gone
     }
 
-    fn way(&mut self, direction: Direction) -> &mut Way {
-        &mut self.ways.each[direction as usize]
+    fn spill(&mut self, direction: Direction) -> &mut Bytes {
+        &mut self.progress.spills[direction as usize]
     }
 
-    fn source(&self, direction: Direction) -> &'a TcpStream {
-        self.sockets[direction as usize]
+    fn source(&mut self, direction: Direction) -> &mut Peer {
+        &mut self.progress.peers[direction as usize]
     }
 
-    fn target(&self, direction: Direction) -> &'a TcpStream {
+    fn target(&mut self, direction: Direction) -> &mut Peer {
         self.source(direction.reverse())
+    }
+
+    /// The destination's socket.
+    fn outlet(&self, direction: Direction) -> &'a TcpStream {
+        self.sockets[direction.reverse() as usize]
     }
 }

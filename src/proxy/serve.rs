@@ -6,9 +6,10 @@ use std::io;
 use std::net::{self, IpAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::Route;
@@ -16,7 +17,7 @@ use super::board::Subscription;
 use super::card::Card;
 use super::desk::Desk;
 use super::link::{Ending, Link};
-use super::relay::{self, Course, Ways};
+use super::relay::{self, Course, Progress};
 use super::stats::OpenGuard;
 use super::{close, dial, socket};
 use crate::event::{ClosedBy, Impact, Name};
@@ -69,14 +70,14 @@ pub(super) struct Transfer {
     link: Link,
     /// The client's and the server's.
     legs: [net::TcpStream; 2],
-    ways: Ways,
+    progress: Progress,
 }
 
 /// A connection whose bytes can be carried.
 struct Carriage {
     client: TcpStream,
     server: TcpStream,
-    ways: Ways,
+    progress: Progress,
 }
 
 /// The legs that a connection has at its end.
@@ -86,7 +87,7 @@ type Over = (Ending, Vec<TcpStream>);
 /// told. Never fails: whatever happens becomes a fact.
 pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, usize)> {
     let (mut link, begun) = match cargo {
-        // A task is as large as the largest of its states: this one is gone once it has ended.
+        // Boxed, so that the memory for receiving is given back before bytes are carried.
         Cargo::Arrival(arrival) => Box::pin(receive(*arrival, desk)).await,
         Cargo::Transfer(transfer) => resume(*transfer, desk),
     };
@@ -94,13 +95,18 @@ pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, u
         Ok(Carriage {
             client,
             server,
-            ways,
-        }) => match relay::relay(&mut link, &client, &server, ways, desk).await {
+            progress,
+        }) => match relay::relay(&mut link, &client, &server, progress, desk).await {
             Course::Ended(ending) => (ending, vec![client, server]),
-            Course::Moving(ways, worker) => match take_out(client, server) {
+            Course::Moving(progress, worker) => match take_out(client, server) {
                 Ok(legs) => {
                     link.leave_worker();
-                    return Some((Box::new(Transfer { link, legs, ways }), worker));
+                    let transfer = Transfer {
+                        link,
+                        legs,
+                        progress,
+                    };
+                    return Some((Box::new(transfer), worker));
                 }
                 Err(error) => (Ending::error(&error), Vec::new()),
             },
@@ -108,12 +114,14 @@ pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, u
         Err(over) => over,
     };
     let ended = link.unsubscribe();
-    match ending.how {
-        Some(how) => {
-            let unread = |bytes: &[u8]| link.observe(Direction::Upstream, bytes);
-            close::close(legs, how, desk, unread).await;
+    if let Some(how) = ending.how {
+        if let Some(direction) = ending.delivers {
+            // The client's leg is the first; a direction's number is that of its source.
+            let receiver = &legs[direction.reverse() as usize];
+            Box::pin(close::deliver(receiver, desk)).await;
         }
-        None => drop(legs),
+        let unread = |bytes: &[u8]| link.observe(Direction::Upstream, bytes);
+        close::close(legs, how, desk, unread).await;
     }
     link.closed(ended, ending.cause);
     None
@@ -129,7 +137,7 @@ fn resume(transfer: Transfer, desk: &Desk) -> (Link, Result<Carriage, Over>) {
     let Transfer {
         mut link,
         legs: [client, server],
-        ways,
+        progress,
     } = transfer;
     link.worker = desk.worker();
     let entered = TcpStream::from_std(client).and_then(|client| {
@@ -137,7 +145,7 @@ fn resume(transfer: Transfer, desk: &Desk) -> (Link, Result<Carriage, Over>) {
         Ok(Carriage {
             client,
             server,
-            ways,
+            progress,
         })
     });
     (
@@ -181,34 +189,64 @@ impl Link {
         delays: Vec<Delay>,
     ) -> Result<Carriage, Over> {
         for delay in delays {
-            if let Err(ending) = self.wait(&delay, desk).await {
+            if let Err(ending) = self.wait(&delay, &client, desk).await {
                 return Err((ending, vec![client]));
             }
         }
-        match self.dial(desk).await {
+        match self.dial(&client, desk).await {
             Ok(server) => Ok(Carriage {
                 client,
                 server,
-                ways: Ways::default(),
+                progress: Progress::default(),
             }),
             Err(ending) => Err((ending, vec![client])),
         }
     }
 
+    /// Polls until there is an answer. The connection, which is not relayed yet, ends before that if
+    /// it is told to, if the moment of a fault has come, or if its client resets it.
+    async fn attend<T>(
+        &mut self,
+        client: &TcpStream,
+        desk: &Desk,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Ending> {
+        let mut timer = desk.timer();
+        let mut reset = pin!(client.ready(Interest::ERROR));
+        poll_fn(|cx| {
+            if let Some(ending) = self.obey(cx) {
+                return Poll::Ready(Err(ending));
+            }
+            while let Some(at) = self.pipe.next_wake()
+                && timer.poll(cx, at).is_ready()
+            {
+                self.pipe.advance(desk.now());
+                if let Some(ending) = self.report() {
+                    return Poll::Ready(Err(ending));
+                }
+            }
+            if reset.as_mut().poll(cx).is_ready() {
+                self.left(Direction::Upstream);
+                return Poll::Ready(Err(self.ended(How::Rst)));
+            }
+            poll(self, cx).map(Ok)
+        })
+        .await
+    }
+
     /// Lets the client wait while the fault is in force, but not for longer than it asks for.
-    async fn wait(&mut self, delay: &Delay, desk: &Desk) -> Result<(), Ending> {
+    async fn wait(&mut self, delay: &Delay, client: &TcpStream, desk: &Desk) -> Result<(), Ending> {
         self.hit(delay.fault.clone(), Impact::Delayed);
         let began = desk.now();
         let mut timer = desk.timer();
-        let waited = poll_fn(|cx| match self.obey(cx) {
-            Some(ending) => Poll::Ready(Err(ending)),
-            None if !self.is_in_force(delay) => Poll::Ready(Ok(())),
-            None => {
-                self.card.holds(Some(began));
-                timer.poll(cx, began + delay.by).map(Ok)
+        let waited = self.attend(client, desk, |link, cx| {
+            if !link.is_in_force(delay) {
+                return Poll::Ready(());
             }
-        })
-        .await;
+            link.card.holds(Some(began));
+            timer.poll(cx, began + delay.by)
+        });
+        let waited = waited.await;
         self.card.holds(None);
         self.card.held(Direction::Upstream, began, desk.now());
         waited
@@ -227,36 +265,28 @@ impl Link {
         // It is not one of those that are served: others may come in its place.
         self.open = None;
         self.hit(fault.clone(), Impact::Refused);
-        Ending {
-            cause: ClosedBy::Fault(fault),
-            how: Some(how),
-        }
+        Ending::new(ClosedBy::Fault(fault), how)
     }
 
-    /// Connects to the server, following orders meanwhile.
-    async fn dial(&mut self, desk: &Desk) -> Result<TcpStream, Ending> {
+    /// Connects to the server.
+    async fn dial(&mut self, client: &TcpStream, desk: &Desk) -> Result<TcpStream, Ending> {
         let route = Arc::clone(&self.route);
         let fate = Cell::default();
         let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk, &fate));
         self.card.dials(Some(desk.now()));
-        let dialled = poll_fn(|cx| match self.obey(cx) {
-            Some(ending) => {
-                fate.set(ending.how.unwrap_or_default());
-                Poll::Ready(Err(ending))
-            }
-            None => dial.as_mut().poll(cx).map(Ok),
-        });
+        let dialled = self.attend(client, desk, |_, cx| dial.as_mut().poll(cx));
         let dialled = dialled.await;
         self.card.dials(None);
-        match dialled? {
-            Ok(server) => match route.tune(&server) {
+        match dialled {
+            Ok(Ok(server)) => match route.tune(&server) {
                 Ok(()) => Ok(server),
                 Err(error) => Err(Ending::error(&error)),
             },
-            Err(why) => Err(Ending {
-                cause: ClosedBy::Dial(why),
-                how: Some(How::Fin),
-            }),
+            Ok(Err(why)) => Err(Ending::new(ClosedBy::Dial(why), How::Fin)),
+            Err(ending) => {
+                fate.set(ending.how.unwrap_or_default());
+                Err(ending)
+            }
         }
     }
 
@@ -285,10 +315,7 @@ impl Link {
         });
         // Whether something came or not: the answer is the same.
         let _seen = desk.within(read_for, first_packet).await.is_some();
-        Ending {
-            cause: ClosedBy::Fault(fault),
-            how: Some(How::Rst),
-        }
+        Ending::new(ClosedBy::Fault(fault), How::Rst)
     }
 }
 

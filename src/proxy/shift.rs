@@ -105,7 +105,7 @@ impl Shift {
         let crowded = next.breathless >= WINDOWS && window.active > 1;
         let reserve = crowded.then(|| self.crew.reserve(now)).flatten();
         if reserve.is_some() {
-            // The other one has to show what it takes first.
+            // Counted anew: what this changes is not known yet.
             next.breathless = 0;
         }
         let leaving = reserve.map(|(to, its)| (busy.surplus(its, window.active), to));

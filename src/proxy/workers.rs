@@ -75,6 +75,8 @@ impl Workers {
                     Ok((runtime, desk)) => {
                         drop(ready.send(Ok(())));
                         work(&runtime, &desk, &pool, errands, &stop);
+                        // Waits for no name to be looked up: that may take the resolver minutes.
+                        runtime.shutdown_background();
                     }
                     Err(error) => drop(ready.send(Err(error))),
                 })?;
@@ -140,8 +142,7 @@ impl Pool {
         drop(self.hands[worker].send(Errand::Carry(cargo, load)));
     }
 
-    /// Lets every worker wake its connections of a board, which has changed. Who carries none is
-    /// left in peace.
+    /// Lets the workers that carry connections of a board wake these: it has changed.
     pub(super) fn rouse(&self, board: &Arc<Board>) {
         let concerned = |(worker, _): &(usize, _)| board.has_followers(*worker);
         for (_, hand) in self.hands.iter().enumerate().filter(concerned) {

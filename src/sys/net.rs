@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
@@ -62,10 +63,10 @@ pub fn ignore(listener: &TcpListener) -> io::Result<Plug> {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    // A queue for none still takes one.
-    SockRef::from(listener).listen(0)?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
+    // A queue for none still takes one.
+    SockRef::from(listener).listen(0)?;
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => return Err(error),
         // If the queue was full already, it need not get in.
@@ -150,6 +151,21 @@ pub fn reset_on_close(stream: &impl AsFd) -> io::Result<()> {
 /// Sends FIN; reading goes on. Fails only on a socket that is already dead.
 pub fn finish_writing(stream: &impl AsFd) -> io::Result<()> {
     SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+}
+
+/// From now on the socket counts as writable only while everything written to it has been sent
+/// (`TCP_NOTSENT_LOWAT`).
+pub fn writable_once_sent(stream: &impl AsFd) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(1)
+}
+
+/// Asks the kernel whether the socket is writable; it would block if not.
+pub fn can_write(stream: &impl AsFd) -> io::Result<()> {
+    let mut asked = [PollFd::new(stream, PollFlags::OUT)];
+    match poll(&mut asked, Some(&Timespec::default()))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and returns it.

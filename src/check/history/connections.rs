@@ -19,6 +19,8 @@ pub struct Connection {
     pub ready: Option<Moment>,
     /// When and by whom it was ended.
     pub closed: Option<(Moment, ClosedBy)>,
+    /// When its client ended its part, which a fault may have held back until long after.
+    pub client_left: Option<Moment>,
 }
 
 impl Connection {
@@ -58,6 +60,7 @@ pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
                 opened: event.at,
                 startup: Vec::new(),
                 ready: None,
+                client_left: None,
                 closed: None,
             });
         }
@@ -82,7 +85,9 @@ pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
             Fact::SessionReady { .. } => {
                 connection.ready.get_or_insert(event.at);
             }
-            Fact::ConnectionClosed { cause, .. } => {
+            Fact::ConnectionClosed { cause, carried, .. } => {
+                let by_client = (*cause == ClosedBy::Client).then_some(event.at);
+                connection.client_left = carried.client_left.or(by_client);
                 connection.closed.get_or_insert((event.at, cause.clone()));
             }
             _ => {}

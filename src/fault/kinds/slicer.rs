@@ -43,7 +43,7 @@ impl FaultKind for Slicer {
     const SUMMARY: &'static str = "cuts the stream into small pieces with pauses between them";
     const STORY: &'static str = "\
 On the wire, bytes leave the proxy in pieces of about `size`, one every `pause`; no byte is changed \
-or moved. 64 KiB wait in the proxy, then it stops reading. When the fault is lifted, what waits \
+or moved. 64 KiB wait in the proxy, of pieces below `64B` about 1,024, then it stops reading. When the fault is lifted, what waits \
 arrives at once.
 
 An application gets a message in many reads. Code that takes one read for one message breaks, and \
@@ -88,6 +88,10 @@ an attack with slow requests.";
     }
 }
 
+/// Bytes that may wait, and pieces that they may be.
+const WINDOW: usize = 64 << 10;
+const PIECES: u64 = 1024;
+
 struct Slices {
     params: Params,
     /// The earliest moment of the next piece, per way.
@@ -124,6 +128,8 @@ impl Fault for Slices {
     }
 
     fn window(&self) -> usize {
-        64 << 10
+        // Tiny pieces cost more for their places in the queue than for their bytes.
+        let most = PIECES.saturating_mul(self.params.size.0);
+        usize::try_from(most).unwrap_or(WINDOW).min(WINDOW)
     }
 }

@@ -139,7 +139,11 @@ impl Pipe {
 
     /// How many bytes may still be read; 0 means to stop reading until it grows again.
     pub fn room(&self, direction: Direction) -> usize {
-        let unwritten = self.outboxes[direction as usize].bytes();
+        let unwritten = self.outboxes[direction as usize].cost();
+        // Once no fault is left, what waits goes first: then bytes bypass the pipe again.
+        if self.stages.is_empty() && unwritten > 0 {
+            return 0;
+        }
         let held = self.held(direction);
         let allowed = self.account.allowance(held).saturating_sub(held);
         self.stages
@@ -152,7 +156,7 @@ impl Pipe {
     /// What stages park that way, and what waits to be written.
     fn held(&self, direction: Direction) -> usize {
         let parked = self.stages.iter().map(|stage| stage.parked(direction));
-        parked.sum::<usize>() + self.outboxes[direction as usize].bytes()
+        parked.sum::<usize>() + self.outboxes[direction as usize].cost()
     }
 
     /// Settles the account after a change of what is held.
@@ -164,6 +168,11 @@ impl Pipe {
     /// Whether anything came out that was not taken yet.
     pub fn has_output(&self, direction: Direction) -> bool {
         !self.outboxes[direction as usize].is_empty()
+    }
+
+    /// Whether a reset stands behind everything that waits to be written.
+    pub fn ends_in_reset(&self, direction: Direction) -> bool {
+        self.outboxes[direction as usize].ends_in_reset()
     }
 
     /// Fills `into` with what is to be written, up to the next end; tells how many slices were

@@ -5,19 +5,22 @@ use std::io::IoSlice;
 
 use bytes::Buf;
 
-use crate::fault::Payload;
+use crate::fault::{How, Payload};
 
-/// Payloads in order, with the number of their bytes.
+/// Payloads in order, with what they cost.
 #[derive(Default)]
 pub(super) struct Outbox {
     queue: VecDeque<Payload>,
-    bytes: usize,
+    cost: usize,
 }
+
+/// A place in the queue counts beside the bytes, so that a flood of tiny pieces is bounded too.
+const PLACE: usize = size_of::<Payload>();
 
 impl Outbox {
     pub(super) fn push(&mut self, payload: Payload) {
         if let Payload::Data(data) = &payload {
-            self.bytes += data.len();
+            self.cost += data.len() + PLACE;
         }
         self.queue.push_back(payload);
     }
@@ -45,10 +48,11 @@ impl Outbox {
             };
             let taken = n.min(data.len());
             data.advance(taken);
+            self.cost -= taken;
             if data.is_empty() {
+                self.cost -= PLACE;
                 self.queue.pop_front();
             }
-            self.bytes -= taken;
             n -= taken;
         }
     }
@@ -56,13 +60,19 @@ impl Outbox {
     pub(super) fn pop(&mut self) -> Option<Payload> {
         let payload = self.queue.pop_front()?;
         if let Payload::Data(data) = &payload {
-            self.bytes -= data.len();
+            self.cost -= data.len() + PLACE;
         }
         Some(payload)
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether a reset is the last of it.
+    pub(super) fn ends_in_reset(&self) -> bool {
+        self.queue.back() == Some(&Payload::End(How::Rst))
+    }
+
+    /// What it costs of a bound.
+    pub(super) const fn cost(&self) -> usize {
+        self.cost
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -95,7 +105,7 @@ mod tests {
 
         outbox.consume(1);
         assert_eq!(outbox.pop(), Some(Payload::Eof));
-        assert_eq!(outbox.bytes(), 20);
-        assert!(outbox.pop().is_some() && outbox.is_empty() && outbox.bytes() == 0);
+        assert_eq!(outbox.cost(), 20 + PLACE);
+        assert!(outbox.pop().is_some() && outbox.is_empty() && outbox.cost() == 0);
     }
 }

@@ -2,6 +2,7 @@
 
 mod churn;
 mod connections;
+mod cut_short;
 mod endings;
 mod faults;
 mod kinds;

@@ -88,7 +88,9 @@ fn attempt(connection: &Connection) -> Attempt {
         start: connection.opened,
         failed: match connection.ready {
             Some(_) => None,
-            None => connection.closed.as_ref().map(|(at, _)| *at),
+            None => connection
+                .client_left
+                .or(connection.closed.as_ref().map(|(at, _)| *at)),
         },
         identity: (connection.peer.ip(), name.unwrap_or_default()),
         rank: ranks.max().unwrap_or(2),

@@ -5,7 +5,7 @@ use super::{Params, Signal, Watched};
 use crate::check::{
     CheckSpec, Connection, Evidence, Finding, History, Hit, Occurrence, Verdict, exercise, show,
 };
-use crate::event::{ClosedBy, Impact, Name, Outcome, Sample};
+use crate::event::{Impact, Name, Outcome, Sample};
 use crate::units::Moment;
 
 /// The check with its signals read.
@@ -359,11 +359,9 @@ fn closes(history: &History, proxy: &str, occurrence: &Occurrence) -> Option<Mom
         .connections(proxy)
         .iter()
         .filter(|connection| !connection.is_cancel())
-        .filter_map(
-            |connection| match (&connection.closed, touched(connection)) {
-                (Some((at, ClosedBy::Client)), Some(hit)) if *at >= hit => Some(*at),
-                _ => None,
-            },
-        )
+        .filter_map(|connection| {
+            let hit = touched(connection)?;
+            connection.client_left.filter(|left| *left >= hit)
+        })
         .min()
 }

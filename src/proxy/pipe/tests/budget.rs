@@ -46,6 +46,16 @@ fn a_spent_budget_leaves_each_way_its_mebibyte() {
     assert_eq!(budget.held(), 0, "what was never written, too");
 }
 
+#[test]
+fn tiny_pieces_are_bounded_with_their_places_in_the_queue() {
+    for (size, least) in [("1B", 1 << 10), ("64B", 32 << 10), ("1MiB", 64 << 10)] {
+        let mut rig = Rig::with(&[of_kind("slicer", &json!({ "size": size }))]);
+        let sent = fill(&mut rig, UP, usize::MAX);
+        let held = rig.pipe.held(UP);
+        assert!(sent >= least && held < 192 << 10, "{size}: {sent}, {held}");
+    }
+}
+
 proptest! {
     #[test]
     fn pipes_never_hold_more_than_the_budget_and_their_least(

@@ -169,12 +169,25 @@ fn a_flood_of_tiny_segments_fills_the_window_by_its_number() {
 
 #[test]
 fn bytes_that_nobody_takes_hold_the_sender_back() {
-    let mut pipe = Rig::new().pipe;
+    let mut rig = Rig::with(&[one_way(stall(), Ways::Downstream)]);
+    let pipe = &mut rig.pipe;
     let chunk = Bytes::from(vec![0; 1 << 20]);
     pipe.push(Moment::ZERO, UP, Payload::Data(chunk));
     assert_eq!(pipe.room(UP), 0);
     pipe.consume(UP, 1000);
-    assert_eq!(pipe.room(UP), 1000);
+    let place = size_of::<Payload>();
+    assert_eq!(pipe.room(UP), 1000 - place);
+}
+
+#[test]
+fn once_no_fault_is_left_what_waits_goes_before_anything_is_read() {
+    let mut rig = Rig::with(&[latency(10)]);
+    rig.push(UP, Payload::Data(Bytes::from_static(b"parked")));
+    assert!(rig.pipe.room(UP) > 0);
+    rig.pipe.set(rig.now, &[], Moment::ZERO);
+    assert_eq!((rig.pipe.room(UP), rig.pipe.room(DOWN) > 0), (0, true));
+    rig.pipe.consume(UP, 6);
+    assert!(rig.pipe.idle() && rig.pipe.room(UP) > 0);
 }
 
 #[derive(Clone)]
