@@ -65,7 +65,7 @@ pub fn load_checks(
     if let Some(blocks) = &mut checks {
         blocks.retain(|block| block.kind == "check");
         if blocks.is_empty() {
-            diagnostics.push(mistake::no_check());
+            diagnostics.push(mistake::check::no_check());
         }
     }
     let checks = checks.map(|blocks| resolve::checks(&blocks, &known, plan, &mut diagnostics));

@@ -22,7 +22,7 @@ pub(super) fn waits(blocks: &[Block], drawn: &BTreeSet<&str>, out: &mut Vec<Diag
     for block in blocks.iter().filter(|block| block.kind == "fault") {
         for key in ["after", "with"] {
             if let Some(name) = block.text(key).filter(|name| drawn.contains(name)) {
-                out.push(mistake::waits_for_chance(block.span(key), name));
+                out.push(mistake::schedule::waits_for_chance(block.span(key), name));
             }
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn chaos(
         if !known().any(|known| known == name) {
             let span = block.keys.get(&path).copied();
             let span = span.unwrap_or(block.source.block);
-            out.push(mistake::unknown_name(span, "fault", name, known()));
+            out.push(mistake::name::unknown_name(span, "fault", name, known()));
         } else if !(weight.is_finite() && *weight > 0.0) {
             out.push(mistake::refused(
                 block,
@@ -121,7 +121,11 @@ pub(super) fn never_drawn(
     let weights = chaos.weights.iter();
     let never = weights.filter(|(fault, _)| steps.iter().all(|step| step.fault != *fault));
     for (fault, _) in never {
-        out.push(mistake::never_drawn(block, &faults[*fault].name, seed));
+        out.push(mistake::schedule::never_drawn(
+            block,
+            &faults[*fault].name,
+            seed,
+        ));
     }
 }
 

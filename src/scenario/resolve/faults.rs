@@ -73,11 +73,11 @@ fn fault(
         start(block, &shape, out)
     };
     if !lasts && ((kind.lasts)(&params) || !shape.ramp.is_empty()) {
-        out.push(mistake::endless(block, kind.name));
+        out.push(mistake::schedule::endless(block, kind.name));
     }
     let own = (kind.length)(&params);
     if own.is_some() && lasts {
-        out.push(mistake::own_length(block, kind.name));
+        out.push(mistake::schedule::own_length(block, kind.name));
     }
     let length = shape.length.map(Into::into).or(own);
     repetition(block, &shape, length, out);
@@ -147,7 +147,7 @@ fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) 
                 let name = block.name();
                 fault.targets.iter().any(|target| name == Some(&**target))
             });
-        out.extend(foreign.map(|block| mistake::not_ours(fault.source.of("target"), block)));
+        out.extend(foreign.map(|block| mistake::stage::not_ours(fault.source.of("target"), block)));
     }
 }
 
@@ -226,7 +226,7 @@ fn whenever(
 ) -> Option<Start> {
     for key in ["at", "after", "with", "every", "count", "sweep", "gap"] {
         if block.values.contains_key(key) {
-            out.push(mistake::drawn(block, key));
+            out.push(mistake::schedule::drawn(block, key));
             return None;
         }
     }
@@ -292,7 +292,7 @@ fn repetition(
         }
         (Some(every), Some(_)) => {
             if *every < length.unwrap_or(timeline::ONCE) {
-                out.push(mistake::overlapping(block));
+                out.push(mistake::schedule::overlapping(block));
             }
         }
         (None, None) => {}
