@@ -12,7 +12,7 @@ use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
 use crate::scenario::block::Block;
 use crate::scenario::written::At;
-use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
 use crate::units::{Period, Share};
 
 /// Every fault, as far as the mistakes allow.
@@ -291,7 +291,7 @@ fn repetition(
             ));
         }
         (Some(every), Some(_)) => {
-            if *every < length.unwrap_or(timeline::ONCE) {
+            if *every < length.unwrap_or(FaultPlan::ONCE) {
                 out.push(mistake::schedule::overlapping(block));
             }
         }

@@ -63,7 +63,7 @@ pub(super) fn resolve(
     let sources = traffic::sources(&workloads, &probes);
     let all = (&*faults, chaos.as_ref());
     radius::check(blocks, &radius, all, (head, duration), out);
-    let steps = timeline::steps(&faults, &timeline::drawn(all, scenario.seed));
+    let steps = timeline::steps(&faults, &super::chaos::drawn(all, scenario.seed));
     chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
     let schedule = (&*faults, &*steps);
     let outlook = checks::outlook(schedule, &sources, blocks, &steady_state, duration);
