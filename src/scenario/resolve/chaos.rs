@@ -1,6 +1,6 @@
 //! The chaos block: what may be drawn, and whether it can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -52,24 +52,7 @@ pub(super) fn chaos(
             "nothing could ever be drawn",
         ));
     }
-    let mut weights = Vec::new();
-    for (name, weight) in &shape.faults {
-        let path = format!("faults.{name}");
-        let known = || names.of(&["fault"]);
-        if !known().any(|known| known == name) {
-            let span = block.keys.get(&path).copied();
-            let span = span.unwrap_or(block.source.block);
-            out.push(mistake::name::unknown_name(span, "fault", name, known()));
-        } else if !(weight.is_finite() && *weight > 0.0) {
-            out.push(mistake::refused(
-                block,
-                &path,
-                "a weight is a number above zero",
-            ));
-        }
-        let index = faults.iter().position(|fault| *fault.name == **name);
-        weights.extend(index.map(|index| (index, *weight)));
-    }
+    let weights = weights(block, &shape.faults, names, faults, out);
     let mut lasting = weights.iter().map(|(index, _)| &faults[*index]);
     let needs_length =
         lasting.any(|fault| fault.start == Start::Drawn { lasts: true } && fault.length.is_none());
@@ -104,6 +87,35 @@ pub(super) fn chaos(
         ));
     }
     (out.len() == before).then_some(chaos)
+}
+
+/// The faults that are drawn, each with its weight.
+fn weights(
+    block: &Block,
+    written: &BTreeMap<String, f64>,
+    names: &Names<'_>,
+    faults: &[FaultPlan],
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(usize, f64)> {
+    let mut weights = Vec::new();
+    for (name, weight) in written {
+        let path = format!("faults.{name}");
+        let known = || names.of(&["fault"]);
+        if !known().any(|known| known == name) {
+            let span = block.keys.get(&path).copied();
+            let span = span.unwrap_or(block.source.block);
+            out.push(mistake::name::unknown_name(span, "fault", name, known()));
+        } else if !(weight.is_finite() && *weight > 0.0) {
+            out.push(mistake::refused(
+                block,
+                &path,
+                "a weight is a number above zero",
+            ));
+        }
+        let index = faults.iter().position(|fault| *fault.name == **name);
+        weights.extend(index.map(|index| (index, *weight)));
+    }
+    weights
 }
 
 /// Reports faults that the scenario's own seed never draws.

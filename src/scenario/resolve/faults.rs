@@ -51,22 +51,7 @@ fn fault(
         || !shape.sweep.is_empty()
         || (drawn.contains(&*shape.name) && (kind.lasts)(&params));
     let scope = scope(&shape, lasts);
-    match (kind.build)(&params) {
-        Err(error @ BuildError::Value { key, .. }) => {
-            out.push(mistake::refused(block, key, &error.to_string()));
-        }
-        Err(BuildError::Shape(_)) => {}
-        Ok(effects) => {
-            if let Some(why) = fault::objection(&effects, &scope) {
-                let key = if shape.percent.is_some() {
-                    "percent"
-                } else {
-                    "match"
-                };
-                out.push(mistake::refused(block, key, why));
-            }
-        }
-    }
+    effects(block, kind, &params, (&shape, &scope), out);
     let start = if drawn.contains(&*shape.name) {
         whenever(block, kind, &params, out)
     } else {
@@ -102,6 +87,32 @@ fn fault(
     };
     let brief = brief(&plan, shape.min_hits);
     Some((plan, brief))
+}
+
+/// Reports parameters that the kind refuses, and a scope that does not suit what they make of it.
+fn effects(
+    block: &Block,
+    kind: &Kind,
+    params: &Value,
+    (shape, scope): (&shape::Fault, &Scope),
+    out: &mut Vec<Diagnostic>,
+) {
+    match (kind.build)(params) {
+        Err(error @ BuildError::Value { key, .. }) => {
+            out.push(mistake::refused(block, key, &error.to_string()));
+        }
+        Err(BuildError::Shape(_)) => {}
+        Ok(effects) => {
+            if let Some(why) = fault::objection(&effects, scope) {
+                let key = if shape.percent.is_some() {
+                    "percent"
+                } else {
+                    "match"
+                };
+                out.push(mistake::refused(block, key, why));
+            }
+        }
+    }
 }
 
 /// What judging needs to know of a fault.
