@@ -154,8 +154,8 @@ impl EngineHandle {
         self.ask(|reply| Request::Stats(proxy, reply)).await?
     }
 
-    /// The open connections of a proxy that are most worth a look, at most so many: first those that
-    /// wait, the longest first, then those that carried most since the last call.
+    /// The open connections of a proxy that are most worth a look, at most so many: first those
+    /// that wait, the longest first, then those that carried most since the last call.
     pub async fn connections(
         &self,
         proxy: Name,

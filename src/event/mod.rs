@@ -5,17 +5,20 @@
 //! making the recording thread wait.
 
 mod bus;
+mod connection;
 mod journal;
+mod sample;
 mod traffic;
 
 pub use bus::{Recorder, Stream, bus};
+pub use connection::{ClosedBy, Startup};
 pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
+pub use sample::{Fate, Outcome, Sample};
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +37,8 @@ pub struct Event {
     pub fact: Fact,
 }
 
-/// What happened. New variants may be added; a variant's fields keep their meaning. What is large is
-/// boxed: a run keeps its facts, and every one takes the room of the largest.
+/// What happened. New variants may be added; a variant's fields keep their meaning. What is large
+/// is boxed: a run keeps its facts, and every one takes the room of the largest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
@@ -329,130 +332,6 @@ pub enum Impact {
     Closed,
     /// It was turned away before it existed.
     Refused,
-}
-
-/// What a PostgreSQL client asked for before its session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "packet", rename_all = "snake_case")]
-pub enum Startup {
-    /// `SSLRequest`.
-    Ssl,
-    /// `GSSENCRequest`.
-    Gss,
-    /// `StartupMessage`: the client asks for a session.
-    Session {
-        /// `user`, empty if absent.
-        user: String,
-        /// `database`, empty if absent.
-        database: String,
-        /// `application_name`, empty if absent.
-        application_name: String,
-    },
-    /// `CancelRequest`: not an attempt at a session.
-    Cancel,
-    /// A TLS handshake without a request before it, or after the server's `S`: opaque from here on.
-    Tls,
-    /// Bytes that are no PostgreSQL startup.
-    Unknown,
-}
-
-/// Who ended a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClosedBy {
-    /// The client.
-    Client,
-    /// The server.
-    Upstream,
-    /// The server could not be reached; the text says why.
-    Dial(String),
-    /// A fault, by name.
-    Fault(Name),
-    /// The proxy or the whole program was stopped.
-    Shutdown,
-    /// A connection limit.
-    Limit,
-    /// An error of a socket; the text says which.
-    Error(String),
-}
-
-/// One observation: a request of a workload or one round of a probe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// The workload or probe.
-    pub source: Name,
-    /// When it should have been sent. Latency counts from here.
-    pub intended: Moment,
-    /// When it was sent.
-    pub sent: Moment,
-    /// When its outcome was known.
-    pub done: Moment,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// A digest of what was answered, where the scenario asks to compare it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-}
-
-impl Sample {
-    /// From the intended send to the outcome.
-    pub fn latency(&self) -> Duration {
-        self.done.since(self.intended)
-    }
-
-    /// How late it was sent.
-    pub fn lateness(&self) -> Duration {
-        self.sent.since(self.intended)
-    }
-}
-
-/// How an observation came out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// As wanted.
-    Ok {
-        /// HTTP status, where there is one.
-        status: Option<u16>,
-    },
-    /// The other side answered, and not as wanted: it *shows* that something is wrong.
-    NotOk {
-        /// HTTP status, where there is one.
-        status: Option<u16>,
-        /// What was not as wanted.
-        why: String,
-    },
-    /// No answer within the deadline.
-    Timeout,
-    /// No connection: surely nothing was sent.
-    ConnectError {
-        /// Why.
-        why: String,
-    },
-    /// The connection broke after the request was sent, or the answer was malformed.
-    Broken {
-        /// How.
-        why: String,
-    },
-}
-
-impl Outcome {
-    /// Whether it came out as wanted.
-    pub const fn is_ok(&self) -> bool {
-        matches!(self, Self::Ok { .. })
-    }
-}
-
-/// What the client knows of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// Acknowledged: it must be there.
-    Ok,
-    /// Surely not applied: it must not be there.
-    Fail,
-    /// Either is right.
-    Unknown,
 }
 
 /// Where a log line was read.

@@ -4,10 +4,10 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::describe;
-use super::http::{Answer, Client};
-use super::keys::Keys;
+use super::http::Answer;
 use super::request::{Request, Values};
-use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use super::sender::Sender;
+use crate::event::{Fact, Outcome, Sample};
 use crate::jsonpath::{Condition, Path};
 use crate::units::Moment;
 
@@ -22,16 +22,13 @@ const KEEP: usize = 1 << 20;
 /// service gave them; points of the grid that pass meanwhile are left out.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) name: Name,
-    pub(super) client: Client,
+    pub(super) sender: Sender,
     pub(super) start: Request,
     pub(super) status: Request,
     pub(super) done: Condition,
     pub(super) progress: Option<Path>,
     pub(super) every: Duration,
     pub(super) timeout: Duration,
-    pub(super) keys: Keys,
-    pub(super) recorder: Recorder,
 }
 
 /// Whether to poll again.
@@ -46,12 +43,13 @@ impl Job {
         let id = match self.begin().await {
             Ok(id) => id,
             Err(why) => {
-                let message = format!("workload `{}`: the job did not start: {why}", self.name);
-                self.recorder.record(Fact::Trouble { message });
+                let name = &self.sender.name;
+                let message = format!("workload `{name}`: the job did not start: {why}");
+                self.sender.recorder.record(Fact::Trouble { message });
                 return;
             }
         };
-        let clock = self.recorder.clock();
+        let clock = self.sender.recorder.clock();
         let mut intended = clock.now();
         for poll in 1.. {
             tokio::select! {
@@ -68,12 +66,13 @@ impl Job {
 
     /// Starts the job and returns its id. Never a second time: it may have begun.
     async fn begin(&self) -> Result<String, String> {
-        let values = Values::new(&self.keys, 0, None);
+        let values = Values::new(&self.sender.keys, 0, None);
         let filled = self
             .start
             .fill(&values, KEEP)
             .map_err(|error| error.to_string())?;
         let answer = self
+            .sender
             .client
             .call(filled.call, START_TIMEOUT)
             .await
@@ -86,11 +85,12 @@ impl Job {
     }
 
     async fn poll(&self, id: &str, poll: u64, intended: Moment) -> State {
-        let clock = self.recorder.clock();
+        let clock = self.sender.recorder.clock();
         let sent = clock.now();
-        let values = Values::new(&self.keys, poll, Some(id));
+        let values = Values::new(&self.sender.keys, poll, Some(id));
         let answer = match self.status.fill(&values, KEEP) {
             Ok(filled) => self
+                .sender
                 .client
                 .call(filled.call, self.timeout)
                 .await
@@ -110,14 +110,14 @@ impl Job {
             Err(outcome) => (outcome, None),
         };
         let sample = Sample {
-            source: self.name.clone(),
+            source: self.sender.name.clone(),
             intended,
             sent,
             done,
             outcome,
             digest: None,
         };
-        self.recorder.record_at(done, Fact::Sample(sample));
+        self.sender.recorder.record_at(done, Fact::Sample(sample));
         document.map_or(State::Running, |document| self.record(id, done, &document))
     }
 
@@ -125,7 +125,7 @@ impl Job {
         let done = self.done.holds(document);
         let progress = self.progress.as_ref().and_then(|path| path.find(document));
         let fact = Fact::JobStatus {
-            workload: self.name.clone(),
+            workload: self.sender.name.clone(),
             job: id.to_owned(),
             progress: progress.and_then(Value::as_u64),
             done,
@@ -134,7 +134,7 @@ impl Job {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
         };
-        self.recorder.record_at(at, fact);
+        self.sender.recorder.record_at(at, fact);
         if done { State::Done } else { State::Running }
     }
 

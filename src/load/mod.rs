@@ -11,6 +11,7 @@ mod keys;
 mod ledger;
 mod open;
 mod request;
+mod sender;
 pub mod spec;
 
 pub(crate) use arrivals::arrivals;
@@ -20,9 +21,10 @@ pub use request::{JOB_NAMES, REQUEST_NAMES, RequestError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::http::{Answer, Client, Target, TargetError};
+use self::http::{Answer, TargetError};
 use self::keys::Keys;
 use self::request::{Request, Values};
+use self::sender::Sender;
 use self::spec::{LedgerSpec, WorkloadKind, WorkloadSpec};
 use crate::event::{Name, Recorder};
 use crate::jsonpath::{Condition, Path, PathError};
@@ -114,25 +116,23 @@ pub fn start(
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, LoadError> {
-    begin(spec, ledger, base_url, seed, recorder, stop).map_err(|problem| LoadError {
+    let started = spec.check(ledger).and_then(|()| {
+        let sender = Sender::new(&spec.name, base_url, seed, recorder)?;
+        spawn(&spec.kind, ledger, sender, stop)
+    });
+    started.map_err(|problem| LoadError {
         workload: spec.name.clone(),
         problem,
     })
 }
 
-fn begin(
-    spec: &WorkloadSpec,
+fn spawn(
+    kind: &WorkloadKind,
     ledger: Option<&LedgerSpec>,
-    base_url: &str,
-    seed: u64,
-    recorder: Recorder,
+    sender: Sender,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, LoadProblem> {
-    spec.check(ledger)?;
-    let client = Client::new(Target::parse(base_url)?, recorder.clock());
-    let name = spec.name.clone();
-    let keys = Keys::new(seed, &name);
-    match &spec.kind {
+    match kind {
         WorkloadKind::Http {
             rate,
             timeout,
@@ -141,14 +141,11 @@ fn begin(
             compare,
         } => {
             let workload = open::Workload {
-                name,
-                client,
+                sender,
                 request: Request::new(request, REQUEST_NAMES)?,
                 timeout: *timeout,
-                keys,
                 ledger: ledger.cloned(),
                 compare: compare.clone(),
-                recorder,
             };
             let every = rate.interval();
             Ok(tokio::spawn(workload.run(every, stop)))
@@ -162,16 +159,13 @@ fn begin(
             timeout,
         } => {
             let job = job::Job {
-                name,
-                client,
+                sender,
                 start: Request::new(start, REQUEST_NAMES)?,
                 status: Request::new(status, JOB_NAMES)?,
                 done: Condition::parse(done)?,
                 progress: progress.as_deref().map(Path::parse).transpose()?,
                 every: *every,
                 timeout: *timeout,
-                keys,
-                recorder,
             };
             Ok(tokio::spawn(job.run(stop)))
         }

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Answer, Client};
-use super::keys::Keys;
+use super::http::Answer;
 use super::request::{Filled, Request, Values};
+use super::sender::Sender;
 use super::spec::LedgerSpec;
 use super::{Compare, RequestError, arrivals, describe};
-use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::event::{Fact, Outcome, Sample};
 use crate::units::Moment;
 
 /// Bytes of an answer that are kept to say what was wrong with it.
@@ -19,20 +19,17 @@ const COMPARED: usize = 1 << 20;
 /// Requests at fixed arrivals that never wait for replies.
 #[derive(Debug)]
 pub(super) struct Workload {
-    pub(super) name: Name,
-    pub(super) client: Client,
+    pub(super) sender: Sender,
     pub(super) request: Request,
     pub(super) timeout: Duration,
-    pub(super) keys: Keys,
     pub(super) ledger: Option<LedgerSpec>,
     pub(super) compare: Option<Compare>,
-    pub(super) recorder: Recorder,
 }
 
 impl Workload {
     pub(super) async fn run(self, every: Duration, stop: CancellationToken) {
-        let name = self.name.clone();
-        let recorder = self.recorder.clone();
+        let name = self.sender.name.clone();
+        let recorder = self.sender.recorder.clone();
         let workload = Arc::new(self);
         arrivals(&name, every, &recorder, &stop, |ordinal, intended| {
             Arc::clone(&workload).request(ordinal, intended)
@@ -41,7 +38,7 @@ impl Workload {
     }
 
     async fn request(self: Arc<Self>, ordinal: u64, intended: Moment) {
-        let clock = self.recorder.clock();
+        let clock = self.sender.recorder.clock();
         let sent = clock.now();
         let (key, (outcome, digest)) = match self.fill(ordinal) {
             Ok(filled) => {
@@ -49,7 +46,7 @@ impl Workload {
                     .ledger
                     .as_ref()
                     .and_then(|ledger| ledger.key_in(&filled));
-                let answer = self.client.call(filled.call, self.timeout).await;
+                let answer = self.sender.client.call(filled.call, self.timeout).await;
                 let judged = answer.map(|answer| self.judge(&answer));
                 (key, judged.unwrap_or_else(|failure| (failure.into(), None)))
             }
@@ -66,21 +63,21 @@ impl Workload {
                 sent,
                 fate: ledger.fate(&outcome),
             };
-            self.recorder.record_at(done, fact);
+            self.sender.recorder.record_at(done, fact);
         }
         let sample = Sample {
-            source: self.name.clone(),
+            source: self.sender.name.clone(),
             intended,
             sent,
             done,
             outcome,
             digest,
         };
-        self.recorder.record_at(done, Fact::Sample(sample));
+        self.sender.recorder.record_at(done, Fact::Sample(sample));
     }
 
     fn fill(&self, ordinal: u64) -> Result<Filled, RequestError> {
-        let values = Values::new(&self.keys, ordinal, None);
+        let values = Values::new(&self.sender.keys, ordinal, None);
         let keep = if self.compare.is_some() {
             COMPARED
         } else {

@@ -2,7 +2,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::HeldRecord;
-use super::traffic::ended_by;
 use crate::check::{Connection, History};
 use crate::event::{ClosedBy, Fact, Name};
 use crate::units::Moment;
@@ -45,4 +44,17 @@ pub(super) fn records(proxy: &Name, history: &History, origin: Moment) -> Vec<He
             bytes_downstream: carried.bytes_downstream,
         })
         .collect()
+}
+
+/// The word for who ended a connection.
+pub(super) fn ended_by(cause: &ClosedBy) -> String {
+    match cause {
+        ClosedBy::Client => "client".to_owned(),
+        ClosedBy::Upstream => "upstream".to_owned(),
+        ClosedBy::Dial(_) => "dial".to_owned(),
+        ClosedBy::Fault(fault) => format!("fault:{fault}"),
+        ClosedBy::Shutdown => "shutdown".to_owned(),
+        ClosedBy::Limit => "limit".to_owned(),
+        ClosedBy::Error(_) => "error".to_owned(),
+    }
 }

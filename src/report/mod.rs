@@ -25,12 +25,14 @@ pub use course::{Attempts, Bin, Course, Entry, EventLog, Job, Series, Wait};
 pub use diagnostics::diagnostics;
 pub use html::html;
 pub use junit::junit;
-pub use model::{
-    CheckRecord, CheckVerdict, ConditionRecord, EdgeRecord, EvidenceRecord, FaultRecord,
-    HeldRecord, LengthRecord, OccurrenceRecord, Place, ProxyRecord, ProxyTotals, ProxyWindow,
-    REPORT_FORMAT, Report, ScenarioRecord, SourceRecord, SourceWindow, SpreadRecord,
-    SteadyStateRecord, SweepRecord, SweptLengthRecord,
+pub use model::check::{
+    CheckRecord, CheckVerdict, EvidenceRecord, LengthRecord, SweepRecord, SweptLengthRecord,
 };
+pub use model::fault::{EdgeRecord, FaultRecord, OccurrenceRecord};
+pub use model::traffic::{
+    HeldRecord, ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord,
+};
+pub use model::{ConditionRecord, Place, REPORT_FORMAT, Report, ScenarioRecord, SteadyStateRecord};
 pub use outcome::Outcome;
 pub use text::text;
 pub use write::{HTML_FILE, JOURNAL_FILE, JSON_FILE, JUNIT_FILE, ReportError, write};

@@ -5,7 +5,7 @@ use super::{
     ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord, held,
 };
 use crate::check::{Connection, History};
-use crate::event::{ClosedBy, Fact, Impact, Name, Outcome, Sample, Spread, Startup};
+use crate::event::{Fact, Impact, Name, Outcome, Sample, Spread, Startup};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
@@ -138,23 +138,10 @@ fn closed(name: &Name, history: &History) -> BTreeMap<String, u64> {
         if let Fact::ConnectionClosed { proxy, cause, .. } = &event.fact
             && proxy == name
         {
-            *counts.entry(ended_by(cause)).or_default() += 1;
+            *counts.entry(held::ended_by(cause)).or_default() += 1;
         }
     }
     counts
-}
-
-/// The word for who ended a connection.
-pub(super) fn ended_by(cause: &ClosedBy) -> String {
-    match cause {
-        ClosedBy::Client => "client".to_owned(),
-        ClosedBy::Upstream => "upstream".to_owned(),
-        ClosedBy::Dial(_) => "dial".to_owned(),
-        ClosedBy::Fault(fault) => format!("fault:{fault}"),
-        ClosedBy::Shutdown => "shutdown".to_owned(),
-        ClosedBy::Limit => "limit".to_owned(),
-        ClosedBy::Error(_) => "error".to_owned(),
-    }
 }
 
 fn proxy_window(

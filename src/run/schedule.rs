@@ -109,8 +109,13 @@ pub(super) async fn walk(
 pub(super) async fn before_services(plan: &Plan, stage: &Stage<'_>) -> Result<(), RunError> {
     for fault in &plan.faults {
         if fault.start == Start::BeforeServices {
-            let now = stage.recorder().clock().now();
-            inject(stage, fault, 0, now).await?.await?;
+            let due = Due {
+                stage,
+                fault,
+                occurrence: 0,
+                planned: stage.recorder().clock().now(),
+            };
+            due.inject().await?.await?;
         }
     }
     Ok(())
@@ -124,14 +129,20 @@ async fn take(
     planned: Moment,
     awaited: &mut Awaited,
 ) -> Result<(), RunError> {
-    let (fault, occurrence) = (&plan.faults[step.fault], step.occurrence);
+    let fault = &plan.faults[step.fault];
+    let due = Due {
+        stage,
+        fault,
+        occurrence: step.occurrence,
+        planned,
+    };
     let tasks = &mut awaited.0;
     match step.turn {
         // It is in force since the set-up.
         Turn::Inject if fault.start == Start::BeforeServices => return Ok(()),
-        Turn::Inject => tasks.spawn(inject(stage, fault, occurrence, planned).await?),
-        Turn::Move(to) => tasks.spawn(move_on(stage, fault, (occurrence, to), planned).await?),
-        Turn::Lift => tasks.spawn(lift(stage, fault, occurrence, planned).await?),
+        Turn::Inject => tasks.spawn(due.inject().await?),
+        Turn::Move(to) => tasks.spawn(due.move_on(to).await?),
+        Turn::Lift => tasks.spawn(due.lift().await?),
     };
     Ok(())
 }
@@ -139,90 +150,93 @@ async fn take(
 /// What is left to be done once the engine has answered.
 type Rest = BoxFuture<'static, Result<(), RunError>>;
 
-async fn inject(
-    stage: &Stage<'_>,
-    fault: &FaultPlan,
+/// A fault at a step of the schedule.
+struct Due<'a> {
+    stage: &'a Stage<'a>,
+    fault: &'a FaultPlan,
     occurrence: u32,
     planned: Moment,
-) -> Result<Rest, RunError> {
-    let recorder = stage.recorder().clone();
-    let decided = recorder.clock().now();
-    let edge = edge(fault, Edge::Inject, occurrence, (planned, decided));
-    recorder.record_at(decided, edge);
-    let injection = Injection {
-        fault: fault.name.clone(),
-        occurrence,
-        kind: fault.kind.clone(),
-        params: stage.fill_in(&fault.params)?,
-        targets: fault.targets.clone(),
-        scope: fault.scope.clone(),
-    };
-    let in_force = Fact::FaultInForce {
-        fault: fault.name.clone(),
-        occurrence,
-    };
-    let pending = stage.engine().submit(Action::Inject(injection)).await?;
-    let rest = async move {
-        recorder.record_at(since(pending, &recorder).await?, in_force);
-        Ok(())
-    };
-    Ok(rest.boxed())
 }
 
-async fn move_on(
-    stage: &Stage<'_>,
-    fault: &FaultPlan,
-    (occurrence, progress): (u32, Progress),
-    planned: Moment,
-) -> Result<Rest, RunError> {
-    let recorder = stage.recorder().clone();
-    let values = fault.ramp.at(progress.share());
-    let mut params = fault.params.as_object().cloned().unwrap_or_default();
-    params.extend(values.clone());
-    let change = Action::Reconfigure {
-        fault: fault.name.clone(),
-        params: stage.fill_in(&params.into())?,
-    };
-    let moved = Fact::FaultMoved {
-        fault: fault.name.clone(),
-        occurrence,
-        values,
-        planned,
-    };
-    let pending = stage.engine().submit(change).await?;
-    let rest = async move {
-        let since = since(pending, &recorder).await?;
-        if progress.passes_a_tenth() {
-            recorder.record_at(since, moved);
+impl Due<'_> {
+    async fn inject(self) -> Result<Rest, RunError> {
+        let recorder = self.stage.recorder().clone();
+        let decided = recorder.clock().now();
+        recorder.record_at(decided, self.edge(Edge::Inject, decided));
+        let inject = Action::Inject(Injection {
+            fault: self.fault.name.clone(),
+            occurrence: self.occurrence,
+            kind: self.fault.kind.clone(),
+            params: self.stage.fill_in(&self.fault.params)?,
+            targets: self.fault.targets.clone(),
+            scope: self.fault.scope.clone(),
+        });
+        let in_force = Fact::FaultInForce {
+            fault: self.fault.name.clone(),
+            occurrence: self.occurrence,
+        };
+        let pending = self.stage.engine().submit(inject).await?;
+        let rest = async move {
+            recorder.record_at(since(pending, &recorder).await?, in_force);
+            Ok(())
+        };
+        Ok(rest.boxed())
+    }
+
+    async fn move_on(self, to: Progress) -> Result<Rest, RunError> {
+        let recorder = self.stage.recorder().clone();
+        let values = self.fault.ramp.at(to.share());
+        let mut params = self.fault.params.as_object().cloned().unwrap_or_default();
+        params.extend(values.clone());
+        let change = Action::Reconfigure {
+            fault: self.fault.name.clone(),
+            params: self.stage.fill_in(&params.into())?,
+        };
+        let moved = Fact::FaultMoved {
+            fault: self.fault.name.clone(),
+            occurrence: self.occurrence,
+            values,
+            planned: self.planned,
+        };
+        let pending = self.stage.engine().submit(change).await?;
+        let rest = async move {
+            let since = since(pending, &recorder).await?;
+            if to.passes_a_tenth() {
+                recorder.record_at(since, moved);
+            }
+            Ok(())
+        };
+        Ok(rest.boxed())
+    }
+
+    async fn lift(self) -> Result<Rest, RunError> {
+        let recorder = self.stage.recorder().clone();
+        let edge = self.edge(Edge::Lift, recorder.clock().now());
+        let ways = self.fault.targets.iter();
+        let ways: Vec<Way> = ways
+            .map(|target| Way::to(self.stage, target, &self.fault.name))
+            .collect();
+        let lift = Action::Lift {
+            fault: self.fault.name.clone(),
+        };
+        let pending = self.stage.engine().submit(lift).await?;
+        let rest = async move {
+            recorder.record_at(since(pending, &recorder).await?, edge);
+            ways.into_iter().for_each(Way::watch_until_open);
+            Ok(())
+        };
+        Ok(rest.boxed())
+    }
+
+    fn edge(&self, edge: Edge, decided: Moment) -> Fact {
+        Fact::FaultEdge {
+            fault: self.fault.name.clone(),
+            edge,
+            occurrence: self.occurrence,
+            planned: self.planned,
+            decided,
         }
-        Ok(())
-    };
-    Ok(rest.boxed())
-}
-
-async fn lift(
-    stage: &Stage<'_>,
-    fault: &FaultPlan,
-    occurrence: u32,
-    planned: Moment,
-) -> Result<Rest, RunError> {
-    let recorder = stage.recorder().clone();
-    let decided = recorder.clock().now();
-    let edge = edge(fault, Edge::Lift, occurrence, (planned, decided));
-    let ways = fault.targets.iter();
-    let ways: Vec<Way> = ways
-        .map(|target| Way::to(stage, target, &fault.name))
-        .collect();
-    let lift = Action::Lift {
-        fault: fault.name.clone(),
-    };
-    let pending = stage.engine().submit(lift).await?;
-    let rest = async move {
-        recorder.record_at(since(pending, &recorder).await?, edge);
-        ways.into_iter().for_each(Way::watch_until_open);
-        Ok(())
-    };
-    Ok(rest.boxed())
+    }
 }
 
 /// Since when an action is in force everywhere.
@@ -231,19 +245,4 @@ async fn since(pending: Pending, recorder: &Recorder) -> Result<Moment, RunError
         Reply::Done(since) => since,
         Reply::Listening(_) => recorder.clock().now(),
     })
-}
-
-fn edge(
-    fault: &FaultPlan,
-    edge: Edge,
-    occurrence: u32,
-    (planned, decided): (Moment, Moment),
-) -> Fact {
-    Fact::FaultEdge {
-        fault: fault.name.clone(),
-        edge,
-        occurrence,
-        planned,
-        decided,
-    }
 }

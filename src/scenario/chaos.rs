@@ -7,24 +7,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 
-use super::timeline::ONCE;
-use super::{FaultPlan, Start};
+use super::plan::{Chaos, FaultPlan, Start};
 use crate::fault;
-
-/// How faults are drawn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chaos {
-    /// From when to when drawn faults may be in force, after time zero.
-    pub between: RangeInclusive<Duration>,
-    /// From the end of a drawn fault to the beginning of the next, where one at a time is in force.
-    pub gap: RangeInclusive<Duration>,
-    /// How long one is in force whose length is not given.
-    pub length: RangeInclusive<Duration>,
-    /// How many drawn faults may be in force at once. Default 1.
-    pub at_once: u32,
-    /// What is drawn: indices into the plan's faults with their weights, which are above zero.
-    pub weights: Vec<(usize, f64)>,
-}
 
 /// A fault that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +21,15 @@ pub(super) struct Drawn {
     pub(super) length: Duration,
 }
 
+/// What is drawn with this seed; nothing without a chaos.
+pub(super) fn drawn((faults, chaos): (&[FaultPlan], Option<&Chaos>), seed: u64) -> Vec<Drawn> {
+    chaos.map_or_else(Vec::new, |chaos| chaos.draw(faults, seed))
+}
+
 impl Chaos {
     /// What is drawn with this seed, by time. As if so many people as may be at work at once each
     /// broke one thing after the other, pausing in between; nobody touches what another one holds.
-    pub(super) fn draw(&self, faults: &[FaultPlan], seed: u64) -> Vec<Drawn> {
+    fn draw(&self, faults: &[FaultPlan], seed: u64) -> Vec<Drawn> {
         let mut rng = fault::scheduler(seed);
         let (from, end) = (*self.between.start(), *self.between.end());
         let mut hands: Vec<Duration> = (0..self.at_once)
@@ -87,7 +76,7 @@ impl Chaos {
     fn length_of(&self, fault: &FaultPlan, rng: &mut ChaCha12Rng) -> Duration {
         match (&fault.start, fault.length) {
             (Start::Drawn { lasts: true }, None) => one_of(&self.length, rng),
-            (_, given) => given.unwrap_or(ONCE),
+            _ => fault.stay(),
         }
     }
 }
@@ -109,9 +98,8 @@ const MILLISECOND: u128 = 1_000_000;
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::timeline::{steps, testing::fault};
     use super::*;
-    use crate::scenario::Turn;
+    use crate::scenario::plan::testing::fault;
 
     fn second(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -159,32 +147,20 @@ mod tests {
                 if one.fault + 1 < faults.len() {
                     prop_assert!(chaos.length.contains(&one.length));
                 } else {
-                    prop_assert_eq!(one.length, ONCE);
+                    prop_assert_eq!(one.length, FaultPlan::ONCE);
                 }
-            }
-            let mut in_force = Vec::new();
-            for step in steps(&faults, &drawn) {
-                match step.turn {
-                    Turn::Inject => {
-                        prop_assert!(!in_force.contains(&step.fault), "in force twice");
-                        in_force.push(step.fault);
-                    }
-                    Turn::Lift => in_force.retain(|fault| *fault != step.fault),
-                    Turn::Move(_) => {}
-                }
-                prop_assert!(in_force.len() <= chaos.at_once as usize);
             }
         }
 
         #[test]
-        fn occurrences_are_counted_by_time(chaos in chaos(), seed: u64) {
-            let faults = faults(chaos.weights.len());
-            let steps = steps(&faults, &chaos.draw(&faults, seed));
-            for index in 0..faults.len() {
-                let own = steps.iter().filter(|step| step.fault == index && step.turn == Turn::Inject);
-                let counted: Vec<u32> = own.map(|step| step.occurrence).collect();
-                let expected: Vec<u32> = (0..).take(counted.len()).collect();
-                prop_assert_eq!(counted, expected);
+        fn never_is_more_in_force_than_may_be_and_no_fault_twice(chaos in chaos(), seed: u64) {
+            let drawn = chaos.draw(&faults(chaos.weights.len()), seed);
+            prop_assert!(drawn.is_sorted_by_key(|one| one.at));
+            for (index, new) in drawn.iter().enumerate() {
+                let earlier = drawn[..index].iter();
+                let others: Vec<_> = earlier.filter(|one| one.at + one.length > new.at).collect();
+                prop_assert!(others.len() < chaos.at_once as usize);
+                prop_assert!(others.iter().all(|one| one.fault != new.fault), "in force twice");
             }
         }
     }

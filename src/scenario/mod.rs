@@ -2,8 +2,9 @@
 //! and nothing is read but the text: the environment and the catalogue are handed in.
 //!
 //! The way of a file: `source` reads each `block` and the place of every value; `fit` holds each
-//! block against its `shape`; `resolve` gives names their meaning; `timeline` lays the
-//! faults out in time. All mistakes of a file are reported at once; `mistake` words them.
+//! block against its `shape`; `resolve` gives names their meaning, which makes the `plan`; `chaos`
+//! draws the faults that come at random; `timeline` lays all of them out in time. All mistakes of a
+//! file are reported at once; `mistake` words them.
 
 mod block;
 mod chaos;
@@ -12,6 +13,7 @@ mod fit;
 mod mistake;
 mod params;
 mod plan;
+mod progress;
 mod resolve;
 mod schema;
 mod shape;
@@ -20,14 +22,14 @@ mod timeline;
 mod wording;
 mod written;
 
-pub use chaos::Chaos;
 pub use params::{Param, params};
 pub use plan::{
-    AbortSpec, BaselineOrigin, BaselineSpec, BlastRadius, FaultPlan, Plan, Start, SteadyStateSpec,
-    Step, Turn,
+    AbortSpec, BaselineOrigin, BaselineSpec, BlastRadius, Chaos, FaultPlan, Plan, Start,
+    SteadyStateSpec, Step, Turn,
 };
+pub use progress::Progress;
 pub use schema::schema;
-pub use timeline::{Progress, timeline};
+pub use timeline::timeline;
 
 use crate::check::CheckSpec;
 use crate::diag::{Diagnostic, Severity, Source};
@@ -65,7 +67,7 @@ pub fn load_checks(
     if let Some(blocks) = &mut checks {
         blocks.retain(|block| block.kind == "check");
         if blocks.is_empty() {
-            diagnostics.push(mistake::no_check());
+            diagnostics.push(mistake::check::no_check());
         }
     }
     let checks = checks.map(|blocks| resolve::checks(&blocks, &known, plan, &mut diagnostics));

@@ -1,9 +1,9 @@
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chaos::Chaos;
-use super::timeline::Progress;
+use super::progress::Progress;
 use crate::action::ProxySpec;
 use crate::check::{Assertion, Experiment, SourceMap};
 use crate::event::Name;
@@ -118,6 +118,14 @@ pub struct FaultPlan {
 }
 
 impl FaultPlan {
+    /// How long one that acts once is in force: long enough for every open connection to meet it.
+    pub(super) const ONCE: Duration = Duration::from_millis(100);
+
+    /// How long it is in force each time, unless it is swept.
+    pub(super) fn stay(&self) -> Duration {
+        self.length.unwrap_or(Self::ONCE)
+    }
+
     /// What it acts on, for people: the names of its targets.
     pub fn aim(&self) -> Name {
         self.targets.join(", ").into()
@@ -140,6 +148,21 @@ pub enum Start {
         /// Whether it needs a length: otherwise it acts once, unless one is given.
         lasts: bool,
     },
+}
+
+/// How faults are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chaos {
+    /// From when to when drawn faults may be in force, after time zero.
+    pub between: RangeInclusive<Duration>,
+    /// From the end of a drawn fault to the beginning of the next, where one at a time is in force.
+    pub gap: RangeInclusive<Duration>,
+    /// How long one is in force whose length is not given.
+    pub length: RangeInclusive<Duration>,
+    /// How many drawn faults may be in force at once. Default 1.
+    pub at_once: u32,
+    /// What is drawn: indices into the plan's faults with their weights, which are above zero.
+    pub weights: Vec<(usize, f64)>,
 }
 
 /// One step of the timeline.
@@ -188,4 +211,34 @@ pub struct AbortSpec {
     pub when: Assertion,
     /// Where it stands.
     pub source: SourceMap,
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// A partition; times in seconds.
+    pub(in crate::scenario) fn fault(
+        name: &str,
+        start: Start,
+        length: Option<u64>,
+        every: u64,
+        count: u32,
+    ) -> FaultPlan {
+        FaultPlan {
+            name: name.into(),
+            kind: "partition".to_owned(),
+            params: serde_json::json!({}),
+            ramp: Ramp::default(),
+            targets: vec!["db".into()],
+            scope: Scope::default(),
+            start,
+            length: length.map(Duration::from_secs),
+            every: (count > 1).then(|| Duration::from_secs(every)),
+            count,
+            sweep: Vec::new(),
+            gap: Duration::ZERO,
+            source: SourceMap::default(),
+        }
+    }
 }

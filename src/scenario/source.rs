@@ -16,7 +16,7 @@ use crate::diag::{Diagnostic, Source, Span};
 pub(super) fn read(source: &Source, env: Env<'_>, out: &mut Vec<Diagnostic>) -> Option<Vec<Block>> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
-        out.extend(errors.iter().map(mistake::syntax));
+        out.extend(errors.iter().map(mistake::file::syntax));
         return None;
     }
     let mut reader = Reader {
@@ -29,7 +29,7 @@ pub(super) fn read(source: &Source, env: Env<'_>, out: &mut Vec<Diagnostic>) -> 
         let span = Span::from(key.span());
         let key = key.into_inner();
         let Some((kind, arity)) = BLOCKS.iter().find(|(name, _)| *name == key) else {
-            reader.out.push(mistake::unknown_block(span, &key));
+            reader.out.push(mistake::file::unknown_block(span, &key));
             continue;
         };
         let place = Span::from(value.span());
@@ -40,11 +40,15 @@ pub(super) fn read(source: &Source, env: Env<'_>, out: &mut Vec<Diagnostic>) -> 
                     let place = Span::from(item.span());
                     match item.into_inner() {
                         DeValue::Table(table) => blocks.push(reader.block(kind, place, table)),
-                        _ => reader.out.push(mistake::not_a_block(place, kind, *arity)),
+                        _ => reader
+                            .out
+                            .push(mistake::file::not_a_block(place, kind, *arity)),
                     }
                 }
             }
-            _ => reader.out.push(mistake::not_a_block(span, kind, *arity)),
+            _ => reader
+                .out
+                .push(mistake::file::not_a_block(span, kind, *arity)),
         }
     }
     blocks.sort_by_key(|block| block.source.block.start);
@@ -126,7 +130,7 @@ impl Reader<'_> {
 
     /// A number that cannot be read: TOML has no null for anything else.
     fn number(&mut self, span: Span) -> Value {
-        self.out.push(mistake::number(span));
+        self.out.push(mistake::file::number(span));
         Value::Null
     }
 
@@ -139,7 +143,7 @@ impl Reader<'_> {
                 Value::String(filled)
             }
             Err(error) => {
-                self.out.push(mistake::environment(span, &error));
+                self.out.push(mistake::file::environment(span, &error));
                 Value::String(text.to_owned())
             }
         }

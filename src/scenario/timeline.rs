@@ -3,25 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chaos::{Chaos, Drawn};
-use super::{FaultPlan, Plan, Start, Step, Turn};
-
-/// How long a fault that acts once is in force: long enough for every open connection to meet it.
-pub(super) const ONCE: Duration = Duration::from_millis(100);
-
-/// The shortest and the longest time between two steps of a ramp.
-const PACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+use super::chaos::{self, Drawn};
+use super::plan::{FaultPlan, Plan, Start, Step, Turn};
+use super::progress::Progress;
 
 /// Every step of the schedule. Sorted by time; at one moment lifts come before injections, and
 /// otherwise the order of the file decides. Every injection has its lift.
 pub fn timeline(plan: &Plan) -> Vec<Step> {
-    let drawn = drawn((&plan.faults, plan.chaos.as_ref()), plan.seed);
+    let drawn = chaos::drawn((&plan.faults, plan.chaos.as_ref()), plan.seed);
     steps(&plan.faults, &drawn)
-}
-
-/// What is drawn with this seed; nothing without a chaos.
-pub(super) fn drawn((faults, chaos): (&[FaultPlan], Option<&Chaos>), seed: u64) -> Vec<Drawn> {
-    chaos.map_or_else(Vec::new, |chaos| chaos.draw(faults, seed))
 }
 
 /// The steps of these faults, drawn ones included. Those whose beginning depends on itself have
@@ -65,13 +55,15 @@ fn turns(
         turn,
     };
     let edges = [step(Duration::ZERO, Turn::Inject), step(length, Turn::Lift)];
-    let moves = moves(plan, length).map(move |to| step(to.after, Turn::Move(to)));
+    let ramp = (!plan.ramp.is_empty()).then(|| Progress::through(length));
+    let moves = ramp.into_iter().flatten();
+    let moves = moves.map(move |to| step(to.after, Turn::Move(to)));
     edges.into_iter().chain(moves)
 }
 
 /// Each time that `fault` is in force: how long after its first beginning, and for how long.
 pub(super) fn stretches(fault: &FaultPlan) -> Vec<(Duration, Duration)> {
-    let length = fault.length.unwrap_or(ONCE);
+    let length = fault.stay();
     let every = fault.every.unwrap_or_default();
     let repeated = (0..fault.count).map(|round| (every.saturating_mul(round), length));
     if fault.sweep.is_empty() {
@@ -84,42 +76,6 @@ pub(super) fn stretches(fault: &FaultPlan) -> Vec<(Duration, Duration)> {
         (begin, *length)
     });
     swept.collect()
-}
-
-/// How far the ramp of a fault is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Progress {
-    /// How long the fault has been in force.
-    pub after: Duration,
-    /// How long it will have been in the end.
-    pub of: Duration,
-}
-
-impl Progress {
-    /// As a share of the whole way.
-    pub fn share(self) -> f64 {
-        self.after.as_secs_f64() / self.of.as_secs_f64()
-    }
-
-    /// Whether this step passes a tenth of the way: a journal needs to hold no more of them.
-    pub fn passes_a_tenth(self) -> bool {
-        let tenths = |after: Duration| after.as_nanos() * 10 / self.of.as_nanos().max(1);
-        tenths(self.after) > tenths(self.after.saturating_sub(pace(self.of)))
-    }
-}
-
-/// When the parameters of `fault` move on: about a hundred times, so that each step is small.
-fn moves(fault: &FaultPlan, of: Duration) -> impl Iterator<Item = Progress> + use<> {
-    let pace = pace(of);
-    let steps = if fault.ramp.is_empty() { 1 } else { u32::MAX };
-    (1..steps)
-        .map(move |step| pace.saturating_mul(step))
-        .take_while(move |after| *after < of)
-        .map(move |after| Progress { after, of })
-}
-
-fn pace(length: Duration) -> Duration {
-    (length / 100).clamp(PACE.0, PACE.1)
 }
 
 /// When the fault at `index` begins for the first time; `None` if it is drawn, or if that depends
@@ -161,44 +117,12 @@ fn end(fault: &FaultPlan, begin: Duration) -> Duration {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
-    use super::*;
-    use crate::check::SourceMap;
-    use crate::fault::{Ramp, Scope};
-
-    /// A partition; times in seconds.
-    pub(in crate::scenario) fn fault(
-        name: &str,
-        start: Start,
-        length: Option<u64>,
-        every: u64,
-        count: u32,
-    ) -> FaultPlan {
-        FaultPlan {
-            name: name.into(),
-            kind: "partition".to_owned(),
-            params: serde_json::json!({}),
-            ramp: Ramp::default(),
-            targets: vec!["db".into()],
-            scope: Scope::default(),
-            start,
-            length: length.map(Duration::from_secs),
-            every: (count > 1).then(|| Duration::from_secs(every)),
-            count,
-            sweep: Vec::new(),
-            gap: Duration::ZERO,
-            source: SourceMap::default(),
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::testing::fault;
     use super::*;
     use crate::fault::ramp::{Ramp, Way};
+    use crate::scenario::plan::testing::fault;
 
     fn at(seconds: u64) -> Start {
         Start::At(Duration::from_secs(seconds))
@@ -298,22 +222,6 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_of_any_length_is_smooth_and_nine_of_its_steps_are_told() {
-        for (length, expected) in [(2, 99), (10, 99), (60, 239), (600, 2399)] {
-            let length = Duration::from_secs(length);
-            let steps = steps(&[ramped(length)], &[]);
-            let moves = steps.iter().filter_map(|step| match step.turn {
-                Turn::Move(progress) => Some(progress),
-                Turn::Inject | Turn::Lift => None,
-            });
-            let moves: Vec<_> = moves.collect();
-            assert_eq!(moves.len(), expected, "{length:?}");
-            let told = moves.iter().filter(|progress| progress.passes_a_tenth());
-            assert_eq!(told.count(), 9, "{length:?}");
-        }
-    }
-
-    #[test]
     fn a_fault_that_waits_for_itself_never_begins() {
         let after = |name: &str| Start::After(name.into(), Duration::ZERO);
         check(
@@ -365,7 +273,7 @@ mod tests {
                     .filter(|lift| (lift.fault, lift.occurrence) == (inject.fault, inject.occurrence))
                     .collect();
                 prop_assert_eq!(own.len(), 1);
-                let length = faults[inject.fault].length.unwrap_or(ONCE);
+                let length = faults[inject.fault].stay();
                 prop_assert_eq!(own[0].at, inject.at + length);
             }
             for (index, fault) in faults.iter().enumerate() {
@@ -374,5 +282,28 @@ mod tests {
                 prop_assert!(own > 0 || !matches!(fault.start, Start::At(_)));
             }
         }
+
+        #[test]
+        fn occurrences_of_drawn_faults_are_counted_by_time(begins in begins()) {
+            let drawn = |(at, fault)| Drawn {
+                fault,
+                at: Duration::from_secs(at),
+                length: FaultPlan::ONCE,
+            };
+            let drawn: Vec<_> = begins.into_iter().map(drawn).collect();
+            let whenever = || Start::Drawn { lasts: false };
+            let faults = ["a", "b", "c"].map(|name| fault(name, whenever(), None, 0, 1));
+            for step in steps(&faults, &drawn) {
+                let own = drawn.iter().filter(|one| one.fault == step.fault);
+                let earlier = own.filter(|one| one.at < step.at).count();
+                let begun = usize::from(step.turn == Turn::Lift);
+                prop_assert_eq!(step.occurrence as usize + begun, earlier);
+            }
+        }
+    }
+
+    /// When a fault begins, in seconds, and which.
+    fn begins() -> impl Strategy<Value = BTreeMap<u64, usize>> {
+        prop::collection::btree_map(0_u64..100, 0_usize..3, 0..50)
     }
 }

@@ -7,11 +7,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use super::Operation;
 use super::connection::Connection;
+use super::operation::Operation;
 use super::shared::Shared;
 
-/// A connection that is lent; it goes back when this is dropped.
+/// A connection that is lent; it goes back when this is dropped, even if whoever waited for it went
+/// away before it came: therefore what [`Shared`] hands out is a lease, and a lease knows it.
 #[derive(Debug)]
 pub(super) struct Lease {
     connection: Option<Connection>,

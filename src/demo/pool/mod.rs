@@ -10,14 +10,18 @@
 //! - Everything that waits is bounded, in number and in time.
 
 mod connection;
+mod dial;
 mod lease;
+mod operation;
 mod settings;
 mod shared;
+mod snapshot;
 mod supervisor;
 
+pub(super) use operation::{Failure, Operation};
 pub use settings::Settings;
 pub(super) use settings::Size;
-pub(super) use shared::{Counters, Snapshot, State};
+pub(super) use snapshot::{Counters, Snapshot, State};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +29,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use serde_json::json;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
 use tokio_util::sync::CancellationToken;
 
@@ -36,62 +40,6 @@ use crate::units::{Clock, Moment};
 use lease::{Lease, may_be_repeated};
 use shared::Shared;
 use supervisor::Supervisor;
-
-/// One statement, so that it takes one round trip and is either wholly done or not at all.
-///
-/// It may be sent more than once: after a timeout nobody knows whether it was done. Every statement
-/// must therefore be harmless to repeat.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Operation<'a> {
-    /// What it is called in logs.
-    pub(super) name: &'static str,
-    /// The statement.
-    pub(super) sql: &'a str,
-    /// The types of its parameters.
-    pub(super) types: &'static [Type],
-    /// Its deadline if it is known to be slow, instead of the pool's.
-    pub(super) deadline: Option<Duration>,
-    /// How long it waits for a lost database, instead of the pool's operation timeout.
-    pub(super) patience: Option<Duration>,
-}
-
-impl<'a> Operation<'a> {
-    /// A statement with the pool's deadlines.
-    pub(super) const fn new(name: &'static str, sql: &'a str, types: &'static [Type]) -> Self {
-        Self {
-            name,
-            sql,
-            types,
-            deadline: None,
-            patience: None,
-        }
-    }
-}
-
-/// Why an operation did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// The database cannot be reached; whether the statement was done is not known.
-    #[error("database `{database}` is unavailable")]
-    Unavailable {
-        /// Its name.
-        database: String,
-    },
-    /// Every connection is in use, and the queue is full or the wait was too long.
-    #[error("all {connections} connections are in use")]
-    Saturated {
-        /// The pool's maximum.
-        connections: usize,
-    },
-    /// The database refused the statement.
-    #[error("{operation}: {source}")]
-    Refused {
-        /// The operation's name.
-        operation: &'static str,
-        /// What the database said.
-        source: tokio_postgres::Error,
-    },
-}
 
 /// What a pool is for and who it reports to.
 #[derive(Debug)]

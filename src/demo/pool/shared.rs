@@ -13,7 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::lease::Lease;
-use super::{Failure, Settings, Size};
+use super::operation::Failure;
+use super::settings::{Settings, Size};
+use super::snapshot::{Counters, Snapshot, State};
 use crate::demo::Defect;
 use crate::demo::log::{Level, Log};
 use crate::units::{Clock, Moment};
@@ -22,53 +24,6 @@ use crate::units::{Clock, Moment};
 const BUSY_PERCENT: f64 = 80.0;
 /// So is one for a query that takes at least this long.
 const SLOW_QUERY: Duration = Duration::from_secs(1);
-
-/// What is known of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::demo) enum State {
-    /// It answers.
-    Available,
-    /// A query was not answered; the supervisor is finding out what that means.
-    Suspect,
-    /// It does not answer, or has not been reached yet.
-    Unavailable,
-}
-
-/// A pool at one moment.
-#[derive(Debug, Clone)]
-pub(in crate::demo) struct Snapshot {
-    pub(in crate::demo) state: State,
-    /// Open connections.
-    pub(in crate::demo) size: usize,
-    /// Those that nobody uses.
-    pub(in crate::demo) free: usize,
-    pub(in crate::demo) min: usize,
-    pub(in crate::demo) max: usize,
-    /// Operations that wait for a connection or for the database.
-    pub(in crate::demo) waiting: usize,
-    /// How long the last heartbeat took to be answered.
-    pub(in crate::demo) ping: Option<Duration>,
-    /// Whether the last attempt to open a connection failed.
-    pub(in crate::demo) dial_failing: bool,
-}
-
-impl Snapshot {
-    /// How much of the maximum is in use.
-    pub(in crate::demo) fn utilization_percent(&self) -> f64 {
-        100.0 * (self.size - self.free) as f64 / self.max.max(1) as f64
-    }
-}
-
-/// What a pool has been through.
-#[derive(Debug, Clone, Default)]
-pub(in crate::demo) struct Counters {
-    /// How often the database was lost.
-    pub(in crate::demo) losses: u64,
-    /// Attempts to connect.
-    pub(in crate::demo) dials: u64,
-    /// Time that operations spent waiting for a connection, in all.
-    pub(in crate::demo) waited: Duration,
-}
 
 /// What operations and the supervisor share.
 #[derive(Debug)]
@@ -320,7 +275,7 @@ impl Shared {
     pub(super) fn begin_dial(&self) -> CancellationToken {
         let mut inner = self.lock();
         inner.counters.dials += 1;
-        inner.epoch.clone()
+        inner.epoch.child_token()
     }
 
     /// Whether `client` is kept in a list of all, which keeps its session open for ever.

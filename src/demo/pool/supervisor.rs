@@ -9,8 +9,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, DialError};
-use super::shared::{Shared, State};
+use super::connection::Connection;
+use super::dial::{self, DialError};
+use super::shared::Shared;
+use super::snapshot::State;
 use crate::demo::backoff::Backoff;
 use crate::demo::{Defect, schema};
 use crate::units::Moment;
@@ -208,10 +210,8 @@ impl Supervisor {
     }
 
     async fn open(&mut self) -> Result<Connection, DialError> {
-        let settings = &self.shared.settings;
-        let epoch = self.shared.begin_dial();
-        let deadline = settings.connect_timeout.get();
-        let connection = Connection::open(&self.config, &epoch, &self.shared).await?;
+        let deadline = self.shared.settings.connect_timeout.get();
+        let connection = dial::open(&self.config, &self.shared).await?;
         if !self.schema.is_empty() {
             let work = connection.client.batch_execute(&self.schema);
             timeout(deadline, work)
@@ -231,8 +231,7 @@ impl Supervisor {
         for _ in 1..self.shared.snapshot().min {
             let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
             tokio::spawn(async move {
-                let epoch = shared.begin_dial();
-                if let Ok(connection) = Connection::open(&config, &epoch, &shared).await {
+                if let Ok(connection) = dial::open(&config, &shared).await {
                     shared.add(connection);
                 }
             });

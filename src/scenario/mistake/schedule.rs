@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::list;
 use crate::diag::{Diagnostic, Span};
 use crate::scenario::block::Block;
+use crate::scenario::wording::list;
+use crate::units::Period;
 
 /// A ramp of a parameter that has no value.
 pub(in crate::scenario) fn from_nowhere(block: &Block, name: &str) -> Diagnostic {
@@ -112,4 +113,15 @@ pub(in crate::scenario) fn overlapping(block: &Block) -> Diagnostic {
     )
     .related(block.span("for"), "so long is one occurrence")
     .help("make `every` at least as long as `for`")
+}
+
+/// A fault that ends after the schedule.
+pub(in crate::scenario) fn late(span: Span, end: Period, duration: Span) -> Diagnostic {
+    Diagnostic::error(
+        span,
+        "the fault ends after the schedule",
+        format!("ends {end} after time zero"),
+    )
+    .related(duration, "the schedule ends here")
+    .help("begin it earlier, shorten it, or lengthen `duration`")
 }

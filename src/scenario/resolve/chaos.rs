@@ -1,6 +1,6 @@
 //! The chaos block: what may be drawn, and whether it can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn waits(blocks: &[Block], drawn: &BTreeSet<&str>, out: &mut Vec<Diag
     for block in blocks.iter().filter(|block| block.kind == "fault") {
         for key in ["after", "with"] {
             if let Some(name) = block.text(key).filter(|name| drawn.contains(name)) {
-                out.push(mistake::waits_for_chance(block.span(key), name));
+                out.push(mistake::schedule::waits_for_chance(block.span(key), name));
             }
         }
     }
@@ -52,24 +52,7 @@ pub(super) fn chaos(
             "nothing could ever be drawn",
         ));
     }
-    let mut weights = Vec::new();
-    for (name, weight) in &shape.faults {
-        let path = format!("faults.{name}");
-        let known = || names.of(&["fault"]);
-        if !known().any(|known| known == name) {
-            let span = block.keys.get(&path).copied();
-            let span = span.unwrap_or(block.source.block);
-            out.push(mistake::unknown_name(span, "fault", name, known()));
-        } else if !(weight.is_finite() && *weight > 0.0) {
-            out.push(mistake::refused(
-                block,
-                &path,
-                "a weight is a number above zero",
-            ));
-        }
-        let index = faults.iter().position(|fault| *fault.name == **name);
-        weights.extend(index.map(|index| (index, *weight)));
-    }
+    let weights = weights(block, &shape.faults, names, faults, out);
     let mut lasting = weights.iter().map(|(index, _)| &faults[*index]);
     let needs_length =
         lasting.any(|fault| fault.start == Start::Drawn { lasts: true } && fault.length.is_none());
@@ -106,6 +89,35 @@ pub(super) fn chaos(
     (out.len() == before).then_some(chaos)
 }
 
+/// The faults that are drawn, each with its weight.
+fn weights(
+    block: &Block,
+    written: &BTreeMap<String, f64>,
+    names: &Names<'_>,
+    faults: &[FaultPlan],
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(usize, f64)> {
+    let mut weights = Vec::new();
+    for (name, weight) in written {
+        let path = format!("faults.{name}");
+        let known = || names.of(&["fault"]);
+        if !known().any(|known| known == name) {
+            let span = block.keys.get(&path).copied();
+            let span = span.unwrap_or(block.source.block);
+            out.push(mistake::name::unknown_name(span, "fault", name, known()));
+        } else if !(weight.is_finite() && *weight > 0.0) {
+            out.push(mistake::refused(
+                block,
+                &path,
+                "a weight is a number above zero",
+            ));
+        }
+        let index = faults.iter().position(|fault| *fault.name == **name);
+        weights.extend(index.map(|index| (index, *weight)));
+    }
+    weights
+}
+
 /// Reports faults that the scenario's own seed never draws.
 pub(super) fn never_drawn(
     blocks: &[Block],
@@ -121,7 +133,11 @@ pub(super) fn never_drawn(
     let weights = chaos.weights.iter();
     let never = weights.filter(|(fault, _)| steps.iter().all(|step| step.fault != *fault));
     for (fault, _) in never {
-        out.push(mistake::never_drawn(block, &faults[*fault].name, seed));
+        out.push(mistake::schedule::never_drawn(
+            block,
+            &faults[*fault].name,
+            seed,
+        ));
     }
 }
 

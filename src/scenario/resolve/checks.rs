@@ -40,7 +40,7 @@ pub(super) fn check(
         out,
     )?;
     for lint in &lints {
-        let found = mistake::lint(block, lint);
+        let found = mistake::check::lint(block, lint);
         // A name that nothing bears has been reported already.
         if !out.iter().any(|known| known.covers(&found)) {
             out.push(found);

@@ -12,7 +12,7 @@ use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
 use crate::scenario::block::Block;
 use crate::scenario::written::At;
-use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
 use crate::units::{Period, Share};
 
 /// Every fault, as far as the mistakes allow.
@@ -51,33 +51,18 @@ fn fault(
         || !shape.sweep.is_empty()
         || (drawn.contains(&*shape.name) && (kind.lasts)(&params));
     let scope = scope(&shape, lasts);
-    match (kind.build)(&params) {
-        Err(error @ BuildError::Value { key, .. }) => {
-            out.push(mistake::refused(block, key, &error.to_string()));
-        }
-        Err(BuildError::Shape(_)) => {}
-        Ok(effects) => {
-            if let Some(why) = fault::objection(&effects, &scope) {
-                let key = if shape.percent.is_some() {
-                    "percent"
-                } else {
-                    "match"
-                };
-                out.push(mistake::refused(block, key, why));
-            }
-        }
-    }
+    effects(block, kind, &params, (&shape, &scope), out);
     let start = if drawn.contains(&*shape.name) {
         whenever(block, kind, &params, out)
     } else {
         start(block, &shape, out)
     };
     if !lasts && ((kind.lasts)(&params) || !shape.ramp.is_empty()) {
-        out.push(mistake::endless(block, kind.name));
+        out.push(mistake::schedule::endless(block, kind.name));
     }
     let own = (kind.length)(&params);
     if own.is_some() && lasts {
-        out.push(mistake::own_length(block, kind.name));
+        out.push(mistake::schedule::own_length(block, kind.name));
     }
     let length = shape.length.map(Into::into).or(own);
     repetition(block, &shape, length, out);
@@ -102,6 +87,32 @@ fn fault(
     };
     let brief = brief(&plan, shape.min_hits);
     Some((plan, brief))
+}
+
+/// Reports parameters that the kind refuses, and a scope that does not suit what they make of it.
+fn effects(
+    block: &Block,
+    kind: &Kind,
+    params: &Value,
+    (shape, scope): (&shape::Fault, &Scope),
+    out: &mut Vec<Diagnostic>,
+) {
+    match (kind.build)(params) {
+        Err(error @ BuildError::Value { key, .. }) => {
+            out.push(mistake::refused(block, key, &error.to_string()));
+        }
+        Err(BuildError::Shape(_)) => {}
+        Ok(effects) => {
+            if let Some(why) = fault::objection(&effects, scope) {
+                let key = if shape.percent.is_some() {
+                    "percent"
+                } else {
+                    "match"
+                };
+                out.push(mistake::refused(block, key, why));
+            }
+        }
+    }
 }
 
 /// What judging needs to know of a fault.
@@ -147,7 +158,7 @@ fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) 
                 let name = block.name();
                 fault.targets.iter().any(|target| name == Some(&**target))
             });
-        out.extend(foreign.map(|block| mistake::not_ours(fault.source.of("target"), block)));
+        out.extend(foreign.map(|block| mistake::stage::not_ours(fault.source.of("target"), block)));
     }
 }
 
@@ -226,7 +237,7 @@ fn whenever(
 ) -> Option<Start> {
     for key in ["at", "after", "with", "every", "count", "sweep", "gap"] {
         if block.values.contains_key(key) {
-            out.push(mistake::drawn(block, key));
+            out.push(mistake::schedule::drawn(block, key));
             return None;
         }
     }
@@ -291,8 +302,8 @@ fn repetition(
             ));
         }
         (Some(every), Some(_)) => {
-            if *every < length.unwrap_or(timeline::ONCE) {
-                out.push(mistake::overlapping(block));
+            if *every < length.unwrap_or(FaultPlan::ONCE) {
+                out.push(mistake::schedule::overlapping(block));
             }
         }
         (None, None) => {}

@@ -33,7 +33,7 @@ pub(super) fn resolve(
     references::check(blocks, &names, catalogue, out);
 
     let Some(head) = blocks.iter().find(|block| block.kind == "scenario") else {
-        out.push(mistake::no_scenario());
+        out.push(mistake::file::no_scenario());
         return None;
     };
     let scenario = fit::shape::<shape::Scenario>(head, out);
@@ -63,7 +63,7 @@ pub(super) fn resolve(
     let sources = traffic::sources(&workloads, &probes);
     let all = (&*faults, chaos.as_ref());
     radius::check(blocks, &radius, all, (head, duration), out);
-    let steps = timeline::steps(&faults, &timeline::drawn(all, scenario.seed));
+    let steps = timeline::steps(&faults, &super::chaos::drawn(all, scenario.seed));
     chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
     let schedule = (&*faults, &*steps);
     let outlook = checks::outlook(schedule, &sources, blocks, &steady_state, duration);
@@ -125,7 +125,7 @@ pub(super) fn checks(
     each(blocks, "check", out, |block, out| {
         let (check, query) = checks::check(block, &outlook, out)?;
         if query.is_some_and(|query| !plan.queries.contains(&query)) {
-            out.push(mistake::unasked(block));
+            out.push(mistake::check::unasked(block));
         }
         Some(check)
     })

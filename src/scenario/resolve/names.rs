@@ -18,10 +18,10 @@ impl<'a> Names<'a> {
             let Some(name) = block.name() else { continue };
             let span = block.span("name");
             if !is_well_formed(name) {
-                out.push(mistake::malformed_name(span, name));
+                out.push(mistake::name::malformed_name(span, name));
             }
             match seen.get(&(scope(block.kind), name)) {
-                Some(first) => out.push(mistake::doubled(span, *first, block.kind, name)),
+                Some(first) => out.push(mistake::name::doubled(span, *first, block.kind, name)),
                 None => {
                     seen.insert((scope(block.kind), name), span);
                 }

@@ -88,7 +88,7 @@ fn circle_in(blocks: &[Block], kind: &str, key: &str, circle: &[&str]) -> Diagno
         .find(|block| block.kind == kind && block.name() == circle.first().copied())
         .map(|block| block.span(key))
         .unwrap_or_default();
-    mistake::circle(span, kind, circle)
+    mistake::name::circle(span, kind, circle)
 }
 
 fn pick<T>(items: Vec<T>, order: &[usize]) -> Vec<T> {

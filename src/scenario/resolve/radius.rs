@@ -36,10 +36,10 @@ pub(super) fn check(
             let span = fault.source.of("target");
             if let Some(index) = radius.protect.iter().position(|name| name == target) {
                 let place = own.map(|block| block.span(&format!("protect[{index}]")));
-                out.push(mistake::protected(span, target, place));
+                out.push(mistake::radius::protected(span, target, place));
             } else if !radius.allow.is_empty() && !radius.allow.contains(target) {
                 let place = own.map(|block| block.span("allow"));
-                out.push(mistake::not_allowed(span, target, place));
+                out.push(mistake::radius::not_allowed(span, target, place));
             }
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn check(
         let drawn = chaos.filter(|chaos| *chaos.length.end() > limit);
         let drawn = drawn.and(block("chaos")).map(|block| block.span("length"));
         let beyond = scheduled.chain(drawn);
-        out.extend(beyond.map(|span| mistake::too_long(span, Period(limit), place)));
+        out.extend(beyond.map(|span| mistake::radius::too_long(span, Period(limit), place)));
     }
     let steps = timeline::steps(faults, &[]);
     if let Some(limit) = radius.max_active_faults {
@@ -59,13 +59,13 @@ pub(super) fn check(
     let drawn = chaos.map(|chaos| *chaos.between.end());
     if let (Some(until), Some(chaos)) = (drawn.filter(|until| *until > end.1), block("chaos")) {
         let (span, duration) = (chaos.span("between"), end.0.span("duration"));
-        out.push(mistake::late(span, Period(until), duration));
+        out.push(mistake::schedule::late(span, Period(until), duration));
     }
     if radius.loopback_only {
         for block in blocks {
             for (key, host) in stage::hosts(block) {
                 if !stage::is_loopback(&host) {
-                    out.push(mistake::not_loopback(block, key));
+                    out.push(mistake::radius::not_loopback(block, key));
                 }
             }
         }
@@ -101,7 +101,11 @@ fn late(
             .iter()
             .find_map(|key| fault.source.values.get(*key).copied())
             .unwrap_or(fault.source.block);
-        out.push(mistake::late(span, Period(end), scenario.span("duration")));
+        out.push(mistake::schedule::late(
+            span,
+            Period(end),
+            scenario.span("duration"),
+        ));
     }
 }
 
@@ -130,6 +134,7 @@ fn crowded(
     edges.into_iter().find_map(|(at, change, span)| {
         active += change;
         let place = block("blast_radius").map(|own| own.span("max_active_faults"));
-        (active > i64::from(limit)).then(|| mistake::crowded(span, active, Period(at), place))
+        (active > i64::from(limit))
+            .then(|| mistake::radius::crowded(span, active, Period(at), place))
     })
 }

@@ -38,14 +38,18 @@ fn way(
 ) -> Result<Way, Box<Diagnostic>> {
     let from = params.get(name).or_else(|| known[name].get("default"));
     let Some(from) = from.filter(|from| !from.is_null()) else {
-        return Err(Box::new(mistake::from_nowhere(block, name)));
+        return Err(Box::new(mistake::schedule::from_nowhere(block, name)));
     };
     if !is_quantity(from) {
         let movable = schema::movable(known);
-        return Err(Box::new(mistake::not_movable(block, name, &movable)));
+        return Err(Box::new(mistake::schedule::not_movable(
+            block, name, &movable,
+        )));
     }
     if between(from, to, 0.5).is_none() {
-        return Err(Box::new(mistake::other_quantity(block, name, from)));
+        return Err(Box::new(mistake::schedule::other_quantity(
+            block, name, from,
+        )));
     }
     Ok(Way {
         from: from.clone(),

@@ -56,7 +56,7 @@ fn name(
     if !names.of(kinds).any(|known| known == name) {
         let what = kinds.join(" or ");
         let name = block.redact(path, name);
-        out.push(mistake::unknown_name(
+        out.push(mistake::name::unknown_name(
             block.span(path),
             &what,
             &name,
@@ -143,7 +143,7 @@ fn placeholders(
         Err(_) if !path.split('.').any(|key| key == "json") => return,
         Err(error) => {
             let message = block.redact(path, &error.to_string());
-            out.push(mistake::unclosed(block.span(path), &message));
+            out.push(mistake::name::unclosed(block.span(path), &message));
             return;
         }
     };
@@ -155,7 +155,7 @@ fn placeholders(
             Some("proxy") => &["address"],
             Some("service" | "database") => &["url", "address"],
             _ => {
-                out.push(mistake::unknown_placeholder(span, placeholder, words));
+                out.push(mistake::name::unknown_placeholder(span, placeholder, words));
                 continue;
             }
         };
@@ -163,9 +163,18 @@ fn placeholders(
         let name = name.unwrap_or_default();
         if !names.of(kinds).any(|known| known == name) {
             let what = head.unwrap_or_default();
-            out.push(mistake::unknown_name(span, what, name, names.of(kinds)));
+            out.push(mistake::name::unknown_name(
+                span,
+                what,
+                name,
+                names.of(kinds),
+            ));
         } else if !attribute.is_some_and(|attribute| attributes.contains(&attribute)) {
-            out.push(mistake::unknown_attribute(span, placeholder, attributes));
+            out.push(mistake::name::unknown_attribute(
+                span,
+                placeholder,
+                attributes,
+            ));
         }
     }
 }

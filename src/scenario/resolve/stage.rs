@@ -39,11 +39,11 @@ pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Datab
 pub(super) fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
     let shape = fit::shape::<shape::Proxy>(block, out)?;
     let Ok(listen) = shape.listen.parse::<SocketAddr>() else {
-        out.push(mistake::address(block, "listen", "127.0.0.1:0"));
+        out.push(mistake::stage::address(block, "listen", "127.0.0.1:0"));
         return None;
     };
     if is_plain(&shape.upstream) && host_and_port(shape.upstream.as_str()).is_none() {
-        out.push(mistake::address(block, "upstream", "127.0.0.1:5432"));
+        out.push(mistake::stage::address(block, "upstream", "127.0.0.1:5432"));
     }
     let spec = ProxySpec {
         name: shape.name.into(),
@@ -92,10 +92,10 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
     let shape = fit::shape::<shape::Service>(block, out)?;
     match url_authority(&shape.url).map(host_and_port) {
         Some(Some((_, 0))) if shape.command.is_none() => {
-            out.push(mistake::port_zero(block));
+            out.push(mistake::stage::port_zero(block));
         }
         Some(Some(_)) => {}
-        _ => out.push(mistake::address(block, "url", "http://127.0.0.1:0")),
+        _ => out.push(mistake::stage::address(block, "url", "http://127.0.0.1:0")),
     }
     out.extend(mistake::path(block, "ready"));
     if shape.command.as_ref().is_some_and(Vec::is_empty) {
@@ -103,7 +103,7 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
     }
     let started = shape.command.is_some();
     if !started && shape.expect == Expectation::Exit {
-        out.push(mistake::not_ours(block.span("expect"), block));
+        out.push(mistake::stage::not_ours(block.span("expect"), block));
     }
     let log = shape.log.unwrap_or(if started {
         LogSource::Stderr
@@ -114,7 +114,7 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
         out.push(mistake::refused(block, "log.command", "names no program"));
     }
     if !started && matches!(log, LogSource::Stdout | LogSource::Stderr | LogSource::Both) {
-        out.push(mistake::log_of_attached(block));
+        out.push(mistake::stage::log_of_attached(block));
     }
     Some(ServiceSpec {
         name: shape.name.into(),

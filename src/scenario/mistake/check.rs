@@ -1,0 +1,37 @@
+//! The words for mistakes of checks.
+
+use crate::check::Lint;
+use crate::diag::{Diagnostic, Severity, Span};
+use crate::scenario::block::Block;
+
+/// A file that was to be judged by and demands nothing.
+pub(in crate::scenario) fn no_check() -> Diagnostic {
+    Diagnostic {
+        primary: None,
+        ..Diagnostic::error(Span::default(), "the file has no [[check]]", "")
+    }
+    .help("name a file with at least one check to judge the run by")
+}
+
+/// A check whose query the recorded run did not ask.
+pub(in crate::scenario) fn unasked(block: &Block) -> Diagnostic {
+    Diagnostic::error(
+        block.source.block,
+        "the run did not ask this check's query",
+        "its answer is not in the journal",
+    )
+    .help(
+        "queries are asked while the run goes on: the recorded scenario must have had a check of \
+         this name with the same query",
+    )
+}
+
+/// A check that cannot show what it is there for.
+pub(in crate::scenario) fn lint(block: &Block, lint: &Lint) -> Diagnostic {
+    let found =
+        Diagnostic::error(block.span(&lint.key), &lint.message, &lint.label).help(&lint.help);
+    match lint.severity {
+        Severity::Error => found,
+        Severity::Warning => found.warning(),
+    }
+}

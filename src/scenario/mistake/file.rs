@@ -1,0 +1,68 @@
+//! The words for mistakes of the file as a whole: its TOML, its blocks, what it takes from the
+//! environment.
+
+use crate::diag::{Diagnostic, Span};
+use crate::scenario::block::{Arity, BLOCKS};
+use crate::scenario::env::EnvError;
+use crate::scenario::wording::{list, meant_or};
+
+/// The text is no TOML.
+pub(in crate::scenario) fn syntax(error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or_default().into();
+    let mut lines = error.message().lines();
+    let message = lines.next().unwrap_or("the file is not valid TOML");
+    let diagnostic = Diagnostic::error(span, format!("not valid TOML: {message}"), "here");
+    match lines.next() {
+        Some(expected) => diagnostic.help(expected),
+        None => diagnostic,
+    }
+}
+
+/// The file describes no experiment.
+pub(in crate::scenario) fn no_scenario() -> Diagnostic {
+    Diagnostic::error(Span::default(), "the file has no [scenario]", "begins here")
+        .help("begin with `[scenario]`, a `title` and a `duration`")
+}
+
+/// A block that the format does not have.
+pub(in crate::scenario) fn unknown_block(span: Span, name: &str) -> Diagnostic {
+    let names = BLOCKS.iter().map(|(name, _)| *name);
+    Diagnostic::error(
+        span,
+        format!("unknown block `{name}`"),
+        meant_or(name, names.clone(), "no such block"),
+    )
+    .note(format!("the blocks are {}", list(names)))
+}
+
+/// A block in the wrong kind of brackets, or a plain value in its place.
+pub(in crate::scenario) fn not_a_block(span: Span, kind: &str, arity: Arity) -> Diagnostic {
+    let (right, why) = match arity {
+        Arity::One => (format!("[{kind}]"), "there is one in a file"),
+        Arity::Many => (format!("[[{kind}]]"), "there may be several in a file"),
+    };
+    Diagnostic::error(span, format!("`{kind}` is not a block here"), why)
+        .help(format!("write the header `{right}` on a line of its own"))
+}
+
+/// A number that no parameter can take.
+pub(in crate::scenario) fn number(span: Span) -> Diagnostic {
+    Diagnostic::error(
+        span,
+        "the number is out of range",
+        "not a finite 64-bit number",
+    )
+}
+
+/// A value that cannot be filled in from the environment.
+pub(in crate::scenario) fn environment(span: Span, error: &EnvError) -> Diagnostic {
+    let help = match error {
+        EnvError::Missing(name) => {
+            format!("set `{name}`, or give a default: `${{{name}:-default}}`")
+        }
+        EnvError::Name(_) | EnvError::Unclosed => {
+            "write `${NAME}` or `${NAME:-default}`; `$${` stands for a literal `${`".to_owned()
+        }
+    };
+    Diagnostic::error(span, error.to_string(), "needed here").help(help)
+}

@@ -1,0 +1,51 @@
+//! The words for mistakes of what a scenario stands on: databases, proxies, services.
+
+use crate::diag::{Diagnostic, Span};
+use crate::scenario::block::Block;
+
+/// A text that is no address.
+pub(in crate::scenario) fn address(block: &Block, key: &str, example: &str) -> Diagnostic {
+    let text = block.redact(key, block.text(key).unwrap_or_default());
+    Diagnostic::error(
+        block.span(key),
+        format!("`{key}` cannot be `{text}`"),
+        "not an address with a port",
+    )
+    .help(format!("write an address such as `{example}`"))
+}
+
+/// Port 0 for a server that is not started here.
+pub(in crate::scenario) fn port_zero(block: &Block) -> Diagnostic {
+    Diagnostic::error(
+        block.span("url"),
+        "port 0 takes a free port only for a server that chaosproxy starts",
+        "where does the server listen?",
+    )
+    .help("write the port of the running server, or the `command` that starts it")
+}
+
+/// The output of a process that somebody else started.
+pub(in crate::scenario) fn log_of_attached(block: &Block) -> Diagnostic {
+    Diagnostic::error(
+        block.span("log"),
+        "the output of a server can be read only if chaosproxy starts it",
+        "there is no `command`",
+    )
+    .help("write `log = { file = \"…\" }`, or give the `command`")
+}
+
+/// A start or an end of something that chaosproxy does not start; `block` describes it.
+pub(in crate::scenario) fn not_ours(span: Span, block: &Block) -> Diagnostic {
+    let name = block.name().unwrap_or_default();
+    let help = match block.kind {
+        "database" => "write `managed = true` for a server that chaosproxy starts",
+        _ => "give it a `command`, so that chaosproxy starts it",
+    };
+    Diagnostic::error(
+        span,
+        format!("chaosproxy can start and end only what is its own; `{name}` is not"),
+        "started by somebody else",
+    )
+    .related(block.source.block, "described here")
+    .help(help)
+}
