@@ -1,3 +1,5 @@
+//! Carries out actions on proxies and the world, one at a time.
+
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
@@ -161,7 +163,8 @@ impl Actor {
         self.faults.contains_key(fault) || beside.is_some_and(|strand| strand.in_force)
     }
 
-    /// Puts a fault in force on the connections of proxies.
+    /// Puts a fault in force on the connections of proxies. Tries every one before it reports the
+    /// first that failed.
     async fn arm(&mut self, injection: Injection, armed: Armed) -> Result<Moment, EngineError> {
         let proxies = injection.targets.clone();
         for name in &proxies {
@@ -174,12 +177,13 @@ impl Actor {
             ports: Vec::new(),
         };
         self.faults.insert(armed.fault.clone(), in_force);
-        let mut since = Moment::ZERO;
+        let mut result = Ok(Moment::ZERO);
         for name in proxies {
             let armed = self.proxy(&name)?.arm(armed.clone()).await;
-            since = since.max(armed.map_err(port(&name))?);
+            let armed = armed.map_err(port(&name));
+            result = result.and_then(|since| Ok(since.max(armed?)));
         }
-        Ok(since)
+        result
     }
 
     async fn reconfigure(&mut self, fault: &Name, params: Value) -> Result<Moment, EngineError> {
@@ -197,12 +201,13 @@ impl Actor {
             return Err(EngineError::BadFault { fault, message });
         }
         in_force.injection = changed;
-        let mut since = Moment::ZERO;
+        let mut result = Ok(Moment::ZERO);
         for name in in_force.armed.clone() {
             let revised = self.proxy(&name)?.revise(fault, &effects).await;
-            since = since.max(revised.map_err(port(&name))?);
+            let revised = revised.map_err(port(&name));
+            result = result.and_then(|since| Ok(since.max(revised?)));
         }
-        Ok(since)
+        result
     }
 
     /// Takes ports, those of proxies from themselves.
@@ -277,6 +282,10 @@ impl Actor {
             result = Ok(world.now());
         }
         for name in in_force.seized {
+            // Who seized the port as well gives it back at the end.
+            if self.faults.values().any(|other| other.seized.contains(&name)) {
+                continue;
+            }
             let enabled = self.proxy(&name)?.enable().await;
             result = result.and(enabled.map(|()| self.now()).map_err(Into::into));
         }

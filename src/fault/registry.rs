@@ -1,3 +1,5 @@
+//! The kinds of faults: one line for each.
+
 use std::time::Duration;
 
 use serde::Serialize;

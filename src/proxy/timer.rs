@@ -1,3 +1,5 @@
+//! The timers of a worker's connections, rung by one precise timer of the kernel.
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;

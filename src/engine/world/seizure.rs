@@ -17,7 +17,7 @@ const TRY_EVERY: Duration = Duration::from_millis(1);
 /// How a server of the wrong protocol greets.
 const GREETING: &[u8] = b"SSH-2.0-OpenSSH_9.2\r\n";
 
-/// A port that is held, or will be as soon as it is free. Dropping it lets go, some time.
+/// A port that is held, or will be as soon as it is free, until [`Seizure::release`].
 #[derive(Debug)]
 pub(in crate::engine) struct Seizure {
     address: SocketAddr,

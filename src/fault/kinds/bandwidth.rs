@@ -49,8 +49,8 @@ impl FaultKind for Bandwidth {
     const STORY: &'static str = "\
 On the wire, bytes leave the proxy one after the other at `rate`, cut into pieces of about 2 ms of \
 the rate, so that the flow is even. A message arrives when its last byte does. A line of the fault \
-is shared in the order in which bytes arrive. About 100 ms of the rate wait in the proxy; then it \
-stops reading, and the sender feels the narrow line as a full socket. Times are computed in whole \
+is shared in the order in which bytes arrive. Of each connection about 100 ms of the rate, and 2 KiB \
+at least, wait in the proxy; then it stops reading, and the sender feels the narrow line as a full socket. Times are computed in whole \
 nanoseconds from the moment at which the line was last empty, so the rate does not drift. When the \
 fault is lifted, what waits arrives at once.
 

@@ -98,7 +98,7 @@ impl Damage {
     /// how the stream is cut into reads.
     fn gap(&self, rng: &mut ChaCha12Rng) -> u64 {
         let draw: f64 = rng.random();
-        let gap = (1.0 - draw).ln() / (1.0 - self.rate).ln();
+        let gap = (-draw).ln_1p() / (-self.rate).ln_1p();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
