@@ -40,6 +40,7 @@ impl Finding {
                 worst.summary = format!("{}; {}", worst.summary, part.summary);
             }
             worst.evidence.extend(part.evidence);
+            worst.lengths.extend(part.lengths);
             for note in part.notes {
                 worst.note(note);
             }

@@ -21,7 +21,9 @@ pub(super) fn judge_one(spec: &CheckSpec, history: &History) -> Finding {
             "judge the run with the version of chaosproxy that recorded it",
         );
     };
-    sweep::judge(spec, history, |history| guarded(spec, history, kind.judge))
+    sweep::judge(spec, history, |spec, history| {
+        guarded(spec, history, kind.judge)
+    })
 }
 
 fn guarded(

@@ -66,6 +66,13 @@ impl Window {
                 Stretch::Baseline | Stretch::All => None,
             })
     }
+
+    /// The fault that it is of from its start to its end, if there is one.
+    pub fn only_fault(&self) -> Option<&Name> {
+        let first = self.faults().next()?;
+        let ends = 1 + usize::from(self.to.is_some());
+        (self.faults().filter(|name| *name == first).count() == ends).then_some(first)
+    }
 }
 
 impl Stretch {

@@ -65,13 +65,15 @@ fn unfinished(report: &Report) -> Option<TestCase> {
     Some(case)
 }
 
-/// One test case per check, or one for each length of a sweep.
+/// One test case per check, or one for each length of a sweep; both if no length tells of what the
+/// check came to, because it was another fault's doing.
 fn cases(check: &CheckRecord, report: &Report, source: &Source) -> Vec<TestCase> {
-    if check.lengths.is_empty() {
+    let told = check.lengths.iter().any(|one| one.verdict == check.verdict);
+    let whole = (!told).then(|| {
         let rendered = diagnostic(check);
         let rendered = rendered.map(|message| diag::render(&[message], source, Style::Plain));
-        return vec![case(check, rendered, report)];
-    }
+        case(check, rendered, report)
+    });
     let lengths = check.lengths.iter().map(|one| {
         let part = CheckRecord {
             name: format!("{}[{} {}]", check.name, one.fault, one.length).into(),
@@ -83,7 +85,7 @@ fn cases(check: &CheckRecord, report: &Report, source: &Source) -> Vec<TestCase>
         let told = (one.verdict != CheckVerdict::Pass).then(|| one.summary.clone());
         case(&part, told, report)
     });
-    lengths.collect()
+    whole.into_iter().chain(lengths).collect()
 }
 
 fn case(check: &CheckRecord, rendered: Option<String>, report: &Report) -> TestCase {

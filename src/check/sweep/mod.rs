@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kinds::backoff;
 use super::{CheckSpec, FaultBrief, Finding, History, LengthFinding, Verdict, Window};
@@ -38,26 +38,47 @@ pub struct SweptLength {
 }
 
 /// Judges a check by `judge`; one that looks at a swept fault, for each length as if there had been
-/// no other.
+/// no other, and apart from that for the other faults that it names.
 pub(super) fn judge(
     spec: &CheckSpec,
     history: &History,
-    judge: impl Fn(&History) -> Finding,
+    judge: impl Fn(&CheckSpec, &History) -> Finding,
 ) -> Finding {
     let named = named(&spec.params);
-    let faults = history.experiment().faults.iter();
+    let (swept, others): (Vec<&Name>, Vec<&Name>) = named
+        .iter()
+        .partition(|name| brief(history, name).is_some());
     let mut parts = Vec::new();
-    for fault in faults.filter(|fault| !fault.sweep.is_empty() && named.contains(&*fault.name)) {
+    for fault in swept.into_iter().filter_map(|name| brief(history, name)) {
+        let own = about(spec, &[&fault.name]);
         for (occurrence, length) in (0..).zip(&fault.sweep) {
-            let finding = judge(&history.narrowed(&fault.name, occurrence));
+            let finding = judge(&own, &history.narrowed(&fault.name, occurrence));
             parts.push((fault, occurrence, *length, finding));
         }
     }
     if parts.is_empty() {
-        judge(history)
-    } else {
-        together(spec, &parts)
+        return judge(spec, history);
     }
+    let mut findings = vec![together(spec, &parts)];
+    if !others.is_empty() {
+        findings.push(judge(&about(spec, &others), history));
+    }
+    Finding::worst_of(findings).expect("there is a length at least")
+}
+
+/// A swept fault by its name.
+fn brief<'a>(history: &'a History, name: &str) -> Option<&'a FaultBrief> {
+    let mut faults = history.experiment().faults.iter();
+    faults.find(|fault| &*fault.name == name && !fault.sweep.is_empty())
+}
+
+/// The check, as if of the faults that it names it named only these.
+fn about(spec: &CheckSpec, faults: &[&Name]) -> CheckSpec {
+    let mut spec = spec.clone();
+    if spec.params["fault"].is_array() {
+        spec.params["fault"] = json!(faults);
+    }
+    spec
 }
 
 /// What each swept fault came to; `findings` are those of [`super::judge()`].
@@ -108,8 +129,8 @@ fn row(
     }
 }
 
-/// The faults that a check looks at: by convention those under `fault` and in the windows of
-/// `during`.
+/// The faults that a check looks at: by convention those under `fault` and the one that the window
+/// under `during` is of. A window that goes beyond one fault belongs to no length of it.
 fn named(params: &Value) -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     match &params["fault"] {
@@ -119,7 +140,7 @@ fn named(params: &Value) -> BTreeSet<Name> {
     }
     let window = params["during"].as_str();
     if let Some(Ok(window)) = window.map(str::parse::<Window>) {
-        names.extend(window.faults().cloned());
+        names.extend(window.only_fault().cloned());
     }
     names
 }

@@ -122,6 +122,68 @@ fn the_table_shows_the_slowest_figures_and_who_did_not_pass() {
     assert_eq!((short.detection_s, short.worst_case_s), (None, None));
 }
 
+/// The sweep, and a fault of its own after it, from which the service recovers too late.
+fn beside_another() -> Story {
+    let writes = |when: f64| match when {
+        71.0..86.0 => (0.01, not_ok()),
+        _ => (0.01, ok()),
+    };
+    story([1.0, 2.0])
+        .fault("other", 70.0, 74.0)
+        .hit("other", 70.05, 2, Impact::Withheld)
+        .closed(2, 71.0, ClosedBy::Client)
+        .session(3, 75.0)
+        .samples(("writes", "codebase"), 0.1, (0.0, 90.0), writes)
+}
+
+#[test]
+fn what_another_fault_did_is_told_of_no_length() {
+    let both = |story: Story, faults: Value| {
+        let params = json!({ "service": "codebase", "fault": faults, "within": "5s",
+            "that": ["writes.error_rate == 0%"] });
+        let (history, finding) = judged(story, spec("recovers", "recovery", params));
+        let sweeps = sweeps(&history, std::slice::from_ref(&finding));
+        let rows = sweeps.into_iter().flat_map(|sweep| sweep.lengths);
+        let verdicts: Vec<_> = rows.filter_map(|row| row.verdict).collect();
+        (verdicts, finding)
+    };
+    let (rows, finding) = both(beside_another(), json!(["other", "cut"]));
+    assert_eq!(rows, [Verdict::Pass, Verdict::Pass], "{finding:#?}");
+    assert_eq!(finding.verdict, Verdict::Fail, "the other fault counts");
+    assert_eq!(
+        finding.summary,
+        "not back to normal 5 s after `other`: only 0 % of the requests were ok"
+    );
+    assert!(finding.figures.contains_key("cut.recovery_s"));
+    let told = |of: &str| finding.lengths.iter().any(|one| one.summary.contains(of));
+    assert!(told("`cut`") && !told("`other`"), "{finding:#?}");
+    // Nor is one sweep told of the lengths of another.
+    let two = beside_another().swept("other", &["4s"]);
+    let (rows, finding) = both(two, json!(["cut", "other"]));
+    assert_eq!(
+        rows,
+        [Verdict::Pass, Verdict::Pass, Verdict::Fail],
+        "{finding:#?}"
+    );
+    let (rows, _) = both(beside_another(), json!("cut"));
+    assert_eq!(rows, [Verdict::Pass, Verdict::Pass]);
+}
+
+#[test]
+fn a_window_over_more_than_one_length_is_judged_as_a_whole() {
+    let during = |window: &str| {
+        let params =
+            json!({ "probe": "writes", "during": window, "that": ["writes.ok_ratio == 100%"] });
+        judged(beside_another(), spec("well", "health", params)).1
+    };
+    for window in ["fault:cut..recovery:other", "baseline..recovery:cut"] {
+        assert!(during(window).lengths.is_empty(), "{window}");
+    }
+    let own = during("fault:cut..recovery:cut");
+    let verdicts: Vec<_> = own.lengths.iter().map(|one| one.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass], "{own:#?}");
+}
+
 #[test]
 fn a_length_that_never_came_is_inconclusive() {
     let story = story([1.0, 1.0]).swept("cut", &["4s", "8s", "16s"]);

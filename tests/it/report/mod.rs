@@ -13,7 +13,9 @@ use chaosproxy::event::{
     Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
     JournalWriter, Name, Outcome, Phase, Sample, Spread, Totals, Volume,
 };
-use chaosproxy::report::{self, CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
+use chaosproxy::report::{
+    self, CheckRecord, CheckVerdict, EvidenceRecord, LengthRecord, Place, Report,
+};
 use chaosproxy::units::Moment;
 
 use crate::support::junit;
@@ -352,6 +354,31 @@ fn junit_says_what_the_report_says() {
     .map(|(name, kind)| (name.to_owned(), kind.to_owned()));
     assert_eq!(cases, expected);
     assert_eq!(counts, [6, 1, 2]);
+}
+
+#[test]
+fn what_no_length_of_a_sweep_tells_of_is_a_case_beside_them_for_test_tools() {
+    let cases = |whole: CheckVerdict| {
+        let lengths = ["4s", "8s"].map(|length| LengthRecord {
+            fault: "cut".into(),
+            length: length.parse().unwrap(),
+            verdict: CheckVerdict::Pass,
+            summary: "back to normal".into(),
+            figures: [].into(),
+        });
+        let mut report = mixed();
+        report.checks = vec![CheckRecord {
+            lengths: lengths.into(),
+            ..check("recovers", whole, Severity::Error)
+        }];
+        junit_cases(&report::junit(&report, SCENARIO)).0
+    };
+    let case = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
+    let lengths = || [case("recovers[cut 4s]", ""), case("recovers[cut 8s]", "")];
+    assert_eq!(cases(CheckVerdict::Pass), lengths());
+    let [short, long] = lengths();
+    let all = [case("recovers", "failure"), short, long];
+    assert_eq!(cases(CheckVerdict::Fail), all);
 }
 
 #[test]

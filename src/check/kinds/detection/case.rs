@@ -179,16 +179,43 @@ impl<'a> Case<'a> {
         at.filter(|at| *at < to)
     }
 
-    /// Whether the last round of a probe before the fault gave the signal already.
+    /// Whether the signal was given before the fault already: by the last round of a probe, by a
+    /// line of the log in the baseline or shortly before the injection.
     fn sounded_before(&self, watched: &Watched<'_>, occurrence: &Occurrence) -> bool {
-        let Watched::Probe(probe) = watched else {
-            return false;
-        };
-        let samples = self.history.samples(probe).iter();
-        let last = samples
-            .filter(|sample| sample.done < occurrence.inject)
-            .max_by_key(|sample| sample.done);
-        last.is_some_and(|sample| matches!(sample.outcome, Outcome::NotOk { .. }))
+        match watched {
+            Watched::Probe(probe) => {
+                let samples = self.history.samples(probe).iter();
+                let last = samples
+                    .filter(|sample| sample.done < occurrence.inject)
+                    .max_by_key(|sample| sample.done);
+                last.is_some_and(|sample| matches!(sample.outcome, Outcome::NotOk { .. }))
+            }
+            Watched::Log(regex) => {
+                let (start, end) = self.history.baseline();
+                let shortly = self.shortly_before(occurrence).max(start);
+                let mut lines = self.history.logs(&self.params.service).iter();
+                lines.any(|(at, line)| {
+                    let quiet = (start..end).contains(at) || *at >= shortly;
+                    quiet && *at < occurrence.inject && regex.is_match(line)
+                })
+            }
+            Watched::Closes(_) => false,
+        }
+    }
+
+    /// As long before the injection as the bound is after it: a line that is repeated all the time
+    /// falls into both. What was said under a fault that is over may have been meant for that one.
+    fn shortly_before(&self, occurrence: &Occurrence) -> Moment {
+        let others = self.history.occurrences().map(|(_, one)| one);
+        let over = others
+            .filter(|one| one.inject < occurrence.inject)
+            .filter_map(|one| one.lift.filter(|lift| *lift <= occurrence.inject))
+            .max();
+        let bound = self.params.within.get();
+        occurrence
+            .inject
+            .before(bound)
+            .max(over.unwrap_or_default())
     }
 
     fn words(

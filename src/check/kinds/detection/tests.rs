@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::check::testing::{Story, at, not_ok, ok};
 use crate::check::{Finding, Verdict};
-use crate::event::{ClosedBy, Impact, Outcome};
+use crate::event::{ClosedBy, Fact, Impact, Outcome, Phase};
 
 /// Writes that hang under the fault, a health probe as told, a fault from 20 s to 28 s.
 fn story(health: impl Fn(f64) -> (f64, Outcome)) -> Story {
@@ -242,4 +242,57 @@ fn of_signals_that_each_suffice_the_one_that_proves_something_tells_the_time() {
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
     let took = finding.figures["detection_s"];
     assert!((3.0..4.0).contains(&took), "{took}");
+}
+
+#[test]
+fn a_line_that_was_said_before_the_fault_proves_nothing() {
+    let log = json!({ "any_of": [{ "log": "(?i)database.*lost" }] });
+    let said = |times: &[f64]| {
+        let logging =
+            |story: Story, when: &f64| story.log("codebase", *when, "Database connection lost");
+        judge(times.iter().fold(story(hangs), logging), &log)
+    };
+    let never_stops: Vec<f64> = (0..40).map(f64::from).collect();
+    for times in [&[12.0, 21.0][..], &never_stops] {
+        let finding = said(times);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        assert!(
+            finding.summary.ends_with(", as before the fault"),
+            "{}",
+            finding.summary
+        );
+    }
+    assert_eq!(said(&[12.0]).verdict, Verdict::Fail);
+    assert_eq!(said(&[21.0]).verdict, Verdict::Pass);
+}
+
+/// A service that goes on about an outage that is over, and one that spoke of it while it lasted.
+#[test]
+fn a_line_that_another_fault_left_behind_proves_nothing() {
+    let log = json!({ "any_of": [{ "log": "lost" }] });
+    let after = |stops: f64| {
+        let (mut story, mut when) = (story(hangs).fault("earlier", 14.0, 17.0), 14.5);
+        while when < stops {
+            story = story.log("codebase", when, "lost");
+            when += 0.5;
+        }
+        judge(story.log("codebase", 21.0, "lost"), &log).verdict
+    };
+    assert_eq!(after(28.0), Verdict::Inconclusive);
+    assert_eq!(after(17.0), Verdict::Pass);
+}
+
+#[test]
+fn what_is_said_of_a_fault_that_was_there_from_the_start_counts() {
+    let phase = |phase| Fact::Phase { phase };
+    let story = Story::default()
+        .fault("cut", 1.0, 28.0)
+        .fact(2.0, phase(Phase::SteadyState))
+        .fact(10.0, phase(Phase::Experiment))
+        .fact(40.0, phase(Phase::Settle))
+        .hit("cut", 1.5, 0, Impact::Withheld)
+        .samples(("writes", "codebase"), 0.05, (1.0, 40.0), hangs)
+        .log("codebase", 3.0, "lost");
+    let finding = judge(story, &json!({ "any_of": [{ "log": "lost" }] }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }
