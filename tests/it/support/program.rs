@@ -48,7 +48,7 @@ impl Bench {
     }
 
     fn command(&self, scenario: &Path) -> Command {
-        let mut command = Command::new(super::exe());
+        let mut command = super::chaosproxy();
         command
             .arg("run")
             .arg(scenario)
