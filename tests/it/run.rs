@@ -133,6 +133,30 @@ fn an_interrupted_run_heals_says_130_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_run_whose_terminal_goes_away_heals_and_says_129_but_goes_on_under_nohup() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    let text = format!(
+        "[scenario]\ntitle = \"a proxy\"\nduration = \"60s\"\n
+        [[proxy]]\nname = \"edge\"\nupstream = \"{address}\"\n"
+    );
+    for (nohup, code) in [("", 129), ("trap '' HUP; ", 143)] {
+        let bench = Bench::new();
+        let mut run = bench.start_through(&format!("{nohup}exec \"$@\""), &bench.scenario(&text));
+        run.wait_for("time zero");
+        run.signal(Signal::SIGHUP);
+        if code == 143 {
+            run.signal(Signal::SIGTERM);
+        }
+        assert_eq!(run.wait(), Some(code));
+        assert_eq!(bench.survivors(), Vec::<u32>::new());
+        let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
+        let mut events = journal.events.iter();
+        assert!(events.any(|event| event.fact == Fact::HealedAll));
+    }
+}
+
+#[test]
 fn a_busy_port_of_a_proxy_is_named_with_the_remedy_and_nothing_is_injected() {
     if postgres_is_missing() {
         return;
