@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::signal::Signal::SIGHUP;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -16,6 +17,7 @@ use crate::event::Event;
 use crate::report::{self, suite::Run};
 use crate::run::{self, Halt, Options, Recording};
 use crate::scenario::Plan;
+use crate::sys::process;
 use crate::units::Clock;
 
 /// How often the live display is drawn again.
@@ -31,6 +33,37 @@ pub struct Conductor {
 struct Signals {
     int: Signal,
     term: Signal,
+    /// `None` where it is ignored: `nohup` wants us to go on.
+    hup: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen =
+            |kind, name| signal(kind).with_context(|| format!("failed to listen for {name}"));
+        let is_ignored = process::ignores(SIGHUP).context("failed to look at SIGHUP")?;
+        let hup = (!is_ignored).then(|| listen(SignalKind::hangup(), "SIGHUP"));
+        Ok(Self {
+            int: listen(SignalKind::interrupt(), "SIGINT")?,
+            term: listen(SignalKind::terminate(), "SIGTERM")?,
+            hup: hup.transpose()?,
+        })
+    }
+
+    /// The name of the next one. Cancel safe.
+    async fn next(&mut self) -> &'static str {
+        let hup = async {
+            match &mut self.hup {
+                Some(hup) => hup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.int.recv() => "SIGINT",
+            _ = self.term.recv() => "SIGTERM",
+            _ = hup => "SIGHUP",
+        }
+    }
 }
 
 impl Conductor {
@@ -45,10 +78,7 @@ impl Conductor {
             .context("cannot start the control threads")?;
         let signals = {
             let _entered = runtime.enter();
-            Signals {
-                int: signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?,
-                term: signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?,
-            }
+            Signals::listen()?
         };
         Ok(Self {
             runtime,
@@ -117,8 +147,7 @@ async fn record(
                 }
             }
             _ = tick.tick() => live.tick(clock.now()),
-            _ = signals.int.recv() => halt.interrupt("SIGINT"),
-            _ = signals.term.recv() => halt.interrupt("SIGTERM"),
+            signal = signals.next() => halt.interrupt(signal),
         }
     };
     while let Ok(events) = events.try_recv() {

@@ -233,7 +233,7 @@ impl Actor {
             injection,
             armed: Vec::new(),
             seized,
-            ports: world.seize(&fault, ports, grip),
+            ports: world.seize(&fault, ports, grip).await,
         };
         self.faults.insert(fault, in_force);
         Ok(self.now())

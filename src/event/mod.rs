@@ -242,7 +242,7 @@ pub enum Fact {
     },
     /// A signal asked the run to end.
     Interrupted {
-        /// `SIGINT` or `SIGTERM`.
+        /// `SIGINT`, `SIGTERM` or `SIGHUP`.
         signal: String,
     },
     /// Every fault was lifted.

@@ -8,6 +8,7 @@ mod error;
 mod follow;
 mod form;
 pub mod guard;
+pub mod knock;
 mod log;
 mod operations;
 mod output;
@@ -29,6 +30,7 @@ use futures_util::future::join_all;
 
 use crate::event::{Fact, Name, Recorder};
 use guard::Guard;
+use knock::Ports;
 use postgres::{Clusters, Places, Server};
 use service::{Service, Surroundings};
 use spec::{DatabaseSpec, Origin, ServiceSpec};
@@ -42,6 +44,7 @@ pub struct Lab {
     exe: PathBuf,
     logs: PathBuf,
     clusters: Clusters,
+    ports: Ports,
     databases: Mutex<BTreeMap<Name, Database>>,
     servers: Mutex<BTreeMap<Name, Arc<Server>>>,
     services: Mutex<BTreeMap<Name, Arc<Service>>>,
@@ -63,6 +66,7 @@ impl Lab {
             exe: exe.to_owned(),
             logs,
             clusters: Clusters::new(Places::of_this_machine()),
+            ports: Ports::default(),
             databases: Mutex::default(),
             servers: Mutex::default(),
             services: Mutex::default(),
@@ -72,6 +76,11 @@ impl Lab {
     /// The run's own directory for temporary files; it is gone after [`Lab::shutdown`].
     pub fn directory(&self) -> &Path {
         self.guard.directory()
+    }
+
+    /// The ports that faults hold, where nobody of ours may ask.
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// Makes or attaches to a database, and runs its `setup` statements.
@@ -123,6 +132,7 @@ impl Lab {
             recorder: &self.recorder,
             exe: &self.exe,
             logs: &self.logs,
+            ports: &self.ports,
         };
         let service = Service::declare(around, spec, url, lookup)?;
         lock(&self.services).insert(Name::clone(&spec.name), Arc::new(service));

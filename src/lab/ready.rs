@@ -8,6 +8,8 @@ use hyper::{Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::knock::Ports;
+
 /// How long one attempt may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
 /// Time between two attempts.
@@ -20,11 +22,13 @@ pub(super) struct Readiness {
     port: u16,
     /// `None` is content with a connection.
     path: Option<String>,
+    ports: Ports,
 }
 
 impl Readiness {
-    /// Asks the server of `url`: for a 2xx answer to a GET of `path`, or for a connection.
-    pub(super) fn new(url: &str, path: Option<&str>) -> Result<Self, String> {
+    /// Asks the server of `url`: for a 2xx answer to a GET of `path`, or for a connection; but
+    /// not while its port is one of `ports`, which faults hold.
+    pub(super) fn new(url: &str, path: Option<&str>, ports: Ports) -> Result<Self, String> {
         let uri: Uri = url
             .parse()
             .map_err(|error: hyper::http::uri::InvalidUri| error.to_string())?;
@@ -45,6 +49,7 @@ impl Readiness {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
             path: path.map(|path| format!("{base}{path}")),
+            ports,
         })
     }
 
@@ -72,9 +77,8 @@ impl Readiness {
     }
 
     async fn ask(&self) -> Result<(), String> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(|error| error.to_string())?;
+        let connected = self.ports.connect_to_host(&self.host, self.port).await;
+        let stream = connected.map_err(|error| error.to_string())?;
         let Some(path) = &self.path else {
             return Ok(());
         };

@@ -11,6 +11,7 @@ use super::LabError;
 use super::follow::Follower;
 use super::form::Form;
 use super::guard::{Child, Guard, Kind, Launch};
+use super::knock::Ports;
 use super::log::{LogBook, Use};
 use super::ready::Readiness;
 use super::spec::{LogSource, ServiceSpec};
@@ -67,6 +68,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) exe: &'a Path,
     /// Where logs are kept for people.
     pub(super) logs: &'a Path,
+    /// The ports that faults hold.
+    pub(super) ports: &'a Ports,
 }
 
 impl Service {
@@ -77,12 +80,13 @@ impl Service {
         url: &str,
         mut lookup: impl FnMut(&str) -> Option<String>,
     ) -> Result<Self, LabError> {
+        let unusable = |why| LabError::ServiceUrl {
+            service: Name::clone(&spec.name),
+            url: url.to_owned(),
+            why,
+        };
         let readiness =
-            Readiness::new(url, spec.ready.as_deref()).map_err(|why| LabError::ServiceUrl {
-                service: Name::clone(&spec.name),
-                url: url.to_owned(),
-                why,
-            })?;
+            Readiness::new(url, spec.ready.as_deref(), around.ports.clone()).map_err(unusable)?;
         let mut render = |template: &Template| {
             template
                 .render(&mut lookup)

@@ -24,7 +24,7 @@ pub enum Outcome {
     Failed,
     /// An abort condition held; everything was healed. Exit code 5.
     Aborted,
-    /// A signal asked the run to end; everything was healed. Exit code 130 or 143.
+    /// A signal asked the run to end; everything was healed. Exit code 129, 130 or 143.
     Interrupted,
     /// chaosproxy itself could not go on. Exit code 70.
     Error,
@@ -98,7 +98,11 @@ fn cause(fact: &Fact, began: bool) -> Option<Early> {
         Fact::Failed { message } => Some(Early::new(Outcome::Error, 70, message.clone())),
         Fact::Interrupted { signal } => Some(Early::new(
             Outcome::Interrupted,
-            if signal == "SIGTERM" { 143 } else { 130 },
+            match signal.as_str() {
+                "SIGHUP" => 129,
+                "SIGTERM" => 143,
+                _ => 130,
+            },
             format!("interrupted by {signal}"),
         )),
         Fact::Abort { when, measured } => Some(Early::new(
@@ -230,6 +234,7 @@ mod tests {
         );
         assert_eq!(code(vec![abort(), interrupted("SIGINT"), settle()]), 130);
         assert_eq!(code(vec![interrupted("SIGTERM"), abort()]), 143);
+        assert_eq!(code(vec![interrupted("SIGHUP"), abort()]), 129);
         assert_eq!(code(vec![gate(false), interrupted("SIGINT")]), 130);
         assert_eq!(code(vec![abort(), settle()]), 5);
         assert_eq!(code(vec![phase(Phase::Experiment), settle()]), 1);

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::provision::Stage;
 use crate::action::Protocol;
@@ -56,43 +55,37 @@ impl Way {
         let Some((address, protocol)) = self.proxy else {
             return self.lab.answers(&self.target).await.is_ok();
         };
-        while probe(&self.recorder, &self.target, address, protocol)
-            .await
-            .is_err()
-        {
+        while self.probe(address, protocol).await.is_err() {
             tokio::time::sleep(PROBE_EVERY).await;
         }
         true
     }
-}
 
-/// One try: connects, asks, waits for the answer.
-async fn probe(
-    recorder: &Recorder,
-    proxy: &Name,
-    address: SocketAddr,
-    protocol: Protocol,
-) -> std::io::Result<()> {
-    let mut stream = tokio::time::timeout(GIVE_UP_AFTER, TcpStream::connect(address)).await??;
-    recorder.record(Fact::SideProbe {
-        proxy: proxy.clone(),
-        peer: stream.local_addr()?,
-    });
-    match protocol {
-        Protocol::Postgres => {
-            stream.write_all(&SSL_REQUEST).await?;
-            let mut answer = [0];
-            let read = stream.read_exact(&mut answer);
-            tokio::time::timeout(Duration::from_secs(1), read).await??;
-        }
-        // Nothing that every TCP server answers: an accepted connection that stays is all there is.
-        Protocol::Tcp => {
-            let mut byte = [0];
-            let ended = tokio::time::timeout(PROBE_EVERY, stream.read(&mut byte)).await;
-            if matches!(ended, Ok(Ok(0) | Err(_))) {
-                return Err(std::io::ErrorKind::ConnectionReset.into());
+    /// One try: connects, asks, waits for the answer.
+    async fn probe(&self, address: SocketAddr, protocol: Protocol) -> std::io::Result<()> {
+        let connected = self.lab.ports().connect(address);
+        let mut stream = tokio::time::timeout(GIVE_UP_AFTER, connected).await??;
+        self.recorder.record(Fact::SideProbe {
+            proxy: self.target.clone(),
+            peer: stream.local_addr()?,
+        });
+        match protocol {
+            Protocol::Postgres => {
+                stream.write_all(&SSL_REQUEST).await?;
+                let mut answer = [0];
+                let read = stream.read_exact(&mut answer);
+                tokio::time::timeout(Duration::from_secs(1), read).await??;
+            }
+            // Nothing that every TCP server answers: an accepted connection that stays is all there
+            // is.
+            Protocol::Tcp => {
+                let mut byte = [0];
+                let ended = tokio::time::timeout(PROBE_EVERY, stream.read(&mut byte)).await;
+                if matches!(ended, Ok(Ok(0) | Err(_))) {
+                    return Err(std::io::ErrorKind::ConnectionReset.into());
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -27,11 +27,17 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
             .ok_or(io::ErrorKind::AddrNotAvailable)?;
         socket = bind(chosen)?;
     }
+    start_listening(socket)
+}
+
+/// Listens on a socket of [`bind`]; fails if another did so first.
+pub fn start_listening(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-fn bind(addr: SocketAddr) -> io::Result<Socket> {
+/// Binds, without listening: nobody can connect yet. Fails if somebody listens there.
+pub fn bind(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // Without it the port stays busy for a minute after a run. SO_REUSEPORT would be wrong: a

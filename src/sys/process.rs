@@ -105,6 +105,12 @@ pub fn descendants(root: Pid, except: &[Pid]) -> Vec<Pid> {
     family
 }
 
+/// Whether this process ignores `signal`, as it may have been told by whoever started it.
+pub fn ignores(signal: Signal) -> io::Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    Ok(ignored_in(&status) & (1 << (signal as u32 - 1)) != 0)
+}
+
 /// Sends `signal`; one that is gone already is fine.
 pub fn send(pid: Pid, signal: Signal) {
     // ESRCH is what we want in the end; EPERM cannot be helped, and the caller sees that it lives.
@@ -201,6 +207,13 @@ fn parent_in(stat: &str) -> Option<Pid> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let _state = fields.next()?;
     fields.next()?.parse().ok().map(Pid::from_raw)
+}
+
+/// A bit for each signal that a process ignores, by what `/proc/PID/status` says.
+fn ignored_in(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

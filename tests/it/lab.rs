@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::support::processes::{self, Postmaster, eventually};
-use crate::support::{exe, postgres_is_there};
+use crate::support::{bound, exe, postgres_is_there};
 
 /// Everything must be gone this soon after the end of a run.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -380,7 +380,7 @@ async fn a_run_that_is_killed_leaves_nothing() {
         return;
     }
     let mark = mark();
-    let mut run = tokio::process::Command::new(std::env::current_exe().unwrap())
+    let mut run = tokio::process::Command::from(bound(std::env::current_exe().unwrap()))
         .args(["--exact", "lab::play_a_run_that_is_killed", "--nocapture"])
         .env(PLAY_RUN, &mark)
         .stdout(Stdio::piped())

@@ -1,26 +1,28 @@
 //! `chaosproxy run` from outside: verdicts, interruptions, mistakes, and what is left behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use chaosproxy::event::{Edge, Fact, Journal};
 use chaosproxy::units::Clock;
 use nix::sys::signal::Signal;
 
-use crate::support::postgres_is_missing;
 use crate::support::program::Bench;
+use crate::support::{bound, postgres_is_missing, processes};
 
 fn tenfold() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/db-partition-tenfold.toml")
 }
 
 /// Waits until nothing of the run is left; gives how long that took.
-fn wait_until_gone(bench: &Bench) -> Duration {
+fn wait_until_gone(survivors: impl Fn() -> Vec<u32>) -> Duration {
     let clock = Clock::start();
     loop {
-        let survivors = bench.survivors();
+        let survivors = survivors();
         let waited = clock.now().since(chaosproxy::units::Moment::ZERO);
         if survivors.is_empty() {
             return waited;
@@ -44,7 +46,7 @@ fn a_killed_run_leaves_nothing_behind_within_5_s() {
     assert!(bench.survivors().len() >= 5, "{:?}", bench.survivors());
     run.signal(Signal::SIGKILL);
     assert_eq!(run.wait(), None);
-    let took = wait_until_gone(&bench);
+    let took = wait_until_gone(|| bench.survivors());
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
     let mut events = journal.events.iter();
@@ -52,6 +54,44 @@ fn a_killed_run_leaves_nothing_behind_within_5_s() {
         events.any(|event| is_injection(&event.fact)),
         "what was shown is journalled"
     );
+}
+
+/// Set in the environment of a copy of this binary whose test is killed, and of all that it starts.
+const PLAY_TEST: &str = "CHAOSPROXY_TEST_PLAY_TEST";
+
+#[test]
+fn what_tests_started_ends_with_them_however_they_end() {
+    if postgres_is_missing() {
+        return;
+    }
+    let mark = uuid::Uuid::new_v4().to_string();
+    let mut tests = bound(std::env::current_exe().unwrap())
+        .args(["--exact", "run::play_a_test_that_is_killed", "--nocapture"])
+        .env(PLAY_TEST, &mark)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(tests.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("under way")));
+    let started = processes::with(&mark);
+    assert!(started.len() >= 6, "{started:?}");
+    tests.kill().unwrap();
+    tests.wait().unwrap();
+    let took = wait_until_gone(|| processes::with(&mark));
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+}
+
+/// The test of the test above; by itself it does nothing.
+#[test]
+fn play_a_test_that_is_killed() {
+    if std::env::var_os(PLAY_TEST).is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut run = bench.start(&tenfold());
+    run.wait_for("silent-loss");
+    println!("under way");
+    run.wait();
 }
 
 fn is_injection(fact: &Fact) -> bool {
@@ -90,6 +130,30 @@ fn an_interrupted_run_heals_says_130_and_leaves_nothing_behind() {
         signal: "SIGINT".into(),
     };
     assert!(journal.events.iter().any(|event| event.fact == interrupted));
+}
+
+#[test]
+fn a_run_whose_terminal_goes_away_heals_and_says_129_but_goes_on_under_nohup() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    let text = format!(
+        "[scenario]\ntitle = \"a proxy\"\nduration = \"60s\"\n
+        [[proxy]]\nname = \"edge\"\nupstream = \"{address}\"\n"
+    );
+    for (nohup, code) in [("", 129), ("trap '' HUP; ", 143)] {
+        let bench = Bench::new();
+        let mut run = bench.start_through(&format!("{nohup}exec \"$@\""), &bench.scenario(&text));
+        run.wait_for("time zero");
+        run.signal(Signal::SIGHUP);
+        if code == 143 {
+            run.signal(Signal::SIGTERM);
+        }
+        assert_eq!(run.wait(), Some(code));
+        assert_eq!(bench.survivors(), Vec::<u32>::new());
+        let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
+        let mut events = journal.events.iter();
+        assert!(events.any(|event| event.fact == Fact::HealedAll));
+    }
 }
 
 #[test]

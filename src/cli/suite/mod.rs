@@ -111,7 +111,7 @@ fn series_of(
 fn ends_suite(series: &Series, on_failure: OnFailure) -> bool {
     match series.exit_code() {
         0 => false,
-        130 | 143 => true,
+        129 | 130 | 143 => true,
         _ => on_failure == OnFailure::Stop,
     }
 }

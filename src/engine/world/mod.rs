@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Holds ports, each under the name of whose it is.
-    pub(super) fn seize(
+    pub(super) async fn seize(
         &self,
         fault: &Name,
         ports: Vec<(Name, SocketAddr)>,
@@ -80,11 +80,11 @@ impl World {
     ) -> Vec<Seizure> {
         let seizures = ports.into_iter().map(|(target, address)| {
             let (world, fault) = (self.clone(), fault.clone());
-            Seizure::begin(address, grip, move || {
+            Seizure::begin(self.lab.ports(), address, grip, move || {
                 world.hit(&fault, &target, Impact::Refused);
             })
         });
-        seizures.collect()
+        join_all(seizures).await
     }
 
     /// Lets go of ports.

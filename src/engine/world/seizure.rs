@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::world::Grip;
+use crate::lab::knock::{Hold, Ports};
 use crate::sys::net;
 
 /// Time between two tries to get a port; no server starts as fast.
@@ -35,18 +36,22 @@ pub(in crate::engine) struct NeverHeld {
 
 impl Seizure {
     /// Takes the port: at once if it is free, otherwise as soon as it is. `hit` is called for each
-    /// client that knocks, or, where clients cannot be seen, once the port is held.
-    pub(super) fn begin(
+    /// client that knocks, or, where clients cannot be seen, once the port is held. What we ask
+    /// ourselves stays away.
+    pub(super) async fn begin(
+        ports: &Ports,
         address: SocketAddr,
         grip: Grip,
         hit: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let release = CancellationToken::new();
-        let held = net::listen(address);
-        let until = release.clone();
+        let held = take(ports, address).await;
+        let (ports, until) = (ports.clone(), release.clone());
         let task = tokio::spawn(async move {
             let never = |why| NeverHeld { address, why };
-            let listener = acquire(address, held, &until).await.map_err(never)?;
+            let Taken { listener, _hold } = acquire(&ports, address, held, &until)
+                .await
+                .map_err(never)?;
             let (release, hit) = (until.cancelled(), &hit);
             match grip {
                 Grip::Bound => {
@@ -83,12 +88,28 @@ impl Seizure {
     }
 }
 
-/// The port's listener, once it is free.
+/// A port that nobody else has. What we ask ourselves comes back after the listener is gone.
+struct Taken {
+    _hold: Hold,
+    listener: std::net::TcpListener,
+}
+
+/// Takes the port if it is free; nothing of ours asks there from before it can be asked.
+async fn take(ports: &Ports, address: SocketAddr) -> io::Result<Taken> {
+    let socket = net::bind(address)?;
+    Ok(Taken {
+        _hold: ports.hold(address).await,
+        listener: net::start_listening(socket)?,
+    })
+}
+
+/// Takes the port once it is free.
 async fn acquire(
+    ports: &Ports,
     address: SocketAddr,
-    first: io::Result<std::net::TcpListener>,
+    first: io::Result<Taken>,
     until: &CancellationToken,
-) -> io::Result<std::net::TcpListener> {
+) -> io::Result<Taken> {
     let mut tried = first;
     loop {
         match tried {
@@ -100,7 +121,7 @@ async fn acquire(
             }
             done => return done,
         }
-        tried = net::listen(address);
+        tried = take(ports, address).await;
     }
 }
 

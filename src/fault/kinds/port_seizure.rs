@@ -29,7 +29,8 @@ the seizure then waits until it is free, and takes it faster than a server can b
 `at = \"before-start\"` a service meets the conflict at its first start; beside a `process` fault \
 that begins with it or later, the race at a restart is lost. The proxy's own connections are ended. \
 With `bound`, clients are refused by the kernel and cannot be counted: the fault counts one hit once \
-it holds the port. With the other modes each client that knocks is a hit.
+it holds the port. With the other modes each client that knocks is a hit; chaosproxy itself does not \
+ask there whether the service is ready, until the port is given back.
 
 A server that starts finds \"address already in use\". Clients find, with `bound`, \"connection \
 refused\"; with `silent`, nothing at all, so that only a deadline helps; with `close`, the end of \

@@ -215,7 +215,7 @@ impl Suite {
         gravest
     }
 
-    /// The exit code: 70, then 130 or 143, 5, 1, 3, 4, 0. A found weakness weighs more than an
+    /// The exit code: 70, then 129, 130 or 143, 5, 1, 3, 4, 0. A found weakness weighs more than an
     /// experiment that never began, and that more than one that says too little.
     pub fn exit_code(&self) -> u8 {
         self.gravest().map_or(0, Series::exit_code)

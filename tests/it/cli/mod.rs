@@ -18,7 +18,7 @@ use std::process::{Command, Output, Stdio};
 
 use server::{Answer, Server, Then};
 
-use crate::support::exe;
+use crate::support::{chaosproxy, exe};
 
 /// A folder with scenario files, in which the program is run.
 struct Desk {
@@ -61,7 +61,7 @@ impl Desk {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(exe());
+        let mut command = chaosproxy();
         command
             .args(args)
             .current_dir(self.dir.path())

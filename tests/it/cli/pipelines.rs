@@ -38,7 +38,7 @@ fn perform(commands: &[&str]) -> Desk {
             exe().parent().unwrap().display(),
             std::env::var("PATH").unwrap()
         );
-        let output = Command::new("sh")
+        let output = crate::support::bound("sh")
             .args(["-c", line])
             .current_dir(&desk.dir)
             .env("PATH", path)

@@ -1,28 +1,26 @@
-//! A PostgreSQL cluster that the tests of this area share: it lives as long as one of them runs.
+//! A PostgreSQL cluster that the tests of this area share: it lives as long as one of them runs, and
+//! no longer than this process.
 
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::thread::{self, JoinHandle};
 
-use nix::unistd::{Uid, User};
-use tempfile::TempDir;
+use chaosproxy::event::bus;
+use chaosproxy::lab::Lab;
+use chaosproxy::lab::spec::{DatabaseSpec, Origin};
+use chaosproxy::units::Clock;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio_postgres::{Client, NoTls};
 
-/// Where Debian puts the programs; elsewhere they are in the path.
-const PLACES: [&str; 4] = [
-    "/usr/lib/postgresql/17/bin",
-    "/usr/lib/postgresql/16/bin",
-    "/usr/lib/postgresql/15/bin",
-    "/usr/lib/postgresql/14/bin",
-];
+use crate::support::exe;
 
 pub(super) struct Cluster {
-    directory: TempDir,
     pub(super) port: u16,
     databases: AtomicU32,
+    /// Dropping the first ends the second, the thread of the lab that the cluster belongs to: each
+    /// test has a runtime of its own, and may end before the others.
+    lab: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Cluster {
@@ -62,67 +60,39 @@ impl Cluster {
     }
 
     fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        if Uid::effective().is_root() {
-            let user = unprivileged();
-            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-            chown(directory.path(), Some(uid), Some(gid)).unwrap();
-        }
-        let port = super::free_port();
-        let data = directory.path().join("data");
-        let mut initdb = program("initdb");
-        initdb
-            .args(["-A", "trust", "-U", "chaos", "--no-sync", "-D"])
-            .arg(&data);
-        succeed(initdb);
-        let options = format!(
-            "-p {port} -h 127.0.0.1 -c fsync=off -c unix_socket_directories={}",
-            directory.path().display()
-        );
-        let mut start = pg_ctl(&data, "start");
-        start.args(["-l", "/dev/null", "-o", &options]);
-        succeed(start);
+        let (tell, told) = mpsc::channel();
+        let (needed, unneeded) = oneshot::channel();
+        let lab = thread::spawn(|| Runtime::new().unwrap().block_on(keep(tell, unneeded)));
         Self {
-            directory,
-            port,
+            port: told.recv().expect("the cluster starts"),
             databases: AtomicU32::new(0),
+            lab: Some((needed, lab)),
         }
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let mut stop = pg_ctl(&self.directory.path().join("data"), "stop");
-        stop.args(["-m", "immediate"]);
-        succeed(stop);
+        if let Some((needed, lab)) = self.lab.take() {
+            drop(needed);
+            lab.join().unwrap();
+        }
     }
 }
 
-fn pg_ctl(data: &Path, what: &str) -> Command {
-    let mut command = program("pg_ctl");
-    command.args(["-w", what, "-D"]).arg(data);
-    command
-}
-
-/// A program of PostgreSQL, as somebody other than root.
-fn program(name: &str) -> Command {
-    let found = PLACES.iter().map(|place| Path::new(place).join(name));
-    let path = found.into_iter().find(|path| path.exists());
-    let mut command = Command::new(path.unwrap_or_else(|| PathBuf::from(name)));
-    command.current_dir("/").stdout(Stdio::null());
-    if Uid::effective().is_root() {
-        let user = unprivileged();
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
-    command
-}
-
-fn unprivileged() -> User {
-    let named = |name| User::from_name(name).unwrap();
-    named("postgres").or_else(|| named("nobody")).unwrap()
-}
-
-fn succeed(mut command: Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
+/// Tells the port of a new cluster, and keeps it until it is not needed any more.
+async fn keep(tell: mpsc::Sender<u16>, unneeded: oneshot::Receiver<()>) {
+    let report = tempfile::tempdir().unwrap();
+    let (recorder, _facts) = bus(Clock::start());
+    let lab = Lab::start(exe(), recorder, report.path()).await.unwrap();
+    let spec = DatabaseSpec {
+        name: "shared".into(),
+        origin: Origin::Managed,
+        setup: Vec::new(),
+    };
+    tell.send(lab.database(&spec).await.unwrap().address.port())
+        .unwrap();
+    // Nobody says so; it is dropped.
+    unneeded.await.ok();
+    lab.shutdown().await.unwrap();
 }

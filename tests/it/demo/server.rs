@@ -44,7 +44,7 @@ impl Answer {
 
 /// `chaosproxy demo …`, with its log to be read.
 pub(super) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chaosproxy"));
+    let mut command = Command::from(crate::support::chaosproxy());
     command.arg("demo").args(args).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).kill_on_drop(true);

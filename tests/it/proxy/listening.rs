@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::read_to_end;
-use crate::support::exe;
 use crate::support::rig::{Path, Rig, patiently, spec};
+use crate::support::{bound, exe};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_port_is_named_with_what_to_do() {
@@ -92,7 +92,7 @@ async fn descriptors_bound_the_connections_of_all_proxies_together() {
     let file = folder.path().join("scenario.toml");
     std::fs::write(&file, scenario).unwrap();
     let limited = format!("ulimit -n {DESCRIPTORS}; exec \"$@\"");
-    let _run = tokio::process::Command::new("sh")
+    let _run = tokio::process::Command::from(bound("sh"))
         .args(["-c", &limited, "sh"])
         .arg(exe())
         .args(["--quiet", "run", "--record"])

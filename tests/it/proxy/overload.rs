@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::stream::write_until_stuck;
 use super::{Deaf, read_to_end};
 use crate::support::rig::{Rig, patiently, spec};
-use crate::support::tell;
+use crate::support::{bound, tell};
 
 /// Round trips may take this many times as long as before. It catches what waits for something,
 /// not what costs a little.
@@ -114,7 +114,7 @@ struct Crowd {
 impl Crowd {
     /// Starts `size` clients that knock at `proxy`, and waits until each of them has knocked.
     fn start(proxy: SocketAddr, size: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = bound(std::env::current_exe().unwrap())
             .args([
                 "--exact",
                 "proxy::overload::crowd",

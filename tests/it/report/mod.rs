@@ -3,7 +3,7 @@
 mod html;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use chaosproxy::check::{
@@ -18,7 +18,7 @@ use chaosproxy::report::{
 };
 use chaosproxy::units::Moment;
 
-use crate::support::junit;
+use crate::support::{chaosproxy, junit};
 
 const SCENARIO: &str = "[steady_state]\nrequire = [\"reads.error_rate == 0%\"]\n";
 
@@ -464,7 +464,7 @@ fn write_journal(dir: &Path) {
 }
 
 fn chaosproxy_report(dir: &Path, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chaosproxy"))
+    chaosproxy()
         .arg("report")
         .arg(dir)
         .args(more)

@@ -57,7 +57,7 @@ impl Browser {
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
-        let mut child = Command::new("sh")
+        let mut child = super::bound("sh")
             .args(["-c", WRAPPED, program])
             .args(["--headless", "--no-sandbox", "--disable-gpu"])
             .args(["--disable-dev-shm-usage", "--no-first-run"])

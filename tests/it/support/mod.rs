@@ -7,12 +7,32 @@ pub(crate) mod program;
 pub(crate) mod programs;
 pub(crate) mod rig;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 /// The program under test.
 pub(crate) fn exe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_chaosproxy"))
+}
+
+/// A command whose process is killed when the thread that started it ends, however it ends: with
+/// its test, or with the whole test binary. What it started itself is its own affair; a run has its
+/// guard for that.
+pub(crate) fn bound(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(exe());
+    command
+        .args(["__guard", "exec", "--death-signal=SIGKILL"])
+        .arg(format!("--guard={}", std::process::id()))
+        .arg("--")
+        .arg(program);
+    command
+}
+
+/// The program under test, bound likewise.
+pub(crate) fn chaosproxy() -> Command {
+    bound(exe())
 }
 
 /// Says something past the capture of test output, to be seen in any case.

@@ -1,6 +1,7 @@
 //! The real `chaosproxy`, run as a user would run it, and what it leaves behind.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     fn command(&self, scenario: &Path) -> Command {
-        let mut command = Command::new(super::exe());
+        let mut command = super::chaosproxy();
         command
             .arg("run")
             .arg(scenario)
@@ -68,8 +69,23 @@ impl Bench {
 
     /// Starts a run whose talk can be read line by line.
     pub(crate) fn start(&self, scenario: &Path) -> Running {
-        let mut child = self
-            .command(scenario)
+        Self::spawn(self.command(scenario))
+    }
+
+    /// The same through a line of shell, which has the command in `"$@"`.
+    pub(crate) fn start_through(&self, line: &str, scenario: &Path) -> Running {
+        let command = self.command(scenario);
+        let mut shell = super::bound("sh");
+        let set =
+            |(name, value): (&OsStr, Option<&OsStr>)| Some((name.to_owned(), value?.to_owned()));
+        shell.args(["-c", line, "sh"]);
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.envs(command.get_envs().filter_map(set));
+        Self::spawn(shell)
+    }
+
+    fn spawn(mut command: Command) -> Running {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

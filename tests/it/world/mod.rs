@@ -158,12 +158,17 @@ impl Bench {
 
     /// The targets that were hit, among the facts recorded so far and not yet looked at.
     fn hits(&mut self) -> Vec<String> {
-        let facts = std::iter::from_fn(|| self.stream.try_next());
-        let hits = facts.filter_map(|event| match event.fact {
+        let hits = self.facts().into_iter().filter_map(|fact| match fact {
             Fact::FaultHit { proxy, .. } => Some(proxy.to_string()),
             _ => None,
         });
         hits.collect()
+    }
+
+    /// The facts recorded so far and not yet looked at.
+    fn facts(&mut self) -> Vec<Fact> {
+        let events = std::iter::from_fn(|| self.stream.try_next());
+        events.map(|event| event.fact).collect()
     }
 
     async fn shutdown(self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chaosproxy::action::{Action, Protocol, ProxySpec};
 use chaosproxy::engine::Reply;
-use chaosproxy::event::ServiceChange;
+use chaosproxy::event::{Fact, ServiceChange};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -100,6 +100,29 @@ async fn a_seized_proxy_is_a_stranger_and_carries_again_when_it_is_given_back() 
 }
 
 #[tokio::test]
+async fn what_chaosproxy_itself_asks_is_no_hit_and_takes_no_stranger_for_the_service() {
+    for mode in ["silent", "close", "foreign"] {
+        let mut bench = Bench::new().await;
+        let address = bench.declare("x", &[]);
+        let mode = json!({ "mode": mode });
+        bench.inject("port_seizure", mode, &["x"]).await;
+        let answers = timeout(MOMENT, bench.lab.answers("x")).await;
+        assert!(answers.is_err(), "the stranger is not the service");
+        assert_eq!(bench.hits(), [""; 0]);
+        let mut client = knock(address).await.unwrap();
+        client.write_all(b"anybody?").await.unwrap();
+        let hit = |fact: &Fact| matches!(fact, Fact::FaultHit { .. }).then_some(());
+        bench.fact(hit).await;
+        bench.lift("port_seizure").await;
+        assert_eq!(bench.hits(), [""; 0]);
+
+        let _server = TcpListener::bind(address).unwrap();
+        patiently(bench.lab.answers("x")).await.unwrap();
+        bench.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_restarted_loses_the_race_for_its_port() {
     let mut bench = Bench::new().await;
     let address = bench.start_server("x").await;
@@ -115,6 +138,30 @@ async fn a_server_that_is_restarted_loses_the_race_for_its_port() {
     let said = format!("Port {} already in use", address.port());
     bench.failure(&said).await;
     assert!(knock(address).await.is_err());
+    bench.lift("port_seizure").await;
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_lost_the_race_for_its_port_is_not_ready_because_a_stranger_is() {
+    let mut bench = Bench::new().await;
+    bench.start_server("x").await;
+    bench.inject("port_seizure", json!({}), &["x"]).await;
+    let restart = json!({ "action": "terminate" });
+    bench.inject("process", restart, &["x"]).await;
+    let ended = ServiceChange::Exited("exit code 0".to_owned());
+    bench.change("x", &ended).await;
+    bench.lift("process").await;
+    let failed = ServiceChange::Exited("exit code 1".to_owned());
+    let failed = bench.fact(|fact| match fact {
+        Fact::Service { change, .. } if *change == failed => Some(()),
+        Fact::Service { change, .. } => {
+            assert_ne!(*change, ServiceChange::Ready);
+            None
+        }
+        _ => None,
+    });
+    failed.await;
     bench.lift("port_seizure").await;
     bench.shutdown().await;
 }
