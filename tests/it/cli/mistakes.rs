@@ -133,9 +133,7 @@ fn what_a_run_cannot_use_is_named_with_what_to_do() {
         ),
         ("program.toml", "cannot start `/gone`: No such file"),
     ] {
-        let refused = desk
-            .run(&["run", file, "--report-dir", "out"])
-            .exits_with(3);
+        let refused = desk.run(&["run", file]).exits_with(3);
         assert!(refused.stderr.contains(text), "{}", refused.stderr);
     }
     let folder = desk.path("gone");
