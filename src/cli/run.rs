@@ -31,7 +31,8 @@ pub struct Args {
     /// Stop after the first run that is not green.
     #[arg(long)]
     fail_fast: bool,
-    /// Run each file this often. A check whose verdicts differ is flaky and fails the run.
+    /// Run each file this often. A check that passes once and fails once is flaky and fails the
+    /// file.
     #[arg(
         long,
         value_name = "N",
