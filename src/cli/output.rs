@@ -35,9 +35,9 @@ pub enum Color {
 /// Whether data that was asked for could not be written.
 static DATA_LOST: AtomicBool = AtomicBool::new(false);
 
-/// What is to be said of a command that ends well but whose data nobody got: exit code 70.
+/// What is to be said of a command whose data nobody got, whatever it came to: exit code 70.
 pub fn honest(code: ExitCode) -> ExitCode {
-    if code == ExitCode::SUCCESS && DATA_LOST.load(Ordering::Relaxed) {
+    if DATA_LOST.load(Ordering::Relaxed) {
         ExitCode::from(70)
     } else {
         code
@@ -71,7 +71,7 @@ impl Printer {
     pub fn data(self, text: &str) {
         if let Err(error) = write(AutoStream::new(io::stdout(), self.choice()), text) {
             DATA_LOST.store(true, Ordering::Relaxed);
-            self.error(&format!("cannot write to standard output: {error}"));
+            self.error(&format!("error: cannot write to standard output: {error}"));
         }
     }
 
