@@ -3,6 +3,7 @@
 //! Texts arrive with their colours; this is the one place that decides whether they keep them. A
 //! reader that went away (`chaosproxy report … | head`) is no error.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +50,7 @@ pub fn honest(code: ExitCode) -> ExitCode {
 pub enum Talk {
     /// stderr is a terminal: lines can be drawn again in place.
     Terminal,
-    /// stderr is a file or a pipe: lines only.
+    /// stderr is a file, a pipe or a terminal that can only write on: lines only.
     Lines,
     /// `--quiet`: errors only.
     Off,
@@ -112,7 +113,7 @@ impl Printer {
     pub fn talk(self) -> Talk {
         if self.args.quiet {
             Talk::Off
-        } else if io::stderr().is_terminal() {
+        } else if io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM")) {
             Talk::Terminal
         } else {
             Talk::Lines
@@ -142,6 +143,11 @@ impl Printer {
             Color::Never => ColorChoice::Never,
         }
     }
+}
+
+/// Whether a terminal of this kind (`TERM`) can draw again in place.
+fn moves_its_cursor(kind: Option<OsString>) -> bool {
+    kind.is_none_or(|kind| kind != "dumb")
 }
 
 fn write(mut to: impl Write, text: &str) -> io::Result<()> {
@@ -176,6 +182,13 @@ mod tests {
             write(&mut out, text).unwrap();
             assert_eq!(out, b"a\n");
         }
+    }
+
+    #[test]
+    fn nothing_is_drawn_again_on_a_dumb_terminal() {
+        assert!(moves_its_cursor(None));
+        assert!(moves_its_cursor(Some("xterm".into())));
+        assert!(!moves_its_cursor(Some("dumb".into())));
     }
 
     #[test]
