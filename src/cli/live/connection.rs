@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::draw::Tone;
-use super::proxy::rate;
+use super::draw::{Tone, rate};
 use crate::event::{Awaited, OpenConnection};
 use crate::units::Moment;
 

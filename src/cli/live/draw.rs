@@ -39,6 +39,15 @@ pub(super) fn styled(text: &str, tone: Tone) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Bytes a second. As wide for every figure, so that what stands behind it stays where it is.
+pub(super) fn rate(bytes: f64) -> String {
+    let units = [("GB/s", 1e9), ("MB/s", 1e6), ("KB/s", 1e3)];
+    match units.into_iter().find(|(_, scale)| bytes >= *scale) {
+        Some((unit, scale)) => format!("{:>5.1} {unit}", bytes / scale),
+        None => format!("{bytes:>5.0}  B/s"),
+    }
+}
+
 /// What stands at the bottom of the terminal at present.
 #[derive(Debug, Default)]
 pub(super) struct Block {

@@ -1,12 +1,15 @@
 //! What a person sees while a run goes on, on stderr.
 //!
 //! On a terminal: a line for each thing that happens, and below them a block that is drawn again
-//! in place, with the connections that are worth a look where there is room. Elsewhere: the same lines, and the block's as plain lines every five seconds. It only
-//! reads the run's facts and never holds the run up for longer than a write to stderr takes.
+//! in place, with the connections that are worth a look where there is room. Elsewhere: the same
+//! lines, and the block's as plain lines every five seconds. It only reads the run's facts and never
+//! holds the run up for longer than a write to stderr takes.
 
 mod connection;
 mod draw;
+mod news;
 mod proxy;
+mod source;
 mod state;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection;
-use super::draw::Tone;
+use super::draw::{Tone, rate};
 use crate::event::{ClosedBy, Event, Fact, OpenConnection, Startup};
 use crate::units::Moment;
 
@@ -125,15 +125,6 @@ impl Flow {
         } else {
             self.rates
         }
-    }
-}
-
-/// As wide for every figure, so that what stands behind it stays where it is.
-pub(super) fn rate(bytes: f64) -> String {
-    let units = [("GB/s", 1e9), ("MB/s", 1e6), ("KB/s", 1e3)];
-    match units.into_iter().find(|(_, scale)| bytes >= *scale) {
-        Some((unit, scale)) => format!("{:>5.1} {unit}", bytes / scale),
-        None => format!("{bytes:>5.0}  B/s"),
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the display knows: the facts so far, boiled down. Pure; it is told the time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::STATUS;
 use super::draw::{Line, Tone};
 use super::proxy::Traffic;
+use super::source::Observed;
+use super::{STATUS, news};
 use crate::check::Experiment;
 use crate::cli::output::Talk;
-use crate::event::{Condition, Edge, Event, Fact, Gate, Name, Phase, Sample, ServiceChange};
+use crate::event::{Edge, Event, Fact, Name, Phase};
 use crate::units::Moment;
 
 /// Columns of a time.
@@ -29,30 +30,23 @@ pub(super) struct State {
     kinds: BTreeMap<Name, String>,
     /// Faults in force, since when.
     active: BTreeMap<Name, Moment>,
-    sources: BTreeMap<Name, VecDeque<Recent>>,
+    sources: BTreeMap<Name, Observed>,
     proxies: BTreeMap<Name, Traffic>,
     jobs: BTreeMap<Name, String>,
-}
-
-/// What figures need of a sample.
-#[derive(Debug)]
-struct Recent {
-    at: Moment,
-    latency: Duration,
-    ok: bool,
 }
 
 impl State {
     /// Of a run of `experiment` whose schedule takes `duration`.
     pub(super) fn new(experiment: &Experiment, duration: Duration, talk: Talk) -> Self {
         let what = |fault: &crate::check::FaultBrief| format!("{} on {}", fault.kind, fault.proxy);
+        let horizon = match talk {
+            Talk::Terminal | Talk::Off => Duration::from_secs(1),
+            Talk::Lines => STATUS,
+        };
         Self {
             duration,
             talk,
-            horizon: match talk {
-                Talk::Terminal | Talk::Off => Duration::from_secs(1),
-                Talk::Lines => STATUS,
-            },
+            horizon,
             phase: None,
             zero: None,
             kinds: experiment
@@ -64,7 +58,7 @@ impl State {
             sources: experiment
                 .sources
                 .keys()
-                .map(|name| (name.clone(), VecDeque::new()))
+                .map(|name| (name.clone(), Observed::over(horizon)))
                 .collect(),
             proxies: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -74,7 +68,7 @@ impl State {
     /// Takes note of a fact. A line comes out if a person should know at once.
     pub(super) fn see(&mut self, event: &Event) -> Option<Line> {
         self.count(event);
-        let (tone, text) = self.tell(event)?;
+        let (tone, text) = news::tell(event, self.phase, &self.kinds)?;
         let text = format!("{} {text}", self.clock(event.at));
         Some(Line { text, tone })
     }
@@ -92,7 +86,7 @@ impl State {
                 Edge::Lift => drop(self.active.remove(fault)),
             },
             Fact::HealedAll => self.active.clear(),
-            Fact::Sample(sample) => self.sample(event.at, sample),
+            Fact::Sample(sample) => self.source(&sample.source).see(event.at, sample),
             Fact::ConnectionOpened { proxy, .. }
             | Fact::ConnectionClosed { proxy, .. }
             | Fact::StartupPacket { proxy, .. } => self.traffic(proxy).see(event),
@@ -117,80 +111,17 @@ impl State {
         }
     }
 
+    fn source(&mut self, name: &Name) -> &mut Observed {
+        let new = || Observed::over(self.horizon);
+        self.sources.entry(name.clone()).or_insert_with(new)
+    }
+
     fn traffic(&mut self, proxy: &Name) -> &mut Traffic {
         let new = match self.talk {
             Talk::Terminal => Traffic::in_detail,
             Talk::Lines | Talk::Off => Traffic::default,
         };
         self.proxies.entry(proxy.clone()).or_insert_with(new)
-    }
-
-    fn sample(&mut self, at: Moment, sample: &Sample) {
-        let recent = self.sources.entry(sample.source.clone()).or_default();
-        recent.push_back(Recent {
-            at,
-            latency: sample.latency(),
-            ok: sample.outcome.is_ok(),
-        });
-        let oldest = at.before(self.horizon);
-        while recent.front().is_some_and(|first| first.at < oldest) {
-            recent.pop_front();
-        }
-    }
-
-    fn tell(&self, event: &Event) -> Option<(Tone, String)> {
-        Some(match &event.fact {
-            Fact::Phase { phase } => (Tone::Heading, phase_words(*phase).to_owned()),
-            Fact::SteadyState {
-                gate,
-                met,
-                conditions,
-                ..
-            } => steady_state(*gate, *met, conditions),
-            Fact::FaultEdge {
-                fault,
-                edge,
-                planned,
-                ..
-            } => self.edge(fault, *edge, event.at.seconds_from(*planned) * 1e3),
-            Fact::PathOpen { proxy, fault } => (
-                Tone::Plain,
-                format!("{proxy}: path open again after {fault}"),
-            ),
-            Fact::Service { service, change } => match change {
-                ServiceChange::Started(_) | ServiceChange::Watched => return None,
-                ServiceChange::Ready => (Tone::Plain, format!("{service}: ready")),
-                ServiceChange::Exited(how) => {
-                    let tone = if self.phase == Some(Phase::TearDown) {
-                        Tone::Plain
-                    } else {
-                        Tone::Bad
-                    };
-                    (tone, format!("{service}: ended, {how}"))
-                }
-            },
-            Fact::Database { database, change } => (Tone::Plain, format!("{database}: {change}")),
-            Fact::Abort { when, measured } => {
-                let text = format!("abort condition `{when}` holds ({measured}): healing");
-                (Tone::Bad, text)
-            }
-            Fact::Interrupted { signal } => (Tone::Bad, format!("{signal}: healing")),
-            Fact::Trouble { message } => (Tone::Warning, format!("warning: {message}")),
-            Fact::Failed { message } => (Tone::Bad, format!("error: {message}")),
-            Fact::Lost { count } => (Tone::Warning, format!("warning: {count} facts lost so far")),
-            _ => return None,
-        })
-    }
-
-    fn edge(&self, fault: &Name, edge: Edge, late_ms: f64) -> (Tone, String) {
-        let what = self.kinds.get(fault).map_or("", String::as_str);
-        match edge {
-            Edge::Inject => {
-                let text = format!("fault {fault} begins: {what} ({late_ms:+.1} ms)");
-                (Tone::Warning, text)
-            }
-            Edge::Lift => (Tone::Good, format!("fault {fault} ends ({late_ms:+.1} ms)")),
-        }
     }
 
     /// Seconds since time zero; before it, seconds since the start in brackets.
@@ -206,7 +137,7 @@ impl State {
 
     /// Where the run is.
     pub(super) fn headline(&self, now: Moment) -> Line {
-        let phase = self.phase.map_or("starting", phase_words);
+        let phase = self.phase.map_or("starting", news::phase_words);
         let mut text = format!("{} {phase}", self.clock(now));
         if let (Some(zero), Some(Phase::Experiment)) = (self.zero, self.phase) {
             let (bar, duration) = (self.bar(now.since(zero)), self.duration.as_secs_f64());
@@ -264,8 +195,8 @@ impl State {
 
     /// Each line of the status, and of a proxy all that is known.
     fn described(&self, now: Moment) -> Vec<(Line, Option<&Traffic>)> {
-        let sources = self.sources.iter().filter_map(|(name, recent)| {
-            let (figures, tone) = self.figures(recent, now)?;
+        let sources = self.sources.iter().filter_map(|(name, observed)| {
+            let (figures, tone) = observed.line(now)?;
             Some((name, figures, tone, None))
         });
         let proxies = self
@@ -294,61 +225,12 @@ impl State {
             .chain(self.jobs.keys());
         names.map(|name| name.chars().count()).max().unwrap_or(0)
     }
-
-    /// Rate, errors and p95 over the horizon; `None` for a source that never showed itself.
-    fn figures(&self, recent: &VecDeque<Recent>, now: Moment) -> Option<(String, Tone)> {
-        recent.back()?;
-        let oldest = now.before(self.horizon);
-        let inside: Vec<_> = recent.iter().filter(|one| one.at >= oldest).collect();
-        let rate = inside.len() as f64 / self.horizon.as_secs_f64();
-        let errors = inside.iter().filter(|one| !one.ok).count();
-        let mut latencies: Vec<_> = inside.iter().map(|one| one.latency).collect();
-        latencies.sort_unstable();
-        let Some(p95) = latencies.get((latencies.len() * 95).div_ceil(100).saturating_sub(1))
-        else {
-            return Some(("silent".to_owned(), Tone::Warning));
-        };
-        let text = format!(
-            "{rate:>6.1}/s  {:>5.1} % errors  p95 {:>8.1} ms",
-            100.0 * errors as f64 / inside.len() as f64,
-            p95.as_secs_f64() * 1e3
-        );
-        Some((text, if errors > 0 { Tone::Bad } else { Tone::Plain }))
-    }
-}
-
-const fn phase_words(phase: Phase) -> &'static str {
-    match phase {
-        Phase::SetUp => "setting up",
-        Phase::SteadyState => "confirming the steady state",
-        Phase::Experiment => "time zero: the schedule begins",
-        Phase::Settle => "healed; settling",
-        Phase::TearDown => "tearing down",
-    }
-}
-
-fn steady_state(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone, String) {
-    let when = match gate {
-        Gate::Before => "before the faults",
-        Gate::After => "after the faults",
-    };
-    if met {
-        return (Tone::Good, format!("steady state met {when}"));
-    }
-    let missed = conditions.iter().filter(|one| !one.met);
-    let missed: Vec<_> = missed
-        .map(|one| format!("{} (measured {})", one.condition, one.measured))
-        .collect();
-    (
-        Tone::Bad,
-        format!("steady state not met {when}: {}", missed.join("; ")),
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Awaited, Carried, OpenConnection, Outcome, Startup, Totals, Volume, Wait};
+    use crate::event::{Awaited, Carried, OpenConnection, Startup, Totals, Volume, Wait};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -362,17 +244,6 @@ mod tests {
     fn see(state: &mut State, ms: u64, fact: Fact) -> Option<String> {
         let line = state.see(&Event { at: at(ms), fact });
         line.map(|line| line.text)
-    }
-
-    fn sample(done_ms: u64, latency_ms: u64, outcome: Outcome) -> Fact {
-        Fact::Sample(Sample {
-            source: "reads".into(),
-            intended: at(done_ms - latency_ms),
-            sent: at(done_ms - latency_ms),
-            done: at(done_ms),
-            outcome,
-            digest: None,
-        })
     }
 
     fn edge(edge: Edge, planned_ms: u64) -> Fact {
@@ -412,28 +283,6 @@ mod tests {
         );
         see(&mut state, 4000, edge(Edge::Lift, 4000)).unwrap();
         assert!(!state.headline(at(4001)).text.contains("FAULT"));
-    }
-
-    #[test]
-    fn figures_look_back_one_horizon_and_no_further() {
-        let mut state = state();
-        for ms in (100..=2000).step_by(100) {
-            let outcome = match ms {
-                1900 => Outcome::Timeout,
-                _ => Outcome::Ok { status: None },
-            };
-            assert_eq!(see(&mut state, ms, sample(ms, 20, outcome)), None);
-        }
-        let shown = state.status(at(2060));
-        assert_eq!(shown.len(), 1);
-        assert_eq!(shown[0].tone, Tone::Bad);
-        let text = shown[0]
-            .text
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert_eq!(text, "(2.1 s) reads 10.0/s 10.0 % errors p95 20.0 ms");
-        assert!(state.status(at(9000))[0].text.ends_with("silent"));
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! What the display knows of one workload or probe. Pure; it is told the time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::draw::Tone;
+use crate::event::Sample;
+use crate::units::Moment;
+
+/// What a workload or probe saw last.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// How far back figures look.
+    horizon: Duration,
+    recent: VecDeque<Recent>,
+}
+
+/// What figures need of a sample.
+#[derive(Debug)]
+struct Recent {
+    at: Moment,
+    latency: Duration,
+    ok: bool,
+}
+
+impl Observed {
+    pub(super) const fn over(horizon: Duration) -> Self {
+        Self {
+            horizon,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Takes note of a sample that was told at `at`.
+    pub(super) fn see(&mut self, at: Moment, sample: &Sample) {
+        self.recent.push_back(Recent {
+            at,
+            latency: sample.latency(),
+            ok: sample.outcome.is_ok(),
+        });
+        let oldest = at.before(self.horizon);
+        while self.recent.front().is_some_and(|first| first.at < oldest) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Rate, errors and p95 over the horizon; `None` for a source that never showed itself.
+    pub(super) fn line(&self, now: Moment) -> Option<(String, Tone)> {
+        self.recent.back()?;
+        let oldest = now.before(self.horizon);
+        let inside: Vec<_> = self.recent.iter().filter(|one| one.at >= oldest).collect();
+        let rate = inside.len() as f64 / self.horizon.as_secs_f64();
+        let errors = inside.iter().filter(|one| !one.ok).count();
+        let mut latencies: Vec<_> = inside.iter().map(|one| one.latency).collect();
+        latencies.sort_unstable();
+        let Some(p95) = latencies.get((latencies.len() * 95).div_ceil(100).saturating_sub(1))
+        else {
+            return Some(("silent".to_owned(), Tone::Warning));
+        };
+        let text = format!(
+            "{rate:>6.1}/s  {:>5.1} % errors  p95 {:>8.1} ms",
+            100.0 * errors as f64 / inside.len() as f64,
+            p95.as_secs_f64() * 1e3
+        );
+        Some((text, if errors > 0 { Tone::Bad } else { Tone::Plain }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Outcome;
+
+    fn at(ms: u64) -> Moment {
+        Moment::ZERO + Duration::from_millis(ms)
+    }
+
+    fn sample(done_ms: u64, latency_ms: u64, outcome: Outcome) -> Sample {
+        Sample {
+            source: "reads".into(),
+            intended: at(done_ms - latency_ms),
+            sent: at(done_ms - latency_ms),
+            done: at(done_ms),
+            outcome,
+            digest: None,
+        }
+    }
+
+    #[test]
+    fn figures_look_back_one_horizon_and_no_further() {
+        let mut observed = Observed::over(Duration::from_secs(1));
+        assert_eq!(observed.line(at(0)), None);
+        for ms in (100..=2000).step_by(100) {
+            let outcome = match ms {
+                1900 => Outcome::Timeout,
+                _ => Outcome::Ok { status: None },
+            };
+            observed.see(at(ms), &sample(ms, 20, outcome));
+        }
+        let (text, tone) = observed.line(at(2060)).unwrap();
+        assert_eq!(tone, Tone::Bad);
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert_eq!(words.join(" "), "10.0/s 10.0 % errors p95 20.0 ms");
+        let silent = ("silent".to_owned(), Tone::Warning);
+        assert_eq!(observed.line(at(9000)), Some(silent));
+    }
+}
