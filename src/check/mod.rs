@@ -32,6 +32,7 @@ pub use judge::judge;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
+pub(crate) use show::plural;
 pub use sweep::{Sweep, SweptLength, sweeps};
 pub use window::Window;
 

@@ -54,7 +54,7 @@ pub(super) fn samples(count: u64) -> String {
 }
 
 /// `1 victim`, `2 victims`.
-pub(super) fn plural(count: u64, noun: &str) -> String {
+pub(crate) fn plural(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")
 }

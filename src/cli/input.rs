@@ -13,6 +13,7 @@ use crate::event::Journal;
 use crate::fault::catalogue::Catalogue;
 use crate::report;
 use crate::scenario::{self, Plan};
+use crate::units::UnitError;
 
 /// Exit code for a file or an argument that cannot be used.
 pub const BAD_INPUT: u8 = 2;
@@ -74,7 +75,7 @@ fn source(path: &Path, refusal: &str, printer: Printer) -> Option<Source> {
 }
 
 /// Shows what was found, if anything, and what that means.
-fn show(found: &[Diagnostic], source: &Source, usable: bool, refusal: &str, printer: Printer) {
+pub fn show(found: &[Diagnostic], source: &Source, usable: bool, refusal: &str, printer: Printer) {
     if !found.is_empty() {
         let shown = diag::render(found, source, Style::Coloured);
         let meaning = if usable { "usable as it is" } else { refusal };
@@ -110,6 +111,11 @@ pub fn whole<T: FromStr>(range: &'static str) -> impl Fn(&str) -> Result<T, Stri
         text.parse()
             .map_err(|_| format!("write a whole number {range}"))
     }
+}
+
+/// Reads a quantity with a unit of the command line.
+pub fn quantity<T: FromStr<Err = UnitError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("expected {error}"))
 }
 
 /// The embedded catalogue, with the files in `faults/` of the working directory over it.

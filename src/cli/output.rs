@@ -3,6 +3,7 @@
 //! Texts arrive with their colours; this is the one place that decides whether they keep them. A
 //! reader that went away (`chaosproxy report … | head`) is no error.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,9 +36,9 @@ pub enum Color {
 /// Whether data that was asked for could not be written.
 static DATA_LOST: AtomicBool = AtomicBool::new(false);
 
-/// What is to be said of a command that ends well but whose data nobody got: exit code 70.
+/// What is to be said of a command whose data nobody got, whatever it came to: exit code 70.
 pub fn honest(code: ExitCode) -> ExitCode {
-    if code == ExitCode::SUCCESS && DATA_LOST.load(Ordering::Relaxed) {
+    if DATA_LOST.load(Ordering::Relaxed) {
         ExitCode::from(70)
     } else {
         code
@@ -49,7 +50,7 @@ pub fn honest(code: ExitCode) -> ExitCode {
 pub enum Talk {
     /// stderr is a terminal: lines can be drawn again in place.
     Terminal,
-    /// stderr is a file or a pipe: lines only.
+    /// stderr is a file, a pipe or a terminal that can only write on: lines only.
     Lines,
     /// `--quiet`: errors only.
     Off,
@@ -71,7 +72,7 @@ impl Printer {
     pub fn data(self, text: &str) {
         if let Err(error) = write(AutoStream::new(io::stdout(), self.choice()), text) {
             DATA_LOST.store(true, Ordering::Relaxed);
-            self.error(&format!("cannot write to standard output: {error}"));
+            self.error(&format!("error: cannot write to standard output: {error}"));
         }
     }
 
@@ -112,7 +113,7 @@ impl Printer {
     pub fn talk(self) -> Talk {
         if self.args.quiet {
             Talk::Off
-        } else if io::stderr().is_terminal() {
+        } else if io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM")) {
             Talk::Terminal
         } else {
             Talk::Lines
@@ -142,6 +143,11 @@ impl Printer {
             Color::Never => ColorChoice::Never,
         }
     }
+}
+
+/// Whether a terminal of this kind (`TERM`) can draw again in place.
+fn moves_its_cursor(kind: Option<OsString>) -> bool {
+    kind.is_none_or(|kind| kind != "dumb")
 }
 
 fn write(mut to: impl Write, text: &str) -> io::Result<()> {
@@ -176,6 +182,13 @@ mod tests {
             write(&mut out, text).unwrap();
             assert_eq!(out, b"a\n");
         }
+    }
+
+    #[test]
+    fn nothing_is_drawn_again_on_a_dumb_terminal() {
+        assert!(moves_its_cursor(None));
+        assert!(moves_its_cursor(Some("xterm".into())));
+        assert!(!moves_its_cursor(Some("dumb".into())));
     }
 
     #[test]

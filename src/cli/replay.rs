@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::input::{self, BAD_INPUT};
 use super::output::Printer;
@@ -20,7 +20,7 @@ use crate::scenario::{BaselineOrigin, Plan};
 pub struct Args {
     /// The folder of the run to repeat, or its journal.
     run: PathBuf,
-    /// Where the journal and the reports go; made if it is not there.
+    /// Where the journal and the reports go; made if it is not there, and refused if it holds a run.
     /// Default: a new folder below `chaosproxy-runs`.
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
@@ -57,12 +57,6 @@ pub fn main(args: &Args, printer: Printer) -> ExitCode {
 /// used, which has been told.
 fn recorded(args: &Args, printer: Printer) -> anyhow::Result<Option<Plan>> {
     let (journal, Journal { header, events, .. }) = input::journal(&args.run)?;
-    if let Some(to) = &args.report_dir
-        && to.exists()
-        && journal.canonicalize()?.parent() == Some(&to.canonicalize()?)
-    {
-        bail!("{} holds the run to repeat", to.display());
-    }
     let before: Experiment = serde_json::from_value(header.plan)
         .with_context(|| format!("{}: its plan cannot be read", journal.display()))?;
     let source = Source {

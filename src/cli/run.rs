@@ -19,8 +19,8 @@ pub struct Args {
     /// Scenario files, run one after another.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where the journal and the reports go; made if it is not there. Of several runs each has a
-    /// folder below it.
+    /// Where the journal and the reports go; made if it is not there, and refused if it holds a run.
+    /// Of several runs each has a folder below it.
     /// Default: a new folder below `chaosproxy-runs`.
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
@@ -31,7 +31,8 @@ pub struct Args {
     /// Stop after the first run that is not green.
     #[arg(long)]
     fail_fast: bool,
-    /// Run each file this often. A check whose verdicts differ is flaky and fails the run.
+    /// Run each file this often. A check that passes once and fails once is flaky and fails the
+    /// file.
     #[arg(
         long,
         value_name = "N",

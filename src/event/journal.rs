@@ -96,10 +96,10 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Creates the file and writes the header through to it, so that a run that could not be
-    /// recorded does not begin.
+    /// Creates the file, which must not exist, and writes the header through to it, so that a run
+    /// that could not be recorded does not begin.
     pub fn create(path: &Path, header: &Header) -> Result<Self, JournalError> {
-        let file = File::create(path).map_err(|source| io(path, source))?;
+        let file = File::create_new(path).map_err(|source| io(path, source))?;
         let mut writer = Self {
             path: path.to_owned(),
             out: BufWriter::with_capacity(1 << 16, file),
@@ -245,6 +245,15 @@ mod tests {
             error.contains("journal.jsonl:3: not a journal line"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_journal_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        drop(JournalWriter::create(&path, &header()).unwrap());
+        let error = JournalWriter::create(&path, &header()).unwrap_err();
+        assert!(error.to_string().contains("File exists"), "{error}");
     }
 
     #[test]

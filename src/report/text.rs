@@ -133,34 +133,47 @@ fn connections(report: &Report) -> String {
     }
 }
 
-/// One line for each proxy: bytes, who ended connections, what chaosproxy itself added and what
-/// faults did.
+/// For each proxy bytes, who ended connections, what chaosproxy itself added and what faults did.
 fn carried(report: &Report) -> String {
-    let rows = report.proxies.iter().filter_map(|proxy| {
-        let totals = proxy.totals.as_ref()?;
-        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let mut rows = Vec::new();
+    for proxy in &report.proxies {
+        let Some(totals) = &proxy.totals else {
+            continue;
+        };
+        let [up, down] = [totals.bytes_upstream, totals.bytes_downstream].map(bytes);
         let closed = proxy
             .closed
             .iter()
             .map(|(by, count)| format!("{by} {count}"));
-        let closed = closed.collect::<Vec<_>>().join(", ");
-        let spread = |what, spread: Option<SpreadRecord>| {
-            spread.map_or_else(String::new, |spread| {
-                let [p50, p99, max] = [spread.p50_ms, spread.p99_ms, spread.max_ms].map(span);
-                format!("{what} p50 {p50}, p99 {p99}, max {max}")
-            })
+        let spread = |spread: Option<SpreadRecord>| {
+            let spread = spread?;
+            let [p50, p99, max] = [spread.p50_ms, spread.p99_ms, spread.max_ms].map(span);
+            Some(format!("p50 {p50}, p99 {p99}, max {max}"))
         };
-        Some([
-            proxy.name.to_string(),
-            format!("{} up", megabytes(totals.bytes_upstream)),
-            format!("{} down", megabytes(totals.bytes_downstream)),
-            format!("closed: {closed}"),
-            spread("own delay", totals.own),
-            spread("held by faults", totals.injected),
-            spread("and late by", totals.late),
-        ])
-    });
-    table(&rows.collect::<Vec<_>>(), 7)
+        let told = [
+            ("bytes", Some(format!("{up} up, {down} down"))),
+            ("closed by", Some(closed.collect::<Vec<_>>().join(", "))),
+            ("own delay", spread(totals.own)),
+            ("held by faults", spread(totals.injected)),
+            ("and late by", spread(totals.late)),
+        ];
+        let told = told.into_iter().filter_map(|(what, told)| {
+            let told = told.filter(|told| !told.is_empty())?;
+            Some([proxy.name.to_string(), what.to_owned(), told])
+        });
+        rows.extend(told);
+    }
+    table(&rows, 3)
+}
+
+/// A number of bytes, in the unit that it is best read in.
+pub(super) fn bytes(count: u64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("KB", 1e3)];
+    let count = count as f64;
+    match units.into_iter().find(|(_, scale)| count >= *scale) {
+        Some((unit, scale)) => format!("{:.1} {unit}", count / scale),
+        None => format!("{count} B"),
+    }
 }
 
 /// Milliseconds, in the unit that they are best read in.
@@ -313,4 +326,15 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]], right: usize) -> Strin
         append(&mut out, format_args!("{}\n", line.trim_end()));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits() {
+        let told = [0, 999, 1_234, 56_789_000, 7_000_000_000].map(bytes);
+        assert_eq!(told, ["0 B", "999 B", "1.2 KB", "56.8 MB", "7.0 GB"]);
+    }
 }

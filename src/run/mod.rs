@@ -26,6 +26,7 @@ pub use programs::LabPrograms;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use sha2::{Digest, Sha256};
 
@@ -132,12 +133,8 @@ pub async fn run(
     );
 
     baselines::record(plan, &header.environment, &recorder);
-    let outcome = conduct(plan, options, &recorder, &board, &halt).await;
-    if let Some(Halted::Interrupted(signal)) = halt.reason() {
-        recorder.record(Fact::Interrupted {
-            signal: signal.to_owned(),
-        });
-    }
+    let conducted = conduct(plan, options, &recorder, &board, &halt);
+    let outcome = telling(&halt, &recorder, conducted).await;
     if let Err(error) = outcome {
         recorder.record(Fact::Failed {
             message: chain(&error),
@@ -145,6 +142,25 @@ pub async fn run(
     }
     let events = collector.finish().await?;
     Ok(Recording { header, events })
+}
+
+/// Does `work`. What interrupts it is recorded at once, before anything is done about it.
+async fn telling<T>(halt: &Halt, recorder: &Recorder, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let done = tokio::select! {
+        biased;
+        _ = halt.wait() => None,
+        result = &mut work => Some(result),
+    };
+    if let Some(Halted::Interrupted(signal)) = halt.reason() {
+        recorder.record(Fact::Interrupted {
+            signal: signal.to_owned(),
+        });
+    }
+    match done {
+        Some(result) => result,
+        None => work.await,
+    }
 }
 
 /// Everything between the opened journal and its last line.

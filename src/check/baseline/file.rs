@@ -53,7 +53,7 @@ pub struct Baseline {
 pub enum BaselineError {
     /// The text is not what such a file holds.
     #[error("not a baseline: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(serde_json::Error),
     /// The file has another format.
     #[error("baseline format {0}, this program reads format {BASELINE_FORMAT}")]
     Format(u32),
@@ -105,11 +105,11 @@ impl Baseline {
         struct Format {
             baseline_format: u32,
         }
-        let format: Format = serde_json::from_str(text)?;
+        let format: Format = serde_json::from_str(text).map_err(BaselineError::Malformed)?;
         if format.baseline_format != BASELINE_FORMAT {
             return Err(BaselineError::Format(format.baseline_format));
         }
-        Ok(serde_json::from_str(text)?)
+        serde_json::from_str(text).map_err(BaselineError::Malformed)
     }
 
     /// The text of a file: JSON with a line for each figure, so that a change of one is a change of

@@ -8,7 +8,9 @@ use anyhow::{Context, bail};
 use super::runs;
 use crate::check::Verdict;
 use crate::check::baseline::{Baseline, Change, Figure, Figures, RunFigures, Tolerance};
+use crate::cli::input;
 use crate::cli::output::Printer;
+use crate::diag::did_you_mean;
 use crate::report::CheckVerdict;
 use crate::units::{Period, Share};
 
@@ -29,11 +31,13 @@ pub(super) struct Args {
         long,
         value_name = "SHARE",
         default_value = "10%",
-        env = "CHAOSPROXY_THRESHOLD"
+        env = "CHAOSPROXY_THRESHOLD",
+        value_parser = input::quantity::<Share>
     )]
     threshold: Share,
     /// A change of a time that is too small to matter.
     #[arg(long, value_name = "TIME", default_value = "5ms")]
+    #[arg(value_parser = input::quantity::<Period>)]
     floor: Period,
     /// Divide each figure by this one of its own run, so that the speed of the machine cancels out.
     #[arg(long, value_name = "NAME")]
@@ -63,6 +67,7 @@ pub(super) fn compare(args: &Args, printer: Printer) -> anyhow::Result<u8> {
     };
     let stored = Baseline::parse(&text).with_context(|| path.to_string())?;
     comparable(&stored, &runs)?;
+    known(args, &stored, &runs)?;
     let elsewhere = runs.iter().find_map(|run| stored.elsewhere(&run.machine));
     if let Some(how) = elsewhere.filter(|_| args.relative_to.is_none()) {
         printer.data(&format!(
@@ -86,6 +91,48 @@ fn comparable(stored: &Baseline, runs: &[RunFigures]) -> anyhow::Result<()> {
             run.scenario
         ),
         None => Ok(()),
+    }
+}
+
+/// Refuses names that neither the baseline nor any of the runs has a figure of.
+fn known(args: &Args, stored: &Baseline, runs: &[RunFigures]) -> anyhow::Result<()> {
+    let now = runs.iter().flat_map(|run| run.figures.keys());
+    let held: BTreeSet<&str> = now
+        .chain(stored.figures.keys())
+        .map(|name| &**name)
+        .collect();
+    let mut asked = args.figures.iter().chain(&args.relative_to);
+    match asked.find(|figure| !held.contains(&*figure.to_string())) {
+        Some(figure) => bail!("{}", unknown(figure, &held)),
+        None => Ok(()),
+    }
+}
+
+/// What to tell of a name that nothing has: what is near it, and what there is.
+fn unknown(figure: &Figure, held: &BTreeSet<&str>) -> String {
+    let Figure {
+        owner,
+        what,
+        window,
+    } = figure;
+    let beginning = match window {
+        Some(_) => format!("{owner}.{what}@"),
+        None => format!("{owner}."),
+    };
+    let alike =
+        |name: &&str| name.starts_with(&beginning) && name.contains('@') == window.is_some();
+    let mut known: Vec<_> = held.iter().copied().filter(alike).collect();
+    if known.is_empty() {
+        known = held
+            .iter()
+            .copied()
+            .filter(|name| !name.contains('@'))
+            .collect();
+    }
+    let (name, known) = (figure.to_string(), known.join(", "));
+    match did_you_mean(&name, held.iter().copied()) {
+        Some(near) => format!("unknown figure `{name}`; did you mean `{near}`? Known are {known}"),
+        None => format!("unknown figure `{name}`; known are {known}"),
     }
 }
 

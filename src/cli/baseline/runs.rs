@@ -75,6 +75,12 @@ fn read(path: &Path) -> anyhow::Result<RunFigures> {
     })
 }
 
+/// Makes the folder that a file is to be written into.
+pub(super) fn make_folder_of(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
 /// Appends a line of JSON for each run that `trend` does not hold yet. Nothing in it is ever
 /// changed.
 pub(super) fn append(trend: &Path, runs: &[RunFigures]) -> anyhow::Result<()> {
@@ -94,6 +100,7 @@ pub(super) fn append(trend: &Path, runs: &[RunFigures]) -> anyhow::Result<()> {
         lines.push_str(&serde_json::to_string(run)?);
         lines.push('\n');
     }
+    make_folder_of(trend)?;
     let mut options = OpenOptions::new();
     options
         .append(true)

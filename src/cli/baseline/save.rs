@@ -4,6 +4,7 @@ use anyhow::Context;
 
 use super::runs;
 use crate::check::baseline::Baseline;
+use crate::check::plural;
 use crate::cli::output::Printer;
 
 /// Arguments of `chaosproxy baseline save`.
@@ -27,17 +28,14 @@ pub(super) fn save(args: &Args, printer: Printer) -> anyhow::Result<()> {
         runs::append(trend, &runs)?;
     }
     let baseline = Baseline::of(runs)?;
-    if let Some(folder) = args.to.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+    runs::make_folder_of(&args.to)?;
     std::fs::write(&args.to, baseline.text())
         .with_context(|| format!("cannot write {}", args.to.display()))?;
     printer.data(&format!(
-        "{}: {} figures of {} runs of {}",
+        "{}: {} of {} of {}",
         args.to.display(),
-        baseline.figures.len(),
-        baseline.runs.len(),
+        plural(baseline.figures.len() as u64, "figure"),
+        plural(baseline.runs.len() as u64, "run"),
         baseline.scenario
     ));
     if let Some(too_few) = baseline.too_few() {

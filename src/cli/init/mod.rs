@@ -1,8 +1,10 @@
 //! `chaosproxy init`: a scenario to begin with, for servers that are there already. Asks nothing.
 
+mod command_line;
 mod template;
 mod write;
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,11 +14,17 @@ use anyhow::{Context, bail};
 
 use super::input::{self, BAD_INPUT};
 use super::output::Printer;
-use crate::diag::Source;
+use crate::diag::{Severity, Source};
+use crate::scenario;
+use command_line::CommandLine;
 use template::Template;
 
 /// What is written unless another template is named.
 const USUAL: &str = "db-partition";
+/// What a mistake means.
+const REFUSAL: &str = "nothing was written";
+/// Where servers say how they are, unless told otherwise.
+const HEALTH: &str = "/health";
 
 /// Arguments of `chaosproxy init`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// The path at which every server says how it is.
-    #[arg(long, value_name = "PATH", default_value = "/health")]
+    #[arg(long, value_name = "PATH", default_value = HEALTH)]
     health: String,
     /// The shipped scenario whose faults are taken over.
     #[arg(long, value_name = "NAME")]
@@ -90,15 +98,7 @@ fn init(args: &Args, printer: Printer) -> anyhow::Result<bool> {
     } else {
         write::scenario(args, &template)?
     };
-    let name = args.output.as_deref().map_or_else(
-        || template.name.to_owned(),
-        |path| path.display().to_string(),
-    );
-    let source = Source {
-        name,
-        text: text.as_str().into(),
-    };
-    if input::resolve(&source, "nothing was written", printer).is_none() {
+    if !is_usable(args, &text, printer)? {
         return Ok(false);
     }
     match &args.output {
@@ -114,12 +114,52 @@ fn init(args: &Args, printer: Printer) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Whether the scenario can be used, as far as it can be known before the environment is; and shows
+/// what is to be said about it.
+fn is_usable(args: &Args, text: &str, printer: Printer) -> anyhow::Result<bool> {
+    let output = args.output.as_deref();
+    let name = output.map_or_else(
+        || "standard output".into(),
+        |path| path.display().to_string(),
+    );
+    let mut source = Source {
+        name,
+        text: text.into(),
+    };
+    let asked = RefCell::new(Vec::new());
+    let environment = |name: &str| {
+        asked.borrow_mut().push(format!("${{{name}"));
+        std::env::var(name).ok()
+    };
+    let (_, mut found) = scenario::load(&source, &environment, &input::catalogue()?);
+    let asked = asked.into_inner();
+    found.retain(|one| {
+        let place = one.primary.as_ref().map(|label| label.span);
+        let written = place.and_then(|span| text.get(span.start..span.end));
+        // What the environment gives is for whoever runs the scenario to see.
+        written.is_none_or(|written| !asked.iter().any(|name| written.contains(name)))
+    });
+    let usable = !found.iter().any(|one| one.severity == Severity::Error);
+    let command_line = CommandLine::new(args);
+    let blamed = command_line.blamed(&found, text);
+    if usable {
+        input::show(&found, &source, true, "", printer);
+    } else if blamed.is_empty() {
+        source.name.push_str(" (not written)");
+        input::show(&found, &source, false, REFUSAL, printer);
+    } else {
+        let source = command_line.source();
+        input::show(&blamed, &source, false, REFUSAL, printer);
+    }
+    Ok(usable)
+}
+
 /// Writes a file that is not there yet.
 fn create(path: &Path, text: &str) -> anyhow::Result<()> {
     let opened = OpenOptions::new().write(true).create_new(true).open(path);
     match opened.and_then(|mut file| file.write_all(text.as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} exists already; nothing was written", path.display())
+            bail!("{} exists already; {REFUSAL}", path.display())
         }
         result => result.with_context(|| format!("cannot write {}", path.display())),
     }

@@ -174,7 +174,7 @@ that    = [\"{name}-health.ok_ratio == 100%\"]
 }
 
 /// A text as a TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

@@ -1,10 +1,15 @@
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::report::JOURNAL_FILE;
 use crate::scenario::Plan;
 use crate::units::Clock;
 
 /// Where runs without a folder of their own go.
 const HOME: &str = "chaosproxy-runs";
+/// Levels below the root: files, repetitions, tries.
+const LEVELS: u32 = 3;
 
 /// Where the reports of a run go. One run alone has the root to itself; otherwise each file has a
 /// folder below it, in that each repetition, in that each try, as far as there may be several.
@@ -32,7 +37,7 @@ impl Folders {
         };
         let name = alone.map_or("suite", |_| &stems[0]);
         Self {
-            root: root.map_or_else(|| of_this_moment(name), Path::to_owned),
+            root: root.map_or_else(|| new_folder(name), Path::to_owned),
             files,
             repeat,
             retries,
@@ -42,6 +47,12 @@ impl Folders {
     /// Whether there may be more than one run.
     pub fn several(&self) -> bool {
         self.files.len() > 1 || self.repeat > 1 || self.retries > 0
+    }
+
+    /// The folder of a run that is there already. Nothing may be added to it: whoever reads the
+    /// root would take runs of two invocations for one.
+    pub fn taken(&self) -> Option<PathBuf> {
+        run_in(&self.root, LEVELS)
     }
 
     /// The folder that all others are in.
@@ -63,10 +74,43 @@ impl Folders {
     }
 }
 
-/// `chaosproxy-runs/<name>-<UTC time>`.
-fn of_this_moment(name: &str) -> PathBuf {
+/// Makes `chaosproxy-runs/<name>-<UTC time>`; of runs that begin in one second the next has `-2`
+/// behind it. What cannot be made is told when a run is to be written there.
+fn new_folder(name: &str) -> PathBuf {
     let now = Clock::start().started_at().strftime("%Y%m%dT%H%M%SZ");
-    Path::new(HOME).join(format!("{name}-{now}"))
+    drop(fs::create_dir_all(HOME));
+    let mut number = 1;
+    loop {
+        let folder = Path::new(HOME).join(numbered(&format!("{name}-{now}"), number));
+        // Making it is the only way to know that nobody else just has.
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            _ => return folder,
+        }
+    }
+}
+
+/// `name`, `name-2`, `name-3`.
+fn numbered(name: &str, number: u32) -> String {
+    if number == 1 {
+        name.to_owned()
+    } else {
+        format!("{name}-{number}")
+    }
+}
+
+/// A folder with a journal: `folder` itself, or one at most so many levels below it. What cannot be
+/// looked into holds none.
+fn run_in(folder: &Path, levels: u32) -> Option<PathBuf> {
+    if folder.join(JOURNAL_FILE).exists() {
+        return Some(folder.to_owned());
+    }
+    let levels = levels.checked_sub(1)?;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut folders: Vec<_> = folders.map(|entry| entry.path()).collect();
+    folders.sort();
+    folders.iter().find_map(|folder| run_in(folder, levels))
 }
 
 /// What a file is called in the names of folders.
@@ -82,13 +126,9 @@ fn stem(path: &str) -> String {
 fn distinct(stems: &[String]) -> Vec<PathBuf> {
     let mut names: Vec<String> = Vec::new();
     for stem in stems {
-        let mut name = stem.clone();
-        let mut number = 1;
-        while names.contains(&name) {
-            number += 1;
-            name = format!("{stem}-{number}");
-        }
-        names.push(name);
+        let mut all = (1..).map(|number| numbered(stem, number));
+        let free = all.find(|name| !names.contains(name));
+        names.push(free.expect("some number is free"));
     }
     names.into_iter().map(PathBuf::from).collect()
 }

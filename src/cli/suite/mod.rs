@@ -9,10 +9,12 @@ pub use github::Surroundings;
 
 use std::fs;
 use std::num::NonZero;
+use std::path::Path;
 
 use anyhow::Context;
 
 use super::conductor::Conductor;
+use super::input::BAD_INPUT;
 use super::output::Printer;
 use crate::report::suite::{self, Repetition, Series, Suite};
 use crate::report::{JUNIT_FILE, Outcome};
@@ -43,6 +45,10 @@ pub enum OnFailure {
 
 /// Carries out the order and tells what it came to; gives the exit code.
 pub fn perform(order: &Order, surroundings: &Surroundings, printer: Printer) -> anyhow::Result<u8> {
+    if let Some(run) = order.folders.taken() {
+        printer.error(&taken(order.folders.root(), &run));
+        return Ok(BAD_INPUT);
+    }
     let mut conductor = Conductor::start(printer)?;
     let mut suite = Suite {
         series: order
@@ -67,6 +73,19 @@ pub fn perform(order: &Order, surroundings: &Surroundings, printer: Printer) -> 
     }
     surroundings.tell(&suite, printer)?;
     Ok(suite.exit_code())
+}
+
+fn taken(root: &Path, run: &Path) -> String {
+    let within = if run == root {
+        String::new()
+    } else {
+        format!(" ({})", run.display())
+    };
+    format!(
+        "error: {} holds a run already{within}; remove it, or `--report-dir` names another; nothing \
+         was run",
+        root.display()
+    )
 }
 
 /// All repetitions of one file, each with its tries.

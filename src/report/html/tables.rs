@@ -3,6 +3,7 @@ use maud::{Markup, html};
 use super::bands::short;
 use super::{badge, line, seconds};
 use crate::event::{Gate, Impact};
+use crate::report::text::bytes;
 use crate::report::{CheckVerdict, EdgeRecord, FaultRecord, OccurrenceRecord, Report};
 
 /// Times that a fault was in force which are listed at most.
@@ -189,10 +190,6 @@ pub(super) fn held(report: &Report) -> Markup {
             }
         }
     })) } }
-}
-
-fn bytes(count: u64) -> String {
-    format!("{:.1} KB", count as f64 / 1e3)
 }
 
 /// Each judgement of the steady state, the last one at each gate: earlier ones were retried.

@@ -3,7 +3,7 @@ use crate::check::Severity;
 use crate::event::Name;
 use crate::report::CheckVerdict;
 
-/// A check that came out differently in equal runs.
+/// A check that passed and failed in equal runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaky {
     /// The check.
@@ -25,7 +25,8 @@ impl Flaky {
     }
 }
 
-/// The checks whose verdicts differ between `runs`. A check that was cut short has no verdict.
+/// The checks that passed in some of the `runs` and failed in others. One that is inconclusive says
+/// nothing against either, and one that was cut short has no verdict.
 pub(super) fn find<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Flaky> {
     let mut seen: Vec<Flaky> = Vec::new();
     for check in runs.flat_map(|run| &run.report.checks) {
@@ -43,7 +44,10 @@ pub(super) fn find<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<Flaky> {
         });
         count(&mut seen[index].verdicts, check.verdict);
     }
-    seen.retain(|one| one.verdicts.len() > 1);
+    seen.retain(|one| {
+        let came_to = |wanted| one.verdicts.iter().any(|(verdict, _)| *verdict == wanted);
+        came_to(CheckVerdict::Pass) && came_to(CheckVerdict::Fail)
+    });
     seen
 }
 

@@ -87,7 +87,7 @@ pub struct Series {
 pub enum Conclusion {
     /// Something before it ended the suite.
     NotRun,
-    /// Checks came out differently in equal runs, and that is the worst of it.
+    /// Checks passed and failed in equal runs, and that is the worst of it.
     Flaky,
     /// The gravest outcome of its runs.
     Came(Outcome),
@@ -155,7 +155,7 @@ impl Series {
         }
     }
 
-    /// The checks that did not always come out the same.
+    /// The checks that passed in one run and failed in another.
     pub fn flaky(&self) -> Vec<Flaky> {
         flaky::find(self.counted())
     }

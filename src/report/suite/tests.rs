@@ -117,7 +117,7 @@ fn the_gravest_file_gives_the_exit_code() {
 }
 
 #[test]
-fn verdicts_that_differ_are_flaky_and_fail() {
+fn a_check_that_passes_and_fails_is_flaky_and_one_that_cannot_tell_is_not() {
     let repeated = |verdicts: &[CheckVerdict]| {
         let runs = verdicts.iter().map(|verdict| run(&[("x", *verdict)]));
         let series = series("a.toml", runs.collect());
@@ -125,7 +125,9 @@ fn verdicts_that_differ_are_flaky_and_fail() {
     };
     assert_eq!(repeated(&[Pass, Pass]), ("passed", 0));
     assert_eq!(repeated(&[Pass, Fail]), ("flaky", 1));
-    assert_eq!(repeated(&[Pass, Inconclusive, Pass]), ("flaky", 1));
+    assert_eq!(repeated(&[Fail, Inconclusive, Pass]), ("flaky", 1));
+    assert_eq!(repeated(&[Pass, Inconclusive, Pass]), ("inconclusive", 4));
+    assert_eq!(repeated(&[Inconclusive, Fail]), ("failed", 1));
     assert_eq!(repeated(&[Fail, Fail]), ("failed", 1));
     assert_eq!(repeated(&[Pass, Aborted]), ("passed", 0));
 }

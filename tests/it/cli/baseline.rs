@@ -67,13 +67,13 @@ fn a_run_is_compared_with_stored_ones_and_judged_the_same_ever_after() {
         "--to",
         "kept/work.json",
         "--trend",
-        "trend.jsonl",
+        "kept/trend.jsonl",
     ];
     let saved = desk.run(&save).exits_with(0).stdout;
     assert!(saved.contains("of 3 runs of a.toml"), "{saved}");
     desk.run(&save).exits_with(0);
     assert_eq!(
-        desk.read("trend.jsonl").lines().count(),
+        desk.read("kept/trend.jsonl").lines().count(),
         3,
         "no run is appended twice"
     );
@@ -100,6 +100,7 @@ fn a_run_is_compared_with_stored_ones_and_judged_the_same_ever_after() {
     let alone = desk
         .run(&["baseline", "save", "same", "--to", "kept/work.json"])
         .exits_with(0);
+    assert!(alone.stdout.contains("of 1 run of"), "{}", alone.stdout);
     assert!(
         alone.stderr.contains("from 1 of 3 runs"),
         "{}",
@@ -132,4 +133,40 @@ fn what_is_no_run_or_did_not_end_makes_no_baseline() {
         refused.stderr
     );
     assert!(!desk.path("b.json").exists());
+}
+
+#[test]
+fn a_name_that_nothing_knows_is_refused_with_those_that_are_known() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("a.toml", &scenario(&server, SLOW));
+    let run = ["run", "a.toml", "--record", "--report-dir", "same"];
+    desk.run(&run).exits_with(0);
+    let save = ["baseline", "save", "same", "--to", "kept/work.json"];
+    desk.run(&save).exits_with(0);
+    for (args, told) in [
+        (
+            "--figure work.p50",
+            "unknown figure `work.p50`; did you mean `work.p50_s`? Known are work.error_rate, \
+             work.p50_s, work.p95_s",
+        ),
+        (
+            "--figure wrok.latency",
+            "unknown figure `wrok.latency`; known are health.error_rate,",
+        ),
+        (
+            "--figure work.p50_s@fault:nobody",
+            "did you mean `work.p50_s@fault:trouble`? Known are work.p50_s@baseline, ",
+        ),
+        ("--relative-to work.p50", "unknown figure `work.p50`"),
+        ("--threshold 10", "expected one of the units `%`"),
+        ("--floor 10", "expected one of the units `ns`"),
+    ] {
+        let with = "baseline compare same --with kept/work.json";
+        let args: Vec<_> = with.split(' ').chain(args.split(' ')).collect();
+        let refused = desk.run(&args).exits_with(2);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    let args = ["baseline", "compare", "same", "--with", "a.toml"];
+    let refused = desk.run(&args).exits_with(2).stderr;
+    assert_eq!(refused.matches("expected value").count(), 1, "{refused}");
 }

@@ -100,6 +100,62 @@ fn what_cannot_become_a_scenario_is_refused_before_it_is_written() {
         "-o",
         "x.toml",
     ];
-    desk.run(&args).exits_with(2);
+    let refused = desk.run(&args).exits_with(2).stderr;
     assert!(!desk.path("x.toml").exists());
+    for part in [
+        "--> command line:1:27\n",
+        "chaosproxy init --service a b=http://127.0.0.1:1\n",
+        "error: 1 error in command line; nothing was written\n",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    for (args, line) in [
+        (
+            "init --service a=http://127.0.0.1:1 --service a=http://127.0.0.1:2",
+            "a second time",
+        ),
+        (
+            "init --service a=http://127.0.0.1:1 --health up",
+            "not the path of a request",
+        ),
+        (
+            "init --service a=http://127.0.0.1:1 --database mysql://x",
+            "invalid connection string",
+        ),
+        (
+            "init --template process-pause --service a=http://127.0.0.1:1",
+            "started by somebody else",
+        ),
+    ] {
+        let args: Vec<_> = args.split(' ').collect();
+        let refused = desk.run(&args).exits_with(2).stderr;
+        assert!(refused.contains(line), "{refused}");
+        assert!(refused.contains("--> command line:1:"), "{refused}");
+        assert!(
+            refused.contains("\nerror: 1 error in command line"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn what_the_environment_will_give_is_written_as_it_is() {
+    let desk = Desk::new();
+    let unset = "${CHAOSPROXY_TEST_UNSET}";
+    let service = format!("api=http://127.0.0.1:{unset}");
+    let args = ["init", "--service", &service, "--database", unset];
+    let written = desk.run(&args).exits_with(0);
+    assert_eq!(written.stderr, "");
+    for line in [
+        format!("url  = \"{unset}\""),
+        format!("url   = \"http://127.0.0.1:{unset}\""),
+    ] {
+        assert!(written.stdout.contains(&line), "{}", written.stdout);
+    }
+    let malformed = ["init", "--service", "api=http://127.0.0.1:${a b}"];
+    let refused = desk.run(&malformed).exits_with(2).stderr;
+    assert!(
+        refused.contains("does not name an environment"),
+        "{refused}"
+    );
 }

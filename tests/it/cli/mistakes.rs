@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 
-use super::{Desk, NOBODY};
+use super::{Desk, Finished, NOBODY};
 
 /// A command line, its exit code, and what it says.
 type Refused = (&'static [&'static str], i32, &'static [&'static str]);
@@ -133,9 +133,7 @@ fn what_a_run_cannot_use_is_named_with_what_to_do() {
         ),
         ("program.toml", "cannot start `/gone`: No such file"),
     ] {
-        let refused = desk
-            .run(&["run", file, "--report-dir", "out"])
-            .exits_with(3);
+        let refused = desk.run(&["run", file]).exits_with(3);
         assert!(refused.stderr.contains(text), "{}", refused.stderr);
     }
     let folder = desk.path("gone");
@@ -158,5 +156,18 @@ fn a_command_whose_data_nobody_got_does_not_end_well() {
     let schema = schema.unwrap();
     assert_eq!(schema.status.code(), Some(70));
     let said = String::from_utf8(schema.stderr).unwrap();
-    assert!(said.contains("cannot write to standard output"), "{said}");
+    let error = "error: cannot write to standard output: ";
+    assert!(said.starts_with(error), "{said}");
+}
+
+#[test]
+fn a_verdict_that_nobody_got_weighs_less_than_that() {
+    let desk = Desk::new();
+    desk.write("a.toml", NOBODY);
+    let run = ["run", "a.toml", "--report-dir", "out"];
+    desk.run(&run).exits_with(3);
+    desk.run(&["report", "out"]).exits_with(3);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let report = desk.command(&["report", "out"]).stdout(full).output();
+    Finished::new(report.unwrap()).exits_with(70);
 }

@@ -185,7 +185,7 @@ fn a_run_is_never_replayed_over_itself() {
         .run(&["replay", "first", "--report-dir", "first"])
         .exits_with(2);
     assert!(
-        finished.stderr.contains("holds the run to repeat"),
+        finished.stderr.contains("first holds a run already"),
         "{}",
         finished.stderr
     );

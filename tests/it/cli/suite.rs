@@ -85,6 +85,9 @@ fn an_interrupt_ends_the_whole_suite() {
     }
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
     talk.read_to_string(&mut line).unwrap();
+    let steps = ["SIGTERM: healing", "healed; settling", "tearing down"];
+    let places = steps.map(|step| line.find(step));
+    assert!(places[0].is_some() && places.is_sorted(), "{line}");
     let finished = Finished::new(child.wait_with_output().unwrap()).exits_with(143);
     let told = "interrupted: files: 1 interrupted, 1 not run; runs: 1,";
     assert!(finished.stdout.contains(told), "{}", finished.stdout);
