@@ -1,3 +1,4 @@
+use crate::check::metric::Terms;
 use crate::event::{Condition, Fact, Gate, Phase};
 use crate::scenario::Plan;
 
@@ -35,7 +36,11 @@ pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
         .iter()
         .map(|assertion| {
             let samples = stage.board().samples(&assertion.source, from, now);
-            let measured = assertion.measure(&samples, plan.steady_state.window, None);
+            let terms = Terms {
+                length: plan.steady_state.window,
+                deadline: plan.experiment.deadline(&assertion.source),
+            };
+            let measured = assertion.measure(&samples, terms, None);
             Condition {
                 condition: assertion.to_string(),
                 met: measured.holds() == Some(true),

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Experiment, stats};
+use super::metric::{Metric, Terms};
+use super::{Assertion, Experiment, Measured, stats};
 use crate::event::{Event, Fact, Fate, Name, Phase, Sample};
 use crate::units::Moment;
 
@@ -257,6 +258,28 @@ impl History {
         let first = all.partition_point(|sample| sample.intended < from);
         let last = all.partition_point(|sample| sample.intended < to);
         &all[first..last.max(first)]
+    }
+
+    /// The value of a metric of a workload or probe in a window.
+    pub fn figure(&self, metric: Metric, source: &str, window: (Moment, Moment)) -> Option<f64> {
+        metric.of(self.samples_in(source, window), self.terms(source, window))
+    }
+
+    /// Measures an assertion in a window, and the baseline that it may be compared with.
+    pub fn measure(&self, assertion: &Assertion, window: (Moment, Moment)) -> Measured {
+        let source = &*assertion.source;
+        assertion.measure(
+            self.samples_in(source, window),
+            self.terms(source, window),
+            self.figure(assertion.metric, source, self.baseline()),
+        )
+    }
+
+    fn terms(&self, source: &str, (from, to): (Moment, Moment)) -> Terms {
+        Terms {
+            length: to.since(from),
+            deadline: self.experiment().deadline(source),
+        }
     }
 
     /// The workloads and probes that talk to a service.

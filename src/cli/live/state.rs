@@ -29,6 +29,8 @@ pub(super) struct State {
     kinds: BTreeMap<Name, String>,
     /// Faults in force, since when.
     active: BTreeMap<Name, Moment>,
+    /// How long each source waits for an answer.
+    deadlines: BTreeMap<Name, Duration>,
     sources: BTreeMap<Name, VecDeque<Recent>>,
     proxies: BTreeMap<Name, Traffic>,
     jobs: BTreeMap<Name, String>,
@@ -61,6 +63,11 @@ impl State {
                 .map(|fault| (fault.name.clone(), what(fault)))
                 .collect(),
             active: BTreeMap::new(),
+            deadlines: experiment
+                .sources
+                .iter()
+                .map(|(name, brief)| (name.clone(), brief.timeout))
+                .collect(),
             sources: experiment
                 .sources
                 .keys()
@@ -126,10 +133,12 @@ impl State {
     }
 
     fn sample(&mut self, at: Moment, sample: &Sample) {
+        let deadline = self.deadlines.get(&sample.source);
+        let latency = sample.counted_latency(deadline.copied().unwrap_or_default());
         let recent = self.sources.entry(sample.source.clone()).or_default();
         recent.push_back(Recent {
             at,
-            latency: sample.latency(),
+            latency,
             ok: sample.outcome.is_ok(),
         });
         let oldest = at.before(self.horizon);
