@@ -5,7 +5,8 @@ use crate::scenario::Plan;
 use super::halt::Halt;
 use super::provision::Stage;
 
-/// Windows that are tried before the gate is closed: servers may need a moment to warm up.
+/// Windows that are tried before the gate is closed: servers may need a moment to warm up. The
+/// baseline begins with the last of them.
 const TRIES: usize = 3;
 
 /// Waits for the steady state, one window at a time. `false`: not met, or halted.

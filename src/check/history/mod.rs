@@ -32,6 +32,8 @@ struct Facts {
     /// When any fault was injected, in order.
     injections: Vec<Moment>,
     phases: BTreeMap<Phase, Moment>,
+    /// When the last window began that was tried for the steady state.
+    last_try: Option<Moment>,
     samples: BTreeMap<Name, Vec<Sample>>,
     connections: BTreeMap<Name, Vec<Connection>>,
     logs: BTreeMap<Name, Vec<(Moment, String)>>,
@@ -90,6 +92,7 @@ impl History {
             experiment,
             lost: 0,
             phases: BTreeMap::new(),
+            last_try: None,
             samples: BTreeMap::new(),
             logs: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -191,10 +194,9 @@ impl History {
     }
 
     /// From the beginning of the steady state to the first injection of any fault after it; what
-    /// was in force before belongs to the steady state.
+    /// was in force before belongs to the steady state. Windows in which it was refused do not.
     pub fn baseline(&self) -> (Moment, Moment) {
-        let zero = self.time_zero();
-        let start = self.phase(Phase::SteadyState).unwrap_or(zero);
+        let start = self.facts.last_try.unwrap_or_else(|| self.time_zero());
         let first = self.next_injection(start);
         (start, first.unwrap_or_else(|| self.schedule_end()))
     }
@@ -358,6 +360,9 @@ impl Facts {
         match &event.fact {
             Fact::Phase { phase } => {
                 self.phases.entry(*phase).or_insert(at);
+                if *phase == Phase::SteadyState {
+                    self.last_try = self.last_try.max(Some(at));
+                }
             }
             Fact::Sample(sample) => {
                 let source = self.samples.entry(sample.source.clone()).or_default();
