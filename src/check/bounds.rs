@@ -74,9 +74,9 @@ impl Demands<'_> {
             finding
                 .evidence
                 .push(evidence.over(self.window, samples.len() as u64));
-            let length = self.window.1.since(self.window.0);
-            if let Some(value) = assertion.metric.of(samples, length) {
-                let name = show::figure_name(&assertion.source, assertion.metric);
+            let (source, metric) = (&assertion.source, assertion.metric);
+            if let Some(value) = self.history.figure(metric, source, self.window) {
+                let name = show::figure_name(source, metric);
                 finding.figure(name, value);
             }
         }
@@ -90,11 +90,7 @@ impl Demands<'_> {
         let baseline = self.history.baseline();
         let before = self.history.samples_in(&assertion.source, baseline);
         let metric = assertion.metric;
-        let measured = assertion.measure(
-            samples,
-            self.window.1.since(self.window.0),
-            metric.of(before, baseline.1.since(baseline.0)),
-        );
+        let measured = self.history.measure(assertion, self.window);
         let needed = self.min_samples.unwrap_or(needed(metric)).max(1);
         if demands_zero(assertion) {
             return zero(samples, needed);
@@ -204,11 +200,12 @@ impl Demands<'_> {
         before: &[Sample],
     ) -> Option<Excess> {
         let q = assertion.metric.quantile()?;
+        let deadline = self.history.experiment().deadline(&assertion.source);
         let mut rng = ChaCha12Rng::seed_from_u64(SEED);
-        let during = stats::bootstrap(&blocks(samples, self.window), q, ROUNDS, &mut rng);
+        let during = stats::bootstrap(&blocks(samples, self.window, deadline), q, ROUNDS, &mut rng);
         let (excess, shift) = match assertion.value {
             Value::OfBaseline(factor) => {
-                let baseline = blocks(before, self.history.baseline());
+                let baseline = blocks(before, self.history.baseline(), deadline);
                 let baseline = stats::bootstrap(&baseline, q, ROUNDS, &mut rng);
                 let pairs = || during.iter().zip(&baseline);
                 let shift = pairs().map(|(now, then)| now - then).collect();
@@ -305,7 +302,7 @@ fn interval(unit: Unit, excess: &Excess) -> String {
 }
 
 /// Latencies in bins of a second, or of a sixteenth of a short window.
-fn blocks(samples: &[Sample], (from, to): (Moment, Moment)) -> stats::Blocks {
+fn blocks(samples: &[Sample], (from, to): (Moment, Moment), deadline: Duration) -> stats::Blocks {
     let length = (to.since(from) / 16).min(Duration::from_secs(1));
     let nanos = length.as_nanos().max(1);
     let mut blocks: stats::Blocks = Vec::new();
@@ -317,7 +314,7 @@ fn blocks(samples: &[Sample], (from, to): (Moment, Moment)) -> stats::Blocks {
             current = Some(bin);
         }
         if let Some(block) = blocks.last_mut() {
-            block.push(sample.latency().as_secs_f64());
+            block.push(sample.counted_latency(deadline).as_secs_f64());
         }
     }
     blocks

@@ -41,6 +41,15 @@ pub enum Unit {
     Rate,
 }
 
+/// The terms on which observations were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// The time in which they were made.
+    pub length: Duration,
+    /// How long each could wait for its answer.
+    pub deadline: Duration,
+}
+
 impl Metric {
     /// Every metric with its name in scenario files.
     pub const ALL: [(&'static str, Self); 9] = [
@@ -83,18 +92,19 @@ impl Metric {
         }
     }
 
-    /// Its value over `samples`, which were taken in `length`; `None` where nothing was observed.
+    /// Its value over `samples`; `None` where nothing was observed.
     pub fn of<'a>(
         self,
         samples: impl IntoIterator<Item = &'a Sample>,
-        length: Duration,
+        terms: Terms,
     ) -> Option<f64> {
         let samples = samples.into_iter();
         match self {
             Self::Count => Some(samples.count() as f64),
             Self::Rate => {
                 let count = samples.count() as f64;
-                (!length.is_zero()).then(|| count / length.as_secs_f64())
+                let length = terms.length.as_secs_f64();
+                (length > 0.0).then(|| count / length)
             }
             Self::ErrorRate => share(samples, |outcome| !outcome.is_ok()),
             Self::OkRatio => share(samples, Outcome::is_ok),
@@ -104,7 +114,7 @@ impl Metric {
             }
             Self::P50 | Self::P95 | Self::P99 | Self::Max => {
                 let mut latencies: Vec<f64> = samples
-                    .map(|sample| sample.latency().as_secs_f64())
+                    .map(|sample| sample.counted_latency(terms.deadline).as_secs_f64())
                     .collect();
                 latencies.sort_unstable_by(f64::total_cmp);
                 stats::quantile(&latencies, self.quantile().unwrap_or(1.0))

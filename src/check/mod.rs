@@ -120,6 +120,14 @@ pub struct Experiment {
     pub purpose: Purpose,
 }
 
+impl Experiment {
+    /// How long an observation of `source` may wait for its answer.
+    pub fn deadline(&self, source: &str) -> std::time::Duration {
+        let brief = self.sources.get(source);
+        brief.map_or_else(Default::default, |brief| brief.timeout)
+    }
+}
+
 /// What an experiment is carried out for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -31,6 +31,15 @@ pub(super) fn not_ok() -> Outcome {
     }
 }
 
+/// The two ways to get no answer at all, before any deadline.
+pub(super) fn unanswered() -> [Outcome; 2] {
+    let why = || "connection reset by peer".to_owned();
+    [
+        Outcome::ConnectError { why: why() },
+        Outcome::Broken { why: why() },
+    ]
+}
+
 /// A run, told fact by fact.
 #[derive(Default)]
 pub(super) struct Story {

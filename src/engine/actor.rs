@@ -283,7 +283,11 @@ impl Actor {
         }
         for name in in_force.seized {
             // Who seized the port as well gives it back at the end.
-            if self.faults.values().any(|other| other.seized.contains(&name)) {
+            if self
+                .faults
+                .values()
+                .any(|other| other.seized.contains(&name))
+            {
                 continue;
             }
             let enabled = self.proxy(&name)?.enable().await;

@@ -31,6 +31,16 @@ impl Sample {
         self.done.since(self.intended)
     }
 
+    /// The latency that counts: whatever got no answer took its deadline at least, however soon
+    /// that was known. A refused connection is not a fast one.
+    pub fn counted_latency(&self, deadline: Duration) -> Duration {
+        if self.outcome.is_answer() {
+            self.latency()
+        } else {
+            self.latency().max(deadline)
+        }
+    }
+
     /// How late it was sent.
     pub fn lateness(&self) -> Duration {
         self.sent.since(self.intended)
@@ -71,6 +81,11 @@ impl Outcome {
     /// Whether it came out as wanted.
     pub const fn is_ok(&self) -> bool {
         matches!(self, Self::Ok { .. })
+    }
+
+    /// Whether the other side answered at all, as wanted or not.
+    pub const fn is_answer(&self) -> bool {
+        matches!(self, Self::Ok { .. } | Self::NotOk { .. })
     }
 }
 

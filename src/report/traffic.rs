@@ -36,18 +36,23 @@ pub(super) fn sources(history: &History, windows: &[(String, Span)]) -> Vec<Sour
             service: brief.service.clone(),
             windows: windows
                 .iter()
-                .filter_map(|(window, span)| source_window(window, history.samples_in(name, *span)))
+                .filter_map(|(window, span)| {
+                    source_window(window, history.samples_in(name, *span), brief.timeout)
+                })
                 .collect(),
         })
         .collect()
 }
 
-fn source_window(window: &str, samples: &[Sample]) -> Option<SourceWindow> {
+fn source_window(window: &str, samples: &[Sample], deadline: Duration) -> Option<SourceWindow> {
     let count = |wanted: fn(&Outcome) -> bool| {
         let found = samples.iter().filter(|sample| wanted(&sample.outcome));
         found.count() as u64
     };
-    let mut latencies: Vec<_> = samples.iter().map(Sample::latency).collect();
+    let mut latencies: Vec<_> = samples
+        .iter()
+        .map(|sample| sample.counted_latency(deadline))
+        .collect();
     latencies.sort_unstable();
     let errors = count(|outcome| !outcome.is_ok());
     (!samples.is_empty()).then(|| SourceWindow {
@@ -68,7 +73,7 @@ fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
     (sorted.len() >= ENOUGH).then(|| nearest_rank_ms(sorted, percent))
 }
 
-/// Nearest rank, so that it is always a latency that was measured. `sorted` must not be empty.
+/// Nearest rank, so that it is always the latency of an observation. `sorted` must not be empty.
 pub(super) fn nearest_rank_ms(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted[rank - 1].as_secs_f64() * 1e3

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::check::Watch;
 use crate::event::{Fact, Name, Sample};
-use crate::scenario::Plan;
+use crate::scenario::{AbortSpec, Plan};
 use crate::units::Moment;
 
 /// What the run itself needs to look at while it is under way: the samples of every source, and
@@ -21,10 +21,10 @@ struct Inner {
 
 impl Board {
     pub(super) fn new(plan: &Plan) -> Self {
-        let aborts = plan
-            .aborts
-            .iter()
-            .map(|abort| Watch::new(abort.when.clone(), None));
+        let aborts = plan.aborts.iter().map(|AbortSpec { when, .. }| {
+            let deadline = plan.experiment.deadline(&when.source);
+            Watch::new(when.clone(), deadline)
+        });
         Self {
             inner: Arc::new(Mutex::new(Inner {
                 samples: BTreeMap::new(),

@@ -1,10 +1,12 @@
+use crate::check::metric::Terms;
 use crate::event::{Condition, Fact, Gate, Phase};
 use crate::scenario::Plan;
 
 use super::halt::Halt;
 use super::provision::Stage;
 
-/// Windows that are tried before the gate is closed: servers may need a moment to warm up.
+/// Windows that are tried before the gate is closed: servers may need a moment to warm up. The
+/// baseline begins with the last of them.
 const TRIES: usize = 3;
 
 /// Waits for the steady state, one window at a time. `false`: not met, or halted.
@@ -35,7 +37,11 @@ pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
         .iter()
         .map(|assertion| {
             let samples = stage.board().samples(&assertion.source, from, now);
-            let measured = assertion.measure(&samples, plan.steady_state.window, None);
+            let terms = Terms {
+                length: plan.steady_state.window,
+                deadline: plan.experiment.deadline(&assertion.source),
+            };
+            let measured = assertion.measure(&samples, terms, None);
             Condition {
                 condition: assertion.to_string(),
                 met: measured.holds() == Some(true),

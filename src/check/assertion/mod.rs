@@ -10,11 +10,10 @@ pub use parse::ParseError;
 pub use watch::Watch;
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::metric::Metric;
+use super::metric::{Metric, Terms};
 use super::show;
 use crate::event::{Name, Sample};
 use crate::units::{Period, Rate, Share};
@@ -112,17 +111,17 @@ impl Value {
 }
 
 impl Assertion {
-    /// Measures `samples`, which must all be of its source and were taken in `length`. `baseline`
-    /// is the value of the same metric in the baseline, see [`Metric::of`].
+    /// Measures `samples`, which must all be of its source. `baseline` is the value of the same
+    /// metric in the baseline, see [`Metric::of`].
     pub fn measure<'a>(
         &self,
         samples: impl IntoIterator<Item = &'a Sample>,
-        length: Duration,
+        terms: Terms,
         baseline: Option<f64>,
     ) -> Measured {
         let mut count = 0;
         let counted = samples.into_iter().inspect(|_| count += 1);
-        let value = self.metric.of(counted, length);
+        let value = self.metric.of(counted, terms);
         Measured {
             metric: self.metric,
             value,

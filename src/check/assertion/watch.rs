@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Assertion, Measured};
+use crate::check::metric::Terms;
 use crate::event::Sample;
 use crate::units::{Moment, Period};
 
@@ -19,17 +20,17 @@ const DEFAULT_LENGTH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watch {
     assertion: Assertion,
-    baseline: Option<f64>,
+    deadline: Duration,
     since: Option<Moment>,
     recent: VecDeque<Sample>,
 }
 
 impl Watch {
-    /// Watches for `assertion`; `baseline` is the value of its metric in the baseline.
-    pub const fn new(assertion: Assertion, baseline: Option<f64>) -> Self {
+    /// Watches for `assertion`, whose source waits for an answer until `deadline`.
+    pub const fn new(assertion: Assertion, deadline: Duration) -> Self {
         Self {
             assertion,
-            baseline,
+            deadline,
             since: None,
             recent: VecDeque::new(),
         }
@@ -75,8 +76,11 @@ impl Watch {
             .recent
             .iter()
             .filter(|sample| sample.done > from && sample.done <= to);
-        self.assertion
-            .measure(within, to.since(from), self.baseline)
+        let terms = Terms {
+            length: to.since(from),
+            deadline: self.deadline,
+        };
+        self.assertion.measure(within, terms, None)
     }
 
     fn length(&self) -> Duration {
@@ -114,7 +118,7 @@ mod tests {
 
     /// Feeds one sample each 100 ms; the condition is first seen at the returned millisecond.
     fn first_held(text: &str, failing: impl Fn(u64) -> bool) -> Option<u64> {
-        let mut watch = Watch::new(text.parse().unwrap(), None);
+        let mut watch = Watch::new(text.parse().unwrap(), Duration::from_secs(1));
         (0..200).map(|step| step * 100).find(|at| {
             let outcome = if failing(*at) {
                 Outcome::Timeout
@@ -144,7 +148,10 @@ mod tests {
 
     #[test]
     fn other_sources_and_silence_hold_nothing() {
-        let mut watch = Watch::new("reads.error_rate > 50% for 1s".parse().unwrap(), None);
+        let mut watch = Watch::new(
+            "reads.error_rate > 50% for 1s".parse().unwrap(),
+            Duration::ZERO,
+        );
         let mut other = sample(500, Outcome::Timeout);
         other.source = "writes".into();
         watch.see(&other);

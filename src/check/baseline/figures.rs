@@ -87,7 +87,7 @@ fn of_sources(history: &History, window: &Window, found: &mut Figures) {
             if samples.len() < enough {
                 continue;
             }
-            if let Some(value) = metric.of(samples, to.since(from)) {
+            if let Some(value) = history.figure(metric, source, (from, to)) {
                 let name = show::figure_name(source, metric);
                 let window = Some(window).filter(|window| **window != Window::all());
                 let name = window.map_or_else(|| name.clone(), |part| format!("{name}@{part}"));

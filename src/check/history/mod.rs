@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Experiment, stats};
+use super::metric::{Metric, Terms};
+use super::{Assertion, Experiment, Measured, stats};
 use crate::event::{Event, Fact, Fate, Name, Phase, Sample};
 use crate::units::Moment;
 
@@ -31,6 +32,8 @@ struct Facts {
     /// When any fault was injected, in order.
     injections: Vec<Moment>,
     phases: BTreeMap<Phase, Moment>,
+    /// When the last window began that was tried for the steady state.
+    last_try: Option<Moment>,
     samples: BTreeMap<Name, Vec<Sample>>,
     connections: BTreeMap<Name, Vec<Connection>>,
     logs: BTreeMap<Name, Vec<(Moment, String)>>,
@@ -89,6 +92,7 @@ impl History {
             experiment,
             lost: 0,
             phases: BTreeMap::new(),
+            last_try: None,
             samples: BTreeMap::new(),
             logs: BTreeMap::new(),
             writes: BTreeMap::new(),
@@ -190,10 +194,9 @@ impl History {
     }
 
     /// From the beginning of the steady state to the first injection of any fault after it; what
-    /// was in force before belongs to the steady state.
+    /// was in force before belongs to the steady state. Windows in which it was refused do not.
     pub fn baseline(&self) -> (Moment, Moment) {
-        let zero = self.time_zero();
-        let start = self.phase(Phase::SteadyState).unwrap_or(zero);
+        let start = self.facts.last_try.unwrap_or_else(|| self.time_zero());
         let first = self.next_injection(start);
         (start, first.unwrap_or_else(|| self.schedule_end()))
     }
@@ -257,6 +260,28 @@ impl History {
         let first = all.partition_point(|sample| sample.intended < from);
         let last = all.partition_point(|sample| sample.intended < to);
         &all[first..last.max(first)]
+    }
+
+    /// The value of a metric of a workload or probe in a window.
+    pub fn figure(&self, metric: Metric, source: &str, window: (Moment, Moment)) -> Option<f64> {
+        metric.of(self.samples_in(source, window), self.terms(source, window))
+    }
+
+    /// Measures an assertion in a window, and the baseline that it may be compared with.
+    pub fn measure(&self, assertion: &Assertion, window: (Moment, Moment)) -> Measured {
+        let source = &*assertion.source;
+        assertion.measure(
+            self.samples_in(source, window),
+            self.terms(source, window),
+            self.figure(assertion.metric, source, self.baseline()),
+        )
+    }
+
+    fn terms(&self, source: &str, (from, to): (Moment, Moment)) -> Terms {
+        Terms {
+            length: to.since(from),
+            deadline: self.experiment().deadline(source),
+        }
     }
 
     /// The workloads and probes that talk to a service.
@@ -335,6 +360,9 @@ impl Facts {
         match &event.fact {
             Fact::Phase { phase } => {
                 self.phases.entry(*phase).or_insert(at);
+                if *phase == Phase::SteadyState {
+                    self.last_try = self.last_try.max(Some(at));
+                }
             }
             Fact::Sample(sample) => {
                 let source = self.samples.entry(sample.source.clone()).or_default();

@@ -12,6 +12,8 @@ use crate::units::Moment;
 pub(super) struct Observed {
     /// How far back figures look.
     horizon: Duration,
+    /// How long it waits for an answer.
+    deadline: Duration,
     recent: VecDeque<Recent>,
 }
 
@@ -24,9 +26,10 @@ struct Recent {
 }
 
 impl Observed {
-    pub(super) const fn over(horizon: Duration) -> Self {
+    pub(super) const fn over(horizon: Duration, deadline: Duration) -> Self {
         Self {
             horizon,
+            deadline,
             recent: VecDeque::new(),
         }
     }
@@ -35,7 +38,7 @@ impl Observed {
     pub(super) fn see(&mut self, at: Moment, sample: &Sample) {
         self.recent.push_back(Recent {
             at,
-            latency: sample.latency(),
+            latency: sample.counted_latency(self.deadline),
             ok: sample.outcome.is_ok(),
         });
         let oldest = at.before(self.horizon);
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn figures_look_back_one_horizon_and_no_further() {
-        let mut observed = Observed::over(Duration::from_secs(1));
+        let mut observed = Observed::over(Duration::from_secs(1), Duration::from_millis(10));
         assert_eq!(observed.line(at(0)), None);
         for ms in (100..=2000).step_by(100) {
             let outcome = match ms {

@@ -57,8 +57,8 @@ impl State {
             active: BTreeMap::new(),
             sources: experiment
                 .sources
-                .keys()
-                .map(|name| (name.clone(), Observed::over(horizon)))
+                .iter()
+                .map(|(name, brief)| (name.clone(), Observed::over(horizon, brief.timeout)))
                 .collect(),
             proxies: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -112,7 +112,7 @@ impl State {
     }
 
     fn source(&mut self, name: &Name) -> &mut Observed {
-        let new = || Observed::over(self.horizon);
+        let new = || Observed::over(self.horizon, Duration::ZERO);
         self.sources.entry(name.clone()).or_insert_with(new)
     }
 

@@ -51,7 +51,7 @@ pub(super) fn series(history: &History, origin: Moment) -> Vec<Series> {
                 source: name.clone(),
                 service: brief.service.clone(),
                 bin_s: bin.as_secs_f64(),
-                bins: bins(samples, bin, origin),
+                bins: bins(samples, bin, brief.timeout, origin),
             })
         })
         .collect()
@@ -71,7 +71,7 @@ fn width(sorted: &[Sample]) -> Option<Duration> {
 }
 
 /// Bins begin with the first observation.
-fn bins(sorted: &[Sample], bin: Duration, origin: Moment) -> Vec<Bin> {
+fn bins(sorted: &[Sample], bin: Duration, deadline: Duration, origin: Moment) -> Vec<Bin> {
     let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
         return Vec::new();
     };
@@ -94,15 +94,18 @@ fn bins(sorted: &[Sample], bin: Duration, origin: Moment) -> Vec<Bin> {
             },
             requests: these.len() as u64,
             errors: these.iter().filter(|one| !one.outcome.is_ok()).count() as u64,
-            latency_ms: percentiles(these),
+            latency_ms: percentiles(these, deadline),
         });
         rest = later;
     }
     bins
 }
 
-fn percentiles(samples: &[Sample]) -> Option<[f64; 3]> {
-    let mut latencies: Vec<_> = samples.iter().map(Sample::latency).collect();
+fn percentiles(samples: &[Sample], deadline: Duration) -> Option<[f64; 3]> {
+    let counted = samples
+        .iter()
+        .map(|sample| sample.counted_latency(deadline));
+    let mut latencies: Vec<_> = counted.collect();
     latencies.sort_unstable();
     (!samples.is_empty()).then(|| [50, 95, 99].map(|percent| nearest_rank_ms(&latencies, percent)))
 }
@@ -138,7 +141,12 @@ mod tests {
     fn every_observation_is_in_one_bin_and_an_hour_has_no_more_bins_than_a_minute() {
         for (interval, seconds, expected) in [(10, 60, 120), (100, 60, 60), (50, 3600, 72)] {
             let samples = samples(interval, seconds);
-            let bins = bins(&samples, width(&samples).unwrap(), Moment::ZERO);
+            let bins = bins(
+                &samples,
+                width(&samples).unwrap(),
+                Duration::ZERO,
+                Moment::ZERO,
+            );
             assert_eq!(bins.len(), expected, "every {interval} ms for {seconds} s");
             let requests: u64 = bins.iter().map(|bin| bin.requests).sum();
             assert_eq!(requests, samples.len() as u64);
@@ -150,7 +158,12 @@ mod tests {
     #[test]
     fn the_percentiles_of_a_bin_are_latencies_that_were_measured() {
         let samples = samples(10, 60);
-        let bins = bins(&samples, Duration::from_secs(1), Moment::ZERO);
+        let bins = bins(
+            &samples,
+            Duration::from_secs(1),
+            Duration::ZERO,
+            Moment::ZERO,
+        );
         assert_eq!(bins[3].latency_ms, Some([2.0, 1000.0, 1000.0]));
     }
 
@@ -159,7 +172,7 @@ mod tests {
         let mut samples = samples(100, 4);
         samples.retain(|one| !(10..30).contains(&(one.intended.as_nanos() / 100_000_000)));
         let origin = Moment::from_nanos(2_000_000_000);
-        let bins = bins(&samples, Duration::from_secs(1), origin);
+        let bins = bins(&samples, Duration::from_secs(1), Duration::ZERO, origin);
         let found: Vec<_> = bins.iter().map(|bin| (bin.from_s, bin.requests)).collect();
         assert_eq!(found, [(-2.0, 10), (-1.0, 0), (0.0, 0), (1.0, 10)]);
         assert_eq!(bins[1].latency_ms, None);
@@ -168,6 +181,9 @@ mod tests {
     #[test]
     fn no_observations_are_no_series() {
         assert_eq!(width(&[]), None);
-        assert_eq!(bins(&[], Duration::from_secs(1), Moment::ZERO), []);
+        assert_eq!(
+            bins(&[], Duration::from_secs(1), Duration::ZERO, Moment::ZERO),
+            []
+        );
     }
 }

@@ -32,7 +32,8 @@ pub struct SourceWindow {
     pub timeouts: u64,
     /// Errors by requests, from 0 to 1.
     pub error_rate: f64,
-    /// Latency of all observations, from the intended send; absent below 10 of them.
+    /// Latency of all observations, from the intended send; what got no answer counts with its
+    /// deadline. Absent below 10 of them.
     pub latency_p50_ms: Option<f64>,
     /// Never below the median.
     pub latency_p95_ms: Option<f64>,

@@ -2,6 +2,7 @@
 //! systems are told. The scenarios are tiny: a proxy in front of a server of the test's own.
 
 mod baseline;
+mod evidence;
 mod folders;
 mod init;
 mod live;

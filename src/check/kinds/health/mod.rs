@@ -96,13 +96,7 @@ fn demand(
     finding: &mut Finding,
 ) -> Evidence {
     let (metric, source) = (assertion.metric, &*assertion.source);
-    let (start, end) = history.baseline();
-    let baseline = history.samples_in(source, (start, end));
-    let measured = assertion.measure(
-        history.samples_in(source, window),
-        window.1.since(window.0),
-        metric.of(baseline, end.since(start)),
-    );
+    let measured = history.measure(assertion, window);
     let mut words = measured.to_string();
     let slow = metric.unit() == Unit::Time;
     let patience = Patience {

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::check::testing::{Story, not_ok, ok};
+use crate::check::testing::{Story, not_ok, ok, unanswered};
 use crate::check::{Finding, Verdict};
 use crate::event::{Impact, Outcome};
 
@@ -83,4 +83,21 @@ fn a_fault_without_victims_decides_nothing() {
         .fault("down", 40.0, 50.0)
         .samples(("health", "codebase"), 0.1, (0.0, 60.0), |_| (0.003, ok()));
     assert_eq!(judge(story).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_not_quick() {
+    for outcome in unanswered() {
+        let gone = move |when: f64| {
+            let hit = (20.0..28.0).contains(&when);
+            (0.001, if hit { outcome.clone() } else { ok() })
+        };
+        let finding = judge(story(0.1, gone));
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+        assert!(
+            finding.summary.contains("p99 3 s over 300 samples"),
+            "{}",
+            finding.summary
+        );
+    }
 }

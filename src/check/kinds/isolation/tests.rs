@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::check::testing::{Story, not_ok, ok};
 use crate::check::{Finding, Verdict};
-use crate::event::{Impact, Outcome};
+use crate::event::{Fact, Impact, Outcome, Phase};
 
 /// Latencies spread over 5 to 15 ms, the same in every second.
 fn usual(when: f64) -> f64 {
@@ -185,4 +185,38 @@ fn everything_holds_ten_times_faster() {
     };
     assert_eq!(run(1.0), Verdict::Pass);
     assert_eq!(run(4.0), Verdict::Fail);
+}
+
+#[test]
+fn windows_in_which_the_steady_state_was_refused_are_no_baseline() {
+    // Slow for the first two windows of three, then at 10 ms; under the fault at 25 ms.
+    let warming_up = |when: f64| {
+        let latency = match when {
+            _ if when < 6.0 => 0.3,
+            _ if under_fault(when) => 0.025,
+            _ => 0.01,
+        };
+        (latency, ok())
+    };
+    let begins = |when| {
+        (
+            when,
+            Fact::Phase {
+                phase: Phase::SteadyState,
+            },
+        )
+    };
+    let again = [3.0, 6.0].map(begins);
+    let story = again
+        .into_iter()
+        .fold(story(warming_up), |story, (when, fact)| {
+            story.fact(when, fact)
+        });
+    let finding = judge(story, &["reads.p95 <= 125% of baseline"]);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding.summary.contains("limit 12.5 ms"),
+        "{}",
+        finding.summary
+    );
 }

@@ -198,10 +198,7 @@ impl<'a> Aftermath<'a> {
 
     /// Whether the p95 of a source is far from that of the baseline.
     fn slow(&self, source: &str, window: (Moment, Moment)) -> Option<String> {
-        let p95 = |window| {
-            let samples = self.history.samples_in(source, window);
-            Metric::P95.of(samples, Duration::ZERO)
-        };
+        let p95 = |window| self.history.figure(Metric::P95, source, window);
         let (now, baseline) = (p95(window)?, p95(self.history.baseline())?);
         let limit = (2.0 * baseline).max(baseline + self.params.slack.as_secs_f64());
         (now > limit).then(|| {
@@ -214,14 +211,7 @@ impl<'a> Aftermath<'a> {
     }
 
     fn broken(&self, assertion: &Assertion, window: (Moment, Moment)) -> Option<String> {
-        let source = &*assertion.source;
-        let (start, end) = self.history.baseline();
-        let baseline = self.history.samples_in(source, (start, end));
-        let measured = assertion.measure(
-            self.history.samples_in(source, window),
-            self.params.hold.get(),
-            assertion.metric.of(baseline, end.since(start)),
-        );
-        (measured.holds() != Some(true)).then(|| format!("`{source}` {measured}"))
+        let measured = self.history.measure(assertion, window);
+        (measured.holds() != Some(true)).then(|| format!("`{}` {measured}", assertion.source))
     }
 }

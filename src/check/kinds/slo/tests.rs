@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::check::testing::{Story, not_ok, ok};
+use crate::check::testing::{Story, not_ok, ok, unanswered};
 use crate::check::{Finding, Verdict};
 use crate::event::{Impact, Outcome};
 
@@ -132,4 +132,30 @@ fn no_requests_at_all_prove_nothing_however_few_suffice() {
         let finding = story(failing(1_000.0)).judge("slo", params);
         assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
     }
+}
+
+#[test]
+fn requests_that_got_no_answer_are_not_fast() {
+    let under_fault = |outcome: Outcome, metric: &str| {
+        let read = move |when: f64| {
+            let hit = (20.0..28.0).contains(&when);
+            (0.001, if hit { outcome.clone() } else { ok() })
+        };
+        let that = json!([format!("reads.{metric} <= 50ms")]);
+        story(read).judge("slo", json!({ "that": that, "during": "fault:cut" }))
+    };
+    for metric in ["p50", "p95", "p99", "max"] {
+        for outcome in unanswered() {
+            // Of the 800 reads under the fault a p99 is not measured, whatever they come to.
+            let expected = match metric {
+                "p99" => Verdict::Inconclusive,
+                _ => Verdict::Fail,
+            };
+            let finding = under_fault(outcome, metric);
+            assert_eq!(finding.verdict, expected, "{metric}: {finding:#?}");
+            assert!(finding.summary.contains(" 3 s over"), "{}", finding.summary);
+        }
+    }
+    let refused = under_fault(not_ok(), "p95");
+    assert_eq!(refused.verdict, Verdict::Pass, "{refused:#?}");
 }
