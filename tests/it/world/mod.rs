@@ -87,8 +87,12 @@ impl Bench {
 
     /// Injects a fault that has the name of its kind.
     async fn inject(&self, kind: &str, params: Value, targets: &[&str]) {
+        self.inject_as(kind, kind, params, targets).await;
+    }
+
+    async fn inject_as(&self, fault: &str, kind: &str, params: Value, targets: &[&str]) {
         let injection = Injection {
-            fault: kind.into(),
+            fault: fault.into(),
             occurrence: 0,
             kind: kind.to_owned(),
             params,

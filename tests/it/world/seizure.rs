@@ -22,6 +22,23 @@ async fn knock(address: std::net::SocketAddr) -> std::io::Result<TcpStream> {
     patiently(TcpStream::connect(address)).await
 }
 
+/// A proxy `db` in front of `server`; tells where it listens.
+async fn proxy(bench: &Bench, server: &tokio::net::TcpListener) -> std::net::SocketAddr {
+    let spec = ProxySpec {
+        name: "db".into(),
+        protocol: Protocol::Tcp,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        upstream: server.local_addr().unwrap().to_string(),
+        dial_timeout: Duration::from_secs(5),
+        keepalive: None,
+        max_connections: 100,
+    };
+    match bench.engine.apply(Action::AddProxy(spec)).await.unwrap() {
+        Reply::Listening(address) => address,
+        Reply::Done(_) => panic!("the proxy does not listen"),
+    }
+}
+
 #[tokio::test]
 async fn a_seized_port_refuses_is_silent_closes_or_speaks_a_foreign_language() {
     let mut bench = Bench::new().await;
@@ -66,19 +83,7 @@ async fn a_seized_port_refuses_is_silent_closes_or_speaks_a_foreign_language() {
 async fn a_seized_proxy_is_a_stranger_and_carries_again_when_it_is_given_back() {
     let mut bench = Bench::new().await;
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let spec = ProxySpec {
-        name: "db".into(),
-        protocol: Protocol::Tcp,
-        listen: "127.0.0.1:0".parse().unwrap(),
-        upstream: server.local_addr().unwrap().to_string(),
-        dial_timeout: Duration::from_secs(5),
-        keepalive: None,
-        max_connections: 100,
-    };
-    let reply = bench.engine.apply(Action::AddProxy(spec)).await.unwrap();
-    let Reply::Listening(address) = reply else {
-        panic!("the proxy does not listen");
-    };
+    let address = proxy(&bench, &server).await;
     let mut before = knock(address).await.unwrap();
     let (_behind, _) = patiently(server.accept()).await.unwrap();
 
@@ -96,6 +101,31 @@ async fn a_seized_proxy_is_a_stranger_and_carries_again_when_it_is_given_back() 
     let (mut behind, _) = patiently(server.accept()).await.unwrap();
     client.write_all(b"?").await.unwrap();
     assert_eq!(patiently(behind.read_u8()).await.unwrap(), b'?');
+    bench.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_two_faults_seized_is_given_back_by_the_last() {
+    let mut bench = Bench::new().await;
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = proxy(&bench, &server).await;
+    for fault in ["first", "second"] {
+        let close = json!({ "mode": "close" });
+        bench.inject_as(fault, "port_seizure", close, &["db"]).await;
+    }
+    bench.lift("first").await;
+    // Whoever knocks meets the second one, once that holds the port, and never the server.
+    patiently(async {
+        while knock(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let hit = |fact: &Fact| matches!(fact, Fact::FaultHit { .. }).then_some(());
+    bench.fact(hit).await;
+    bench.lift("second").await;
+    drop(knock(address).await.unwrap());
+    patiently(server.accept()).await.unwrap();
     bench.shutdown().await;
 }
 
