@@ -128,7 +128,7 @@ async fn record(
     let clock = options.clock;
     let halt = Halt::default();
     let (shown, mut events) = mpsc::unbounded_channel::<Vec<Event>>();
-    let mut live = Live::new(printer, &plan.experiment, plan.duration);
+    let mut live = Live::new(printer, &plan);
     let mut tick = tokio::time::interval(TICK);
     // A task of its own, so that a panic in it is an error here, after its guards have healed.
     let mut running = tokio::spawn({

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,10 +91,12 @@ pub enum LabError {
         log: LogTail,
     },
     /// A database refuses a connection.
-    #[error("connect to database `{database}`: {why}")]
+    #[error("connect to database `{database}` at {address}: {why}")]
     Connect {
         /// The database.
         database: Name,
+        /// Where it is.
+        address: SocketAddr,
         /// Why.
         why: String,
     },
@@ -174,7 +177,10 @@ pub enum LabError {
         log: LogTail,
     },
     /// A service is not ready in time.
-    #[error("wait for service `{service}`: not ready after {waited:?}: {why}{log}")]
+    #[error(
+        "wait for service `{service}`: not ready after {waited:?}: {why}{}",
+        log.as_ref().map_or_else(String::new, LogTail::to_string)
+    )]
     ServiceNotReady {
         /// The service.
         service: Name,
@@ -182,8 +188,8 @@ pub enum LabError {
         waited: Duration,
         /// The last attempt's failure.
         why: String,
-        /// The end of its log.
-        log: LogTail,
+        /// The end of its log; `None` if nobody reads one.
+        log: Option<LogTail>,
     },
 }
 

@@ -69,10 +69,20 @@ impl Readiness {
         loop {
             match tokio::time::timeout(ATTEMPT_LIMIT, self.ask()).await {
                 Ok(Ok(())) => return,
-                Ok(Err(why)) => *last = why,
-                Err(_) => *last = format!("no answer within {ATTEMPT_LIMIT:?}"),
+                Ok(Err(why)) => *last = format!("{}: {why}", self.place()),
+                Err(_) => *last = format!("{}: no answer within {ATTEMPT_LIMIT:?}", self.place()),
             }
             tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// `127.0.0.1:8000`.
+    fn place(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
         }
     }
 

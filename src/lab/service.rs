@@ -221,6 +221,15 @@ impl Service {
         self.readiness.is_asked()
     }
 
+    /// Whether it has a log that is read. Of one that runs already the outputs are not ours.
+    const fn is_read(&self) -> bool {
+        match self.log {
+            LogSource::Stdout | LogSource::Stderr | LogSource::Both => self.command.is_some(),
+            LogSource::File(_) | LogSource::Command(_) | LogSource::Journald(_) => true,
+            LogSource::None => false,
+        }
+    }
+
     /// Waits until it answers, and records that. One that ends before is an error.
     pub(super) async fn ready(&self) -> Result<(), LabError> {
         let mut why = "it was never asked".to_owned();
@@ -246,7 +255,7 @@ impl Service {
                     service: Name::clone(&self.name),
                     waited: self.ready_timeout,
                     why,
-                    log: self.book.tail(),
+                    log: self.is_read().then(|| self.book.tail()),
                 });
             }
         }

@@ -7,6 +7,7 @@
 mod build;
 mod course;
 mod diagnostics;
+mod dials;
 mod faults;
 mod held;
 mod html;
@@ -23,6 +24,7 @@ mod write;
 pub use build::{build, rebuild};
 pub use course::{Attempts, Bin, Course, Entry, EventLog, Job, Series, Wait};
 pub use diagnostics::diagnostics;
+pub use dials::unreached;
 pub use html::html;
 pub use junit::junit;
 pub use model::check::{

@@ -1,9 +1,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CheckRecord, CheckVerdict};
+use super::{CheckRecord, CheckVerdict, dials};
 use crate::check::{Purpose, Severity};
 use crate::event::{Event, Fact, Gate, Phase};
+use crate::units::Moment;
 
 /// What a run came to. Ordered by precedence: of several, the greatest counts.
 #[derive(
@@ -78,9 +79,11 @@ pub(super) fn early_end(events: &[Event]) -> Option<Early> {
     recorded.max_by_key(|early| early.outcome).or_else(|| {
         if began && reached(|phase| phase >= Phase::Settle) {
             None
-        } else if !began && gate_refused(events) {
-            let reason = "the steady state was not met; the schedule never began".to_owned();
-            Some(Early::new(Outcome::NotBegun, 3, reason))
+        } else if let Some(window) = gate_refused(events).filter(|_| !began) {
+            let mut reason =
+                vec!["the steady state was not met; the schedule never began".to_owned()];
+            reason.extend(dials::failed(events, window));
+            Some(Early::new(Outcome::NotBegun, 3, reason.join("; ")))
         } else {
             let reason = "the journal ends in the middle of the run".to_owned();
             Some(Early::new(Outcome::Error, 70, reason))
@@ -114,17 +117,19 @@ fn cause(fact: &Fact, began: bool) -> Option<Early> {
     }
 }
 
-/// Whether the last word at the gate was no.
-fn gate_refused(events: &[Event]) -> bool {
-    let last = events.iter().rev().find_map(|event| match event.fact {
+/// The window over which the gate was judged, if its last word was no.
+fn gate_refused(events: &[Event]) -> Option<(Moment, Moment)> {
+    let mut judged = events.iter().rev().filter_map(|event| match event.fact {
         Fact::SteadyState {
             gate: Gate::Before,
+            from,
             met,
             ..
-        } => Some(met),
+        } => Some((met, (from, event.at))),
         _ => None,
     });
-    last == Some(false)
+    let (met, window) = judged.next()?;
+    (!met).then_some(window)
 }
 
 /// The outcome and the exit code of a run for this purpose with these checks.
@@ -158,7 +163,6 @@ pub(super) fn outcome(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Moment;
 
     fn events(facts: Vec<Fact>) -> Vec<Event> {
         let at = Moment::ZERO;

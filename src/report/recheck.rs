@@ -1,4 +1,4 @@
-use super::{CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, SteadyStateRecord};
+use super::{CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, SteadyStateRecord, dials};
 use crate::check::{self, History, Severity, Verdict};
 use crate::event::{Fact, Gate};
 use crate::units::Moment;
@@ -12,8 +12,10 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
     let after = judged
         .iter()
         .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
-    let starved =
-        window(history).and_then(|window| check::starved(history, check::max_busy(), window));
+    let window = window(history);
+    let starved = window.and_then(|window| check::starved(history, check::max_busy(), window));
+    let unreached = window.filter(|_| !after.met);
+    let unreached = unreached.map(|window| dials::failed(history.events(), window));
     let missed = after.conditions.iter().filter(|one| !one.met).count();
     let all = after.conditions.len();
     let (verdict, summary, help) = match starved.as_deref() {
@@ -53,7 +55,7 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         summary,
         evidence,
         figures: [("conditions_missed".to_owned(), missed as f64)].into(),
-        notes: Vec::new(),
+        notes: unreached.unwrap_or_default(),
         help: help.map(str::to_owned),
         lengths: Vec::new(),
     })

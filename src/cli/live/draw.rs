@@ -48,6 +48,31 @@ pub(super) fn rate(bytes: f64) -> String {
     }
 }
 
+/// At most so many columns of a text: it loses its padding first, then its end.
+fn cut(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        text.to_owned()
+    } else {
+        unpadded(text).chars().take(columns).collect()
+    }
+}
+
+/// Columns of a text.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Blanks that stand together become one.
+pub(super) fn unpadded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter != ' ' || !out.ends_with(' ') {
+            out.push(letter);
+        }
+    }
+    out
+}
+
 /// What stands at the bottom of the terminal at present.
 #[derive(Debug, Default)]
 pub(super) struct Block {
@@ -60,7 +85,7 @@ impl Block {
     pub(super) fn draw(&mut self, lines: &[Line], width: usize, colours: bool) -> String {
         let mut out = self.erase();
         for line in lines {
-            let text: String = line.text.chars().take(width.saturating_sub(1)).collect();
+            let text = cut(&line.text, width.saturating_sub(1));
             let text = if colours {
                 styled(&text, line.tone)
             } else {
@@ -106,6 +131,8 @@ mod tests {
     fn a_line_never_wraps_and_colours_do_not_count_as_width() {
         let mut block = Block::default();
         assert_eq!(block.draw(&[line("abcdef")], 5, false), "abcd\n");
+        let padded = Block::default().draw(&[line("a    b   cde")], 8, false);
+        assert_eq!(padded, "a b cde\n", "padding goes first");
         let coloured = Block::default().draw(&[line("abcdef")], 5, true);
         assert_eq!(coloured, "\x1b[31mabcd\x1b[0m\n");
     }

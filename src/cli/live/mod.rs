@@ -9,16 +9,18 @@ mod connection;
 mod draw;
 mod news;
 mod proxy;
+mod schedule;
 mod source;
 mod state;
 
 use std::time::Duration;
 
 use self::draw::Block;
+use self::schedule::Schedule;
 use self::state::State;
 use super::output::{Printer, Talk};
-use crate::check::Experiment;
 use crate::event::Event;
+use crate::scenario::{Plan, Turn, timeline};
 use crate::units::Moment;
 
 /// Time between two drawings on a terminal; more often than the eye follows is waste.
@@ -37,11 +39,19 @@ pub struct Live {
 }
 
 impl Live {
-    /// A display of a run of `experiment` whose schedule takes `duration`.
-    pub fn new(printer: Printer, experiment: &Experiment, duration: Duration) -> Self {
+    /// A display of a run of `plan`.
+    pub fn new(printer: Printer, plan: &Plan) -> Self {
+        let steps = timeline(plan).into_iter();
+        let begins = steps.filter(|step| step.turn == Turn::Inject);
+        let schedule = Schedule {
+            duration: plan.duration,
+            begins: begins
+                .map(|step| (step.at, plan.faults[step.fault].name.clone()))
+                .collect(),
+        };
         Self {
             printer,
-            state: State::new(experiment, duration, printer.talk()),
+            state: State::new(&plan.experiment, schedule, printer.talk()),
             block: Block::default(),
             due: Moment::ZERO,
         }
@@ -78,9 +88,10 @@ impl Live {
             }
             Talk::Terminal => {
                 self.due = now + REDRAW;
-                let lines = self.state.screen(now, self.printer.height());
+                let width = self.printer.width();
+                let lines = self.state.screen(now, self.printer.height(), width);
                 let colours = self.printer.colours_talk();
-                let drawing = self.block.draw(&lines, self.printer.width(), colours);
+                let drawing = self.block.draw(&lines, width, colours);
                 self.printer.draw(&drawing);
             }
         }

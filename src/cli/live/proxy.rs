@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection;
-use super::draw::{Tone, rate};
+use super::draw::{Tone, rate, unpadded, width};
 use crate::event::{ClosedBy, Event, Fact, OpenConnection, Startup};
 use crate::units::Moment;
 
@@ -77,8 +77,9 @@ impl Traffic {
         }
     }
 
-    /// In one line, what is most worth to know first.
-    pub(super) fn line(&self, now: Moment) -> String {
+    /// In one line of so many columns, what is most worth to know first. Where there is no room for
+    /// all, what went wrong stays longest.
+    pub(super) fn line(&self, now: Moment, columns: usize) -> String {
         let mut parts = vec![format!("open {}", self.open)];
         if let Some(flow) = &self.flow {
             let [up, down] = flow.rates_at(now).map(rate);
@@ -92,6 +93,11 @@ impl Traffic {
         ] {
             if count > 0 {
                 parts.push(format!("{what} {count}"));
+            }
+        }
+        for less in ["attempts", "connections", "up"] {
+            if width(&unpadded(&parts.join(", "))) > columns {
+                parts.retain(|part| !part.starts_with(less));
             }
         }
         parts.join(", ")
@@ -208,17 +214,31 @@ mod tests {
     #[test]
     fn a_flow_is_shown_while_it_lasts() {
         let traffic = carried(&[(0, 0, 0), (1000, 1_500, 2_500_000)]);
-        let line = traffic.line(at(1200));
+        let line = traffic.line(at(1200), 120);
         assert_eq!(line, "open 0, up   1.5 KB/s, down   2.5 MB/s");
-        let line = traffic.line(at(3100));
+        let line = traffic.line(at(3100), 120);
         assert_eq!(line, "open 0, up     0  B/s, down     0  B/s");
     }
 
     #[test]
     fn what_moves_after_a_silence_moved_just_now() {
         let traffic = carried(&[(0, 0, 0), (30_000, 3_000_000_000, 10)]);
-        let line = traffic.line(at(30_000));
+        let line = traffic.line(at(30_000), 120);
         assert_eq!(line, "open 0, up   3.0 GB/s, down    10  B/s");
+    }
+
+    #[test]
+    fn where_columns_are_few_counts_are_left_out_first_and_what_went_wrong_last() {
+        let mut traffic = carried(&[(0, 0, 0), (1000, 1_500, 2_500_000)]);
+        let unreachable = closed(0, ClosedBy::Dial("refused".into()));
+        for fact in [opened(0), opened(1), unreachable] {
+            traffic.see(&Event { at: at(1000), fact });
+        }
+        let line = |columns| unpadded(&traffic.line(at(1200), columns));
+        let all = "open 1, up 1.5 KB/s, down 2.5 MB/s, dial errors 1, connections 2";
+        assert_eq!(line(all.len()), all);
+        assert_eq!(line(all.len() - 1), all.replace(", connections 2", ""));
+        assert_eq!(line(40), "open 1, dial errors 1");
     }
 
     #[test]
@@ -235,12 +255,12 @@ mod tests {
         for fact in [opened(0), opened(1)] {
             traffic.see(&Event { at: at(1), fact });
         }
-        assert_eq!(traffic.line(at(2)), "open 2, connections 2");
+        assert_eq!(traffic.line(at(2), 120), "open 2, connections 2");
         for fact in [unreachable, hit] {
             traffic.see(&Event { at: at(3), fact });
         }
         assert_eq!(
-            traffic.line(at(4)),
+            traffic.line(at(4), 120),
             "open 1, dial errors 1, hit by faults 1, connections 2"
         );
     }

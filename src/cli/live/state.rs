@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::draw::{Line, Tone};
+use super::draw::{Line, Tone, width};
 use super::proxy::Traffic;
+use super::schedule::Schedule;
 use super::source::Observed;
 use super::{STATUS, news};
 use crate::check::Experiment;
 use crate::cli::output::Talk;
-use crate::event::{Edge, Event, Fact, Name, Phase};
+use crate::event::{ClosedBy, Edge, Event, Fact, Name, Phase};
+use crate::report;
 use crate::units::Moment;
 
 /// Columns of a time.
 const CLOCK: usize = 8;
-/// Cells of the bar that shows how far the schedule is.
-const BAR: usize = 24;
+/// Columns of a terminal on which the headline alone tells the time.
+const NARROW: usize = 79;
 
 /// The facts so far.
 #[derive(Debug)]
 pub(super) struct State {
-    duration: Duration,
+    schedule: Schedule,
     talk: Talk,
     /// How far back figures look.
     horizon: Duration,
@@ -32,19 +34,21 @@ pub(super) struct State {
     active: BTreeMap<Name, Moment>,
     sources: BTreeMap<Name, Observed>,
     proxies: BTreeMap<Name, Traffic>,
+    /// How many dials of a proxy failed since the gate was last judged, and why the last one did.
+    unreached: BTreeMap<Name, (u64, String)>,
     jobs: BTreeMap<Name, String>,
 }
 
 impl State {
-    /// Of a run of `experiment` whose schedule takes `duration`.
-    pub(super) fn new(experiment: &Experiment, duration: Duration, talk: Talk) -> Self {
+    /// Of a run of `experiment` with this schedule.
+    pub(super) fn new(experiment: &Experiment, schedule: Schedule, talk: Talk) -> Self {
         let what = |fault: &crate::check::FaultBrief| format!("{} on {}", fault.kind, fault.proxy);
         let horizon = match talk {
             Talk::Terminal | Talk::Off => Duration::from_secs(1),
             Talk::Lines => STATUS,
         };
         Self {
-            duration,
+            schedule,
             talk,
             horizon,
             phase: None,
@@ -61,6 +65,7 @@ impl State {
                 .map(|(name, brief)| (name.clone(), Observed::over(horizon, brief.timeout)))
                 .collect(),
             proxies: BTreeMap::new(),
+            unreached: BTreeMap::new(),
             jobs: BTreeMap::new(),
         }
     }
@@ -69,7 +74,14 @@ impl State {
     pub(super) fn see(&mut self, event: &Event) -> Option<Line> {
         self.count(event);
         let (tone, text) = news::tell(event, self.phase, &self.kinds)?;
-        let text = format!("{} {text}", self.clock(event.at));
+        let mut text = format!("{} {text}", self.clock(event.at));
+        if let Fact::SteadyState { met, .. } = event.fact {
+            let unreached = std::mem::take(&mut self.unreached);
+            for (proxy, (count, why)) in unreached.into_iter().filter(|_| !met) {
+                text.push_str("; ");
+                text.push_str(&report::unreached(&proxy, count, &why));
+            }
+        }
         Some(Line { text, tone })
     }
 
@@ -87,9 +99,17 @@ impl State {
             },
             Fact::HealedAll => self.active.clear(),
             Fact::Sample(sample) => self.source(&sample.source).see(event.at, sample),
-            Fact::ConnectionOpened { proxy, .. }
-            | Fact::ConnectionClosed { proxy, .. }
-            | Fact::StartupPacket { proxy, .. } => self.traffic(proxy).see(event),
+            Fact::ConnectionClosed { proxy, cause, .. } => {
+                self.traffic(proxy).see(event);
+                // What fails while faults are in force is no news.
+                if let (ClosedBy::Dial(why), None) = (cause, self.zero) {
+                    let (count, last) = self.unreached.entry(proxy.clone()).or_default();
+                    (*count, *last) = (*count + 1, why.clone());
+                }
+            }
+            Fact::ConnectionOpened { proxy, .. } | Fact::StartupPacket { proxy, .. } => {
+                self.traffic(proxy).see(event);
+            }
             Fact::ProxyTotals(totals) => self.traffic(&totals.proxy).see(event),
             // Faults hit services and databases too.
             Fact::FaultHit { proxy, .. } => {
@@ -135,44 +155,42 @@ impl State {
         }
     }
 
-    /// Where the run is.
-    pub(super) fn headline(&self, now: Moment) -> Line {
-        let phase = self.phase.map_or("starting", news::phase_words);
-        let mut text = format!("{} {phase}", self.clock(now));
-        if let (Some(zero), Some(Phase::Experiment)) = (self.zero, self.phase) {
-            let (bar, duration) = (self.bar(now.since(zero)), self.duration.as_secs_f64());
-            text = format!("{} of {duration:.1} s {bar}", self.clock(now));
-        }
+    /// Where the run is, what is in force and what comes next, in so many columns.
+    fn headline(&self, now: Moment, columns: usize) -> Line {
         let in_force = |(fault, since): (&Name, &Moment)| {
             format!("{fault} for {:.1} s", now.since(*since).as_secs_f64())
         };
         let faults: Vec<_> = self.active.iter().map(in_force).collect();
-        if faults.is_empty() {
-            let tone = Tone::Heading;
+        let (tone, faults) = if faults.is_empty() {
+            (Tone::Heading, String::new())
+        } else {
+            (Tone::Warning, format!("  FAULT {}", faults.join(", ")))
+        };
+        let (Some(zero), Some(Phase::Experiment)) = (self.zero, self.phase) else {
+            let phase = self.phase.map_or("starting", news::phase_words);
+            let text = format!("{} {phase}{faults}", self.clock(now));
             return Line { text, tone };
-        }
-        Line {
-            text: format!("{text}  FAULT {}", faults.join(", ")),
-            tone: Tone::Warning,
-        }
+        };
+        let clock = self.clock(now);
+        let text = (self.schedule).line(now.since(zero), (&clock, &faults), columns);
+        Line { text, tone }
     }
 
-    fn bar(&self, elapsed: Duration) -> String {
-        let part = elapsed.as_secs_f64() / self.duration.as_secs_f64().max(1e-9);
-        let full = (0..BAR).filter(|cell| (*cell as f64) < part * BAR as f64);
-        let full = full.count();
-        format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full))
-    }
-
-    /// Where the run is, and below it the status, on a terminal with so many rows. Where they
-    /// suffice, connections that are worth a look stand below their proxies.
-    pub(super) fn screen(&self, now: Moment, rows: usize) -> Vec<Line> {
-        let status = self.described(now);
+    /// Where the run is, and below it the status, on a terminal with so many rows and columns. Where
+    /// rows suffice, connections that are worth a look stand below their proxies.
+    pub(super) fn screen(&self, now: Moment, rows: usize, columns: usize) -> Vec<Line> {
+        let clock = match columns {
+            ..=NARROW => String::new(),
+            _ => self.clock(now) + " ",
+        };
+        // The last column stays free, so that no line wraps.
+        let columns = columns.saturating_sub(1);
+        let status = self.described(now, &clock, columns);
         // Below the text, behind the time and the name.
-        let indent = CLOCK + 1 + self.width() + 2;
+        let indent = width(&clock) + self.names() + 2;
         // The headline, and the row of the cursor.
         let mut room = rows.saturating_sub(status.len() + 2);
-        let mut lines = vec![self.headline(now)];
+        let mut lines = vec![self.headline(now, columns)];
         for (line, traffic) in status {
             lines.push(line);
             let connections = traffic.map(|traffic| traffic.connections(now));
@@ -189,12 +207,16 @@ impl State {
 
     /// One line per source, proxy and job that has shown itself.
     pub(super) fn status(&self, now: Moment) -> Vec<Line> {
-        let described = self.described(now).into_iter();
+        let described = self.described(now, &(self.clock(now) + " "), usize::MAX);
+        let described = described.into_iter();
         described.map(|(line, _)| line).collect()
     }
 
-    /// Each line of the status, and of a proxy all that is known.
-    fn described(&self, now: Moment) -> Vec<(Line, Option<&Traffic>)> {
+    /// Each line of the status, in so many columns and behind the time, and of a proxy all that is
+    /// known.
+    fn described(&self, now: Moment, clock: &str, columns: usize) -> Vec<(Line, Option<&Traffic>)> {
+        let names = self.names();
+        let room = columns.saturating_sub(width(clock) + names + 2);
         let sources = self.sources.iter().filter_map(|(name, observed)| {
             let (figures, tone) = observed.line(now)?;
             Some((name, figures, tone, None))
@@ -202,28 +224,27 @@ impl State {
         let proxies = self
             .proxies
             .iter()
-            .map(|(name, traffic)| (name, traffic.line(now), Tone::Plain, Some(traffic)));
+            .map(|(name, traffic)| (name, traffic.line(now, room), Tone::Plain, Some(traffic)));
         let jobs = self
             .jobs
             .iter()
             .map(|(name, text)| (name, text.clone(), Tone::Plain, None));
-        let width = self.width();
         sources
             .chain(proxies)
             .chain(jobs)
             .map(|(name, text, tone, traffic)| {
-                let text = format!("{} {name:<width$}  {text}", self.clock(now));
+                let text = format!("{clock}{name:<names$}  {text}");
                 (Line { text, tone }, traffic)
             })
             .collect()
     }
 
     /// Columns of the widest name.
-    fn width(&self) -> usize {
+    fn names(&self) -> usize {
         let names = (self.sources.keys())
             .chain(self.proxies.keys())
             .chain(self.jobs.keys());
-        names.map(|name| name.chars().count()).max().unwrap_or(0)
+        names.map(|name| width(name)).max().unwrap_or(0)
     }
 }
 
@@ -238,7 +259,11 @@ mod tests {
 
     fn state() -> State {
         let experiment = Experiment::default();
-        State::new(&experiment, Duration::from_secs(80), Talk::Terminal)
+        let schedule = Schedule {
+            duration: Duration::from_secs(80),
+            begins: Vec::new(),
+        };
+        State::new(&experiment, schedule, Talk::Terminal)
     }
 
     fn see(state: &mut State, ms: u64, fact: Fact) -> Option<String> {
@@ -265,7 +290,7 @@ mod tests {
         let phase = Phase::Experiment;
         let line = see(&mut state, 6000, Fact::Phase { phase }).unwrap();
         assert_eq!(line, "   0.0 s time zero: the schedule begins");
-        let headline = state.headline(at(46_000)).text;
+        let headline = state.headline(at(46_000), 80).text;
         assert_eq!(headline, "  40.0 s of 80.0 s [############............]");
     }
 
@@ -275,14 +300,39 @@ mod tests {
         let begins = see(&mut state, 1002, edge(Edge::Inject, 1000)).unwrap();
         assert!(begins.contains("fault loss begins"), "{begins}");
         assert!(begins.ends_with("(+2.0 ms)"), "{begins}");
-        assert!(
-            state
-                .headline(at(3002))
-                .text
-                .contains("FAULT loss for 2.0 s")
-        );
+        let headline = state.headline(at(3002), 80).text;
+        assert!(headline.contains("FAULT loss for 2.0 s"), "{headline}");
         see(&mut state, 4000, edge(Edge::Lift, 4000)).unwrap();
-        assert!(!state.headline(at(4001)).text.contains("FAULT"));
+        assert!(!state.headline(at(4001), 80).text.contains("FAULT"));
+    }
+
+    #[test]
+    fn an_upstream_that_was_not_reached_is_told_with_the_steady_state() {
+        let mut state = state();
+        let judged = |met| Fact::SteadyState {
+            gate: crate::event::Gate::Before,
+            from: at(0),
+            met,
+            conditions: Vec::new(),
+        };
+        let dialled = |why: &str| Fact::ConnectionClosed {
+            proxy: "db".into(),
+            conn: 0,
+            cause: ClosedBy::Dial(why.to_owned()),
+            carried: Box::default(),
+        };
+        for why in ["no answer", "refused"] {
+            see(&mut state, 1, dialled(why));
+        }
+        let told = see(&mut state, 2, judged(false)).unwrap();
+        let unreached =
+            "; proxy `db` could not reach its upstream: 2 dials failed, the last: refused";
+        assert!(told.ends_with(unreached), "{told}");
+        let told = see(&mut state, 3, judged(false)).unwrap();
+        assert!(!told.contains("upstream"), "{told}");
+        see(&mut state, 4, dialled("refused"));
+        let told = see(&mut state, 5, judged(true)).unwrap();
+        assert!(!told.contains("upstream"), "{told}");
     }
 
     #[test]
@@ -311,7 +361,7 @@ mod tests {
             see(&mut state, 3000, Fact::ProxyTotals(Box::new(totals)));
         }
         let shown = |rows| {
-            let lines = state.screen(at(3000), rows).into_iter();
+            let lines = state.screen(at(3000), rows, 80).into_iter();
             let words = lines.map(|line| line.text.trim_start().to_owned());
             let words = words.map(|line| line.chars().take(10).collect());
             words.collect::<Vec<String>>()
@@ -329,8 +379,11 @@ mod tests {
         begins(shown(6), &all[..5]);
         begins(shown(5), &[headline, db, "#7", second]);
         begins(shown(2), &[headline, db, second]);
-        let below = &state.screen(at(3000), 24)[2].text;
+        let below = &state.screen(at(3000), 24, 80)[2].text;
         assert_eq!(below.find('#'), Some(CLOCK + 1 + "second".len() + 2));
+        let narrow = state.screen(at(3000), 24, 60);
+        assert!(narrow[1].text.starts_with("db      open 0"), "{narrow:?}");
+        assert_eq!(narrow[2].text.find('#'), Some("second".len() + 2));
         assert_eq!(state.status(at(3000)).len(), 2);
     }
 

@@ -80,6 +80,7 @@ impl Database {
     pub(super) async fn set_up(&self, statements: &[String]) -> Result<(), LabError> {
         let connecting = |error| LabError::Connect {
             database: Name::clone(&self.name),
+            address: self.address,
             why: sql::describe(&error),
         };
         let client = sql::connect(&self.config).await.map_err(connecting)?;

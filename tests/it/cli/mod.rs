@@ -12,6 +12,7 @@ mod pipelines;
 mod replay;
 mod server;
 mod suite;
+mod unreached;
 
 use std::fs;
 use std::net::TcpListener;
