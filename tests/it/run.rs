@@ -12,7 +12,7 @@ use chaosproxy::units::Clock;
 use nix::sys::signal::Signal;
 
 use crate::support::program::Bench;
-use crate::support::{bound, postgres_is_missing, processes};
+use crate::support::{bound, postgres_is_missing, processes, temp_of_a_copy};
 
 fn tenfold() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/db-partition-tenfold.toml")
@@ -56,7 +56,7 @@ fn a_killed_run_leaves_nothing_behind_within_5_s() {
     );
 }
 
-/// Set in the environment of a copy of this binary whose test is killed, and of all that it starts.
+/// Set in the environment of a copy of this binary whose test is killed.
 const PLAY_TEST: &str = "CHAOSPROXY_TEST_PLAY_TEST";
 
 #[test]
@@ -64,20 +64,23 @@ fn what_tests_started_ends_with_them_however_they_end() {
     if postgres_is_missing() {
         return;
     }
-    let mark = uuid::Uuid::new_v4().to_string();
+    let temp = temp_of_a_copy();
+    let left = || processes::with(&temp.path().display().to_string());
     let mut tests = bound(std::env::current_exe().unwrap())
         .args(["--exact", "run::play_a_test_that_is_killed", "--nocapture"])
-        .env(PLAY_TEST, &mark)
+        .env(PLAY_TEST, "")
+        .env("TMPDIR", temp.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut said = BufReader::new(tests.stdout.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains("under way")));
-    let started = processes::with(&mark);
-    assert!(started.len() >= 6, "{started:?}");
+    // The copy, its run, the guard, two servers, two clusters.
+    let started = left();
+    assert!(started.len() >= 7, "{started:?}");
     tests.kill().unwrap();
     tests.wait().unwrap();
-    let took = wait_until_gone(|| processes::with(&mark));
+    let took = wait_until_gone(left);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
 }
 
