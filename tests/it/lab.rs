@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::support::processes::{self, Postmaster, eventually};
-use crate::support::{bound, exe, postgres_is_there};
+use crate::support::{bound, exe, postgres_is_there, temp_of_a_copy};
 
 /// Everything must be gone this soon after the end of a run.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -379,10 +379,11 @@ async fn a_run_that_is_killed_leaves_nothing() {
     if !postgres_is_there().await {
         return;
     }
-    let mark = mark();
+    let (mark, temp) = (mark(), temp_of_a_copy());
     let mut run = tokio::process::Command::from(bound(std::env::current_exe().unwrap()))
         .args(["--exact", "lab::play_a_run_that_is_killed", "--nocapture"])
         .env(PLAY_RUN, &mark)
+        .env("TMPDIR", temp.path())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

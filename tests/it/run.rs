@@ -12,7 +12,7 @@ use chaosproxy::units::Clock;
 use nix::sys::signal::Signal;
 
 use crate::support::program::Bench;
-use crate::support::{bound, postgres_is_missing, processes};
+use crate::support::{bound, postgres_is_missing, processes, temp_of_a_copy};
 
 fn tenfold() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/db-partition-tenfold.toml")
@@ -56,7 +56,7 @@ fn a_killed_run_leaves_nothing_behind_within_5_s() {
     );
 }
 
-/// Set in the environment of a copy of this binary whose test is killed, and of all that it starts.
+/// Set in the environment of a copy of this binary whose test is killed.
 const PLAY_TEST: &str = "CHAOSPROXY_TEST_PLAY_TEST";
 
 #[test]
@@ -64,20 +64,23 @@ fn what_tests_started_ends_with_them_however_they_end() {
     if postgres_is_missing() {
         return;
     }
-    let mark = uuid::Uuid::new_v4().to_string();
+    let temp = temp_of_a_copy();
+    let left = || processes::with(&temp.path().display().to_string());
     let mut tests = bound(std::env::current_exe().unwrap())
         .args(["--exact", "run::play_a_test_that_is_killed", "--nocapture"])
-        .env(PLAY_TEST, &mark)
+        .env(PLAY_TEST, "")
+        .env("TMPDIR", temp.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut said = BufReader::new(tests.stdout.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains("under way")));
-    let started = processes::with(&mark);
-    assert!(started.len() >= 6, "{started:?}");
+    // The copy, its run, the guard, two servers, two clusters.
+    let started = left();
+    assert!(started.len() >= 7, "{started:?}");
     tests.kill().unwrap();
     tests.wait().unwrap();
-    let took = wait_until_gone(|| processes::with(&mark));
+    let took = wait_until_gone(left);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
 }
 
@@ -137,18 +140,26 @@ fn a_run_whose_terminal_goes_away_heals_and_says_129_but_goes_on_under_nohup() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap();
     let text = format!(
-        "[scenario]\ntitle = \"a proxy\"\nduration = \"60s\"\n
-        [[proxy]]\nname = \"edge\"\nupstream = \"{address}\"\n"
+        r#"
+[scenario]
+title    = "a proxy"
+duration = "1s"
+
+[[proxy]]
+name     = "edge"
+upstream = "{address}"
+
+[steady_state]
+window = "100ms"
+"#
     );
-    for (nohup, code) in [("", 129), ("trap '' HUP; ", 143)] {
+    for (nohup, code) in [("", 129), ("trap '' HUP; ", 0)] {
         let bench = Bench::new();
-        let mut run = bench.start_through(&format!("{nohup}exec \"$@\""), &bench.scenario(&text));
+        let through = format!("{nohup}exec \"$@\"");
+        let mut run = bench.start_through(&through, &bench.scenario(&text));
         run.wait_for("time zero");
         run.signal(Signal::SIGHUP);
-        if code == 143 {
-            run.signal(Signal::SIGTERM);
-        }
-        assert_eq!(run.wait(), Some(code));
+        assert_eq!(run.wait(), Some(code), "{through}");
         assert_eq!(bench.survivors(), Vec::<u32>::new());
         let journal = Journal::read(&bench.report_dir().join("journal.jsonl")).unwrap();
         let mut events = journal.events.iter();

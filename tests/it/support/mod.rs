@@ -8,7 +8,9 @@ pub(crate) mod programs;
 pub(crate) mod rig;
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -33,6 +35,14 @@ pub(crate) fn bound(program: impl AsRef<OsStr>) -> Command {
 /// The program under test, bound likewise.
 pub(crate) fn chaosproxy() -> Command {
     bound(exe())
+}
+
+/// Where a copy of this binary that is killed, and cannot remove them, has its temporary files.
+/// PostgreSQL, which may be somebody else, can pass through.
+pub(crate) fn temp_of_a_copy() -> tempfile::TempDir {
+    let permissions = Permissions::from_mode(0o711);
+    let mut folder = tempfile::Builder::new();
+    folder.permissions(permissions).tempdir().unwrap()
 }
 
 /// Says something past the capture of test output, to be seen in any case.
