@@ -36,7 +36,7 @@ pub(super) fn save(args: &Args, printer: Printer) -> anyhow::Result<()> {
     printer.data(&format!(
         "{}: {} figures of {} runs of {}",
         args.to.display(),
-        baseline.figures.len(),
+        baseline.comparable().count(),
         baseline.runs.len(),
         baseline.scenario
     ));
