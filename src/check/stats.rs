@@ -27,25 +27,65 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 
 /// Student's interval of the difference between the means of `one` and `zero`, which leaves `alpha`
 /// outside on both sides together. The variance is taken to be the same and pooled, so that one of
-/// the two may be a single value. `None` if no variance can be told.
+/// the two may be a single value. `None` if no variance can be told, as of values without any spread.
 pub(super) fn student(one: &[f64], zero: &[f64], alpha: f64) -> Option<(f64, f64)> {
     let (n1, n0) = (one.len(), zero.len());
     let freedom = (n1 + n0).checked_sub(2).filter(|freedom| *freedom > 0)?;
     if n1 == 0 || n0 == 0 {
         return None;
     }
+    // Counted from the first value: equal ones have no spread, however their mean is rounded.
     let squares = |values: &[f64]| {
-        let mean = mean(values);
-        values
-            .iter()
-            .map(|value| (value - mean).powi(2))
-            .sum::<f64>()
+        let shifted: Vec<f64> = values.iter().map(|value| value - values[0]).collect();
+        let mean = mean(&shifted);
+        let squares = shifted.iter().map(|value| (value - mean).powi(2));
+        squares.sum::<f64>()
     };
     let variance = (squares(one) + squares(zero)) / freedom as f64;
     let error = (variance * (1.0 / n1 as f64 + 1.0 / n0 as f64)).sqrt();
+    if error == 0.0 {
+        return None;
+    }
     let half = two_sided_t(alpha, freedom) * error;
     let difference = mean(one) - mean(zero);
     Some((difference - half, difference + half))
+}
+
+/// The probability of so many events as in the first of two `(events, exposure)`, or more, if they
+/// happened by chance and `ratio` times as often there as in the second: the exact conditional test
+/// of J. Przyborowski and H. Wilenski, "Homogeneity of results in testing samples from Poisson
+/// series", Biometrika 31 (1940). For shares it errs on the side of chance. 1
+/// where there are no more than expected.
+pub(super) fn by_chance(first: (f64, f64), second: (f64, f64), ratio: f64) -> f64 {
+    let ((hits, time), (others, elsewhere)) = (first, second);
+    let all = hits + others;
+    let odds = ratio * time / elsewhere;
+    let share = odds / (1.0 + odds);
+    if hits <= all * share {
+        return 1.0;
+    }
+    let (mut ln, mut nth) = (hits * share.ln() - others * odds.ln_1p(), 1.0);
+    while nth <= others {
+        ln += ((hits + nth) / nth).ln();
+        nth += 1.0;
+    }
+    // Above the mean each term of the tail is smaller than the one before.
+    let (mut term, mut sum, mut nth) = (ln.exp(), 0.0, hits);
+    while term > f64::EPSILON * sum {
+        sum += term;
+        term *= (all - nth) / (nth + 1.0) * odds;
+        nth += 1.0;
+    }
+    sum
+}
+
+/// The probability that each of `one` values exceeds each of `zero` others if their order meant
+/// nothing: the last step of the exact test of H. B. Mann and D. R. Whitney, "On a test of whether
+/// one of two random variables is stochastically larger than the other", Annals of Mathematical
+/// Statistics 18 (1947). It asks nothing of the values but their order.
+pub(super) fn apart(one: usize, zero: usize) -> f64 {
+    let ways = (1..=one).map(|nth| (zero + nth) as f64 / nth as f64);
+    ways.product::<f64>().recip()
 }
 
 /// The t of Student's distribution that leaves `alpha` outside on both sides together. G. W. Hill,
@@ -267,6 +307,31 @@ mod tests {
         assert!((single.1 - (3.0 + 4.302_653 * (4.0_f64 / 3.0).sqrt())).abs() < 2e-3);
         assert_eq!(student(&[5.0], &[3.0], 0.05), None);
         assert_eq!(student(&[], &zero, 0.05), None);
+    }
+
+    #[test]
+    fn values_without_any_spread_have_no_interval() {
+        assert_eq!(student(&[0.2], &[0.1013; 3], 0.05), None);
+    }
+
+    /// Tails of the binomial distribution.
+    #[test]
+    fn rates_differ_by_chance_as_often_as_the_binomial_tail_says() {
+        close(by_chance((1.0, 500.0), (0.0, 1_500.0), 1.0), 0.25);
+        close(by_chance((2.0, 1.0), (0.0, 5.0), 1.0), 1.0 / 36.0);
+        close(by_chance((8.0, 1.0), (2.0, 1.0), 1.0), 56.0 / 1_024.0);
+        close(by_chance((3.0, 1.0), (1.0, 1.0), 2.0), 48.0 / 81.0);
+        close(by_chance((1.0, 1.0), (3.0, 1.0), 1.0), 1.0);
+        close(by_chance((20_000.0, 1.0), (10_000.0, 1.0), 1.1), 0.0);
+        close(by_chance((0.0, 1.0), (0.0, 1.0), 1.0), 1.0);
+    }
+
+    #[test]
+    fn runs_lie_apart_by_chance_as_often_as_the_ways_of_ordering_them_say() {
+        close(apart(1, 3), 1.0 / 4.0);
+        close(apart(1, 19), 1.0 / 20.0);
+        close(apart(5, 5), 1.0 / 252.0);
+        close(apart(3, 4), 1.0 / 35.0);
     }
 
     /// Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method

@@ -15,10 +15,10 @@ pub type Figures = BTreeMap<String, f64>;
 
 /// What is kept of each workload and probe, with the observations that it takes.
 pub(in crate::check) const METRICS: [(Metric, usize); 4] = [
-    (Metric::P50, 20),
-    (Metric::P95, 20),
+    (Metric::P50, ENOUGH),
+    (Metric::P95, ENOUGH),
     (Metric::P99, 100),
-    (Metric::ErrorRate, 20),
+    (Metric::ErrorRate, ENOUGH),
 ];
 
 /// Which way a figure grows worse.
@@ -43,8 +43,12 @@ pub struct Figure {
     pub window: Option<Window>,
 }
 
-/// The figures of a run in which more or less is worse: of workloads and probes, and of all checks
-/// but those that compare with a baseline themselves. Rounded to four digits.
+/// Observations from which on figures of a workload or probe are kept, and their number.
+const ENOUGH: usize = 20;
+
+/// The figures of a run in which more or less is worse: of workloads and probes, with the number of
+/// observations, and of all checks but those that compare with a baseline themselves. Rounded to
+/// four digits.
 pub fn figures(history: &History) -> Figures {
     let mut found = Figures::new();
     for window in Window::each(history.experiment()) {
@@ -54,13 +58,13 @@ pub fn figures(history: &History) -> Figures {
         if compares(spec) {
             continue;
         }
-        for (what, value) in judge_one(spec, history).figures {
+        let figures = judge_one(spec, history).figures.into_iter();
+        for (what, value) in figures.filter(|(what, _)| worse(what).is_some()) {
             found
                 .entry(format!("{}.{what}", spec.name))
                 .or_insert(value);
         }
     }
-    found.retain(|name, _| worse(name).is_some());
     for value in found.values_mut() {
         *value = rounded(*value);
     }
@@ -83,7 +87,8 @@ fn of_sources(history: &History, window: &Window, found: &mut Figures) {
             continue;
         }
         let samples = history.samples_in(source, (from, to));
-        for (metric, enough) in METRICS {
+        let count = (Metric::Count, ENOUGH);
+        for (metric, enough) in METRICS.into_iter().chain([count]) {
             if samples.len() < enough {
                 continue;
             }
@@ -128,6 +133,19 @@ pub(in crate::check) fn unit(figure: &str) -> Unit {
         share if share.ends_with("_rate") || share.ends_with("_ratio") => Unit::Share,
         _ => Unit::Number,
     }
+}
+
+/// Whether a figure counts what happened, each time by itself.
+pub(super) fn counts(figure: &str) -> bool {
+    unit(figure) == Unit::Number && last_word(figure) != "amplification"
+}
+
+/// The name of the number of observations that a share is of: `reads.count@all` of
+/// `reads.error_rate@all`.
+pub(super) fn count_of(figure: &str) -> String {
+    let (name, window) = figure.split_at(figure.find('@').unwrap_or(figure.len()));
+    let owner = name.rsplit_once('.').map_or(name, |(owner, _)| owner);
+    format!("{}{window}", show::figure_name(owner, Metric::Count))
 }
 
 /// `p95_s` of `searches.p95_s@fault:cut`.

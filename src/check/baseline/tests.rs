@@ -64,6 +64,10 @@ fn the_figures_of_a_run_are_those_of_its_sources_and_checks_by_window() {
         names,
         [
             "quick.reads.timeouts",
+            "reads.count",
+            "reads.count@baseline",
+            "reads.count@fault:cut",
+            "reads.count@recovery:cut",
             "reads.error_rate",
             "reads.error_rate@baseline",
             "reads.error_rate@fault:cut",
@@ -83,6 +87,7 @@ fn the_figures_of_a_run_are_those_of_its_sources_and_checks_by_window() {
         ]
     );
     let close = |name: &str, value: f64| assert!((found[name] - value).abs() < 1e-9, "{name}");
+    close("reads.count@fault:cut", 160.0);
     close("reads.error_rate", 0.1333);
     close("reads.error_rate@fault:cut", 0.5);
     close("reads.p50_s", 0.01);
@@ -254,4 +259,78 @@ fn what_a_regression_check_measured_is_no_figure_of_the_run() {
         found.keys().all(|name| !name.starts_with("it.")),
         "{found:?}"
     );
+}
+
+/// The verdict on a share of failures among `samples` in each run.
+fn share(then: &[f64], now: f64, samples: f64) -> Verdict {
+    let counted = |value: f64| RunFigures {
+        figures: [
+            ("reads.error_rate@all".to_owned(), value),
+            ("reads.count@all".to_owned(), samples),
+        ]
+        .into(),
+        ..run("", 0.0)
+    };
+    let stored = Baseline::of(then.iter().map(|value| counted(*value)).collect()).unwrap();
+    let now = [counted(now).figures];
+    let change = stored.compare("reads.error_rate@all", &now, &tolerance(0.1));
+    change.verdict
+}
+
+#[test]
+fn a_failure_that_may_be_chance_is_not_blamed_on_runs_without_any() {
+    for runs in [3, 5, 20] {
+        let none = vec![0.0; runs];
+        assert_eq!(share(&none, 1.0 / 500.0, 500.0), Verdict::Inconclusive);
+        assert_eq!(share(&none, 0.0, 500.0), Verdict::Pass);
+        assert_eq!(share(&none, 25.0 / 500.0, 500.0), Verdict::Fail);
+        assert_eq!(share(&none, 1.0 / 5_000.0, 5_000.0), Verdict::Pass);
+    }
+    // Nor are two failures after one in each run; the same shares of more observations are.
+    assert_eq!(share(&[0.002; 5], 0.004, 500.0), Verdict::Inconclusive);
+    assert_eq!(share(&[0.002; 5], 0.004, 50_000.0), Verdict::Fail);
+    assert_eq!(share(&[1.0; 5], 1.0, 500.0), Verdict::Pass);
+}
+
+#[test]
+fn a_count_that_may_be_chance_is_not_blamed_on_runs_that_agree() {
+    let lost = |now: f64| verdict("it.lost", &[0.0; 5], &[now], 0.1);
+    let words = [lost(0.0), lost(1.0), lost(1_000.0)];
+    assert_eq!(words, [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail]);
+    let attempts = |now: f64| verdict("it.attempts", &[5.0; 5], &[now], 0.1);
+    let words = [attempts(5.0), attempts(6.0), attempts(50.0)];
+    assert_eq!(words, [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail]);
+}
+
+/// Of a share of unknown observations, or a ratio, nothing but the order of runs is known.
+#[test]
+fn figures_without_any_spread_are_judged_by_the_order_of_runs() {
+    for (figure, then, now) in [
+        ("it.reads.error_rate", 0.0, 0.5),
+        ("it.worst_ok_ratio", 1.0, 0.5),
+        ("it.amplification", 1.1, 1.5),
+        ("reads.p95_s", 0.1013, 0.2),
+    ] {
+        let of = |now: &[f64]| verdict(figure, &[then; 5], now, 0.1);
+        assert_eq!(of(&[then]), Verdict::Pass, "{figure}");
+        assert_eq!(of(&[now]), Verdict::Inconclusive, "{figure}");
+        assert_eq!(of(&[now; 5]), Verdict::Fail, "{figure}");
+    }
+}
+
+/// One failure in 250 observations by chance alone, before and now.
+#[test]
+fn failures_by_chance_are_blamed_as_seldom_as_promised() {
+    let mut rng = ChaCha12Rng::seed_from_u64(12);
+    let mut draw = move |odds: f64| {
+        let failed = (0..500).filter(|_| rng.random::<f64>() < odds).count();
+        failed as f64 / 500.0
+    };
+    let (mut blamed, mut seen) = (0, 0);
+    for _ in 0..1_000 {
+        let then: Vec<f64> = (0..5).map(|_| draw(0.004)).collect();
+        blamed += u32::from(share(&then, draw(0.004), 500.0) == Verdict::Fail);
+        seen += u32::from(share(&then, draw(0.04), 500.0) == Verdict::Fail);
+    }
+    assert!(blamed <= 25 && seen >= 950, "{blamed} {seen}");
 }

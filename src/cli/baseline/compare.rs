@@ -138,7 +138,7 @@ fn unknown(figure: &Figure, held: &BTreeSet<&str>) -> String {
 
 fn changes(args: &Args, stored: &Baseline, runs: Vec<RunFigures>) -> Vec<(String, Change)> {
     let names: BTreeSet<String> = if args.figures.is_empty() {
-        stored.figures.keys().cloned().collect()
+        stored.comparable().cloned().collect()
     } else {
         args.figures.iter().map(ToString::to_string).collect()
     };

@@ -34,7 +34,7 @@ pub(super) fn save(args: &Args, printer: Printer) -> anyhow::Result<()> {
     printer.data(&format!(
         "{}: {} of {} of {}",
         args.to.display(),
-        plural(baseline.figures.len() as u64, "figure"),
+        plural(baseline.comparable().count() as u64, "figure"),
         plural(baseline.runs.len() as u64, "run"),
         baseline.scenario
     ));

@@ -242,7 +242,7 @@ fn describe(params: &Params, stored: &Baseline, finding: &mut Finding) {
              runs with `chaosproxy baseline save DIR --to {path}` and commit the file"
         )),
         Verdict::Inconclusive => Some(format!(
-            "runs differ among themselves by about as much as is allowed: run several times and \
+            "runs differ among themselves, or by chance, by about as much as is allowed: run several times and \
              compare them together with `chaosproxy baseline compare DIR --with {path}`, store more \
              runs, or name a steadier figure; {}",
             exercise::STARVED

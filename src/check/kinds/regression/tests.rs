@@ -154,6 +154,25 @@ fn failures_where_there_were_none_fail() {
 }
 
 #[test]
+fn one_failure_where_there_were_none_may_be_chance() {
+    let one = story(|when| {
+        let fails = (when - 20.0).abs() < 0.01;
+        (0.1, if fails { not_ok() } else { ok() })
+    });
+    let finding = judge_on(
+        "2",
+        one,
+        Ok(usual()),
+        json!({ "figures": ["reads.error_rate"] }),
+    );
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "`reads.error_rate` 0.17 %, was 0 %, which may be chance"
+    );
+}
+
+#[test]
 fn a_starved_machine_excuses_what_is_slower_and_nothing_else() {
     let slower = judge(steady(0.130).busy(0.99), usual());
     assert_eq!(slower.verdict, Verdict::Inconclusive);
