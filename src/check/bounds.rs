@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::assertion::{Op, Value};
-use super::exercise::Patience;
+use super::exercise::{Patience, STARVED};
 use super::metric::{Metric, Unit};
 use super::{Assertion, CheckSpec, Evidence, Finding, History, Verdict, show, stats};
 use crate::event::Sample;
@@ -47,6 +47,49 @@ pub(super) struct Demands<'a> {
     pub(super) patience: Patience,
 }
 
+/// What one demand came to.
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// What was measured, in words.
+    pub(super) measured: String,
+    /// Why it is undecided, if it is.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Why a demand is undecided; each has a remedy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Too few observations in the window.
+    Few,
+    /// Too few observations in the baseline.
+    FewBefore,
+    /// A share is nearer to its limit than its bounds are wide.
+    NearShare,
+    /// So is a latency, whose bounds follow from the bins of the window, not from what is in them.
+    NearLatency,
+    /// It may be the machine that was slow, not the service.
+    Machine,
+}
+
+impl Doubt {
+    /// What to do about it.
+    pub(super) const fn advice(self) -> &'static str {
+        match self {
+            Self::Few => "raise the rate or lengthen the window",
+            Self::FewBefore => "raise the rate, or let the first fault begin later",
+            Self::NearShare => {
+                "raise the rate or lengthen the window until the bounds are narrower than the \
+                 distance to the limit"
+            }
+            Self::NearLatency => {
+                "lengthen the window: the bounds follow from how its seconds differ, and more \
+                 requests in each of them change little"
+            }
+            Self::Machine => STARVED,
+        }
+    }
+}
+
 /// Bounds of the excess over the limit: a 95 % interval, and one that allows for several demands.
 struct Excess {
     /// Two-sided 95 %.
@@ -61,8 +104,14 @@ impl Demands<'_> {
     /// The finding that all demands together come to.
     pub(super) fn judge(&self, spec: &CheckSpec) -> Finding {
         let mut finding = Finding::new(spec, Verdict::Pass, "");
+        let mut doubts = Vec::new();
         for (index, assertion) in self.that.iter().enumerate() {
-            let (verdict, measured) = self.demand(assertion);
+            let Judged {
+                verdict,
+                measured,
+                doubt,
+            } = self.demand(assertion);
+            doubts.extend(doubt);
             let samples = self.history.samples_in(&assertion.source, self.window);
             let evidence = Evidence::new(
                 verdict,
@@ -81,11 +130,15 @@ impl Demands<'_> {
             }
         }
         finding.decide();
+        if finding.verdict == Verdict::Inconclusive {
+            let first = doubts.first().map(|doubt| doubt.advice().to_owned());
+            finding.help = first;
+        }
         finding
     }
 
-    /// Judges one demand; gives the verdict and what was measured, in words.
-    pub(super) fn demand(&self, assertion: &Assertion) -> (Verdict, String) {
+    /// Judges one demand.
+    pub(super) fn demand(&self, assertion: &Assertion) -> Judged {
         let samples = self.history.samples_in(&assertion.source, self.window);
         let baseline = self.history.baseline();
         let before = self.history.samples_in(&assertion.source, baseline);
@@ -95,16 +148,20 @@ impl Demands<'_> {
         if demands_zero(assertion) {
             return zero(samples, needed);
         }
-        let fewest = if assertion.needs_baseline() {
-            samples.len().min(before.len()) as u64
-        } else {
-            samples.len() as u64
-        };
-        if fewest < needed {
-            return (
-                Verdict::Inconclusive,
-                format!("{measured}, {needed} needed"),
-            );
+        if (samples.len() as u64) < needed {
+            return Judged {
+                verdict: Verdict::Inconclusive,
+                measured: format!("{measured}, {needed} needed"),
+                doubt: Some(Doubt::Few),
+            };
+        }
+        if assertion.needs_baseline() && (before.len() as u64) < needed {
+            let count = show::samples(before.len() as u64);
+            return Judged {
+                verdict: Verdict::Inconclusive,
+                measured: format!("{measured}, but {count} in the baseline, {needed} needed"),
+                doubt: Some(Doubt::FewBefore),
+            };
         }
         let (verdict, words) = match metric {
             Metric::ErrorRate | Metric::OkRatio => {
@@ -141,20 +198,27 @@ impl Demands<'_> {
     }
 
     /// On a starved machine little but the absence of any failure can be believed.
-    fn unless_starved(
-        &self,
-        assertion: &Assertion,
-        verdict: Verdict,
-        words: String,
-    ) -> (Verdict, String) {
+    fn unless_starved(&self, assertion: &Assertion, verdict: Verdict, words: String) -> Judged {
         let exceeded = self
             .patience
             .exceeded(self.history, &assertion.source, self.window);
         // What is good enough on a starved machine is good enough on any.
         let surely = verdict == Verdict::Pass && wants_little_trouble(assertion);
-        match exceeded.filter(|_| !surely) {
-            Some(why) => (Verdict::Inconclusive, format!("{words}, but {why}")),
-            None => (verdict, words),
+        if let Some(why) = exceeded.filter(|_| !surely) {
+            return Judged {
+                verdict: Verdict::Inconclusive,
+                measured: format!("{words}, but {why}"),
+                doubt: Some(Doubt::Machine),
+            };
+        }
+        let near = match assertion.metric.unit() {
+            Unit::Time => Doubt::NearLatency,
+            _ => Doubt::NearShare,
+        };
+        Judged {
+            verdict,
+            measured: words,
+            doubt: (verdict == Verdict::Inconclusive).then_some(near),
         }
     }
 
@@ -272,23 +336,26 @@ fn demands_zero(assertion: &Assertion) -> bool {
     }
 }
 
-fn zero(samples: &[Sample], needed: u64) -> (Verdict, String) {
+fn zero(samples: &[Sample], needed: u64) -> Judged {
     let count = samples.len() as u64;
     let failed = samples
         .iter()
         .filter(|sample| !sample.outcome.is_ok())
         .count();
     let words = format!("failed {failed} of {}", show::samples(count));
-    if failed > 0 {
+    let (verdict, measured) = if failed > 0 {
         (Verdict::Fail, words)
     } else if count < needed {
         (Verdict::Inconclusive, format!("{words}, {needed} needed"))
     } else {
         let bound = show::percent(3.0 / count as f64);
-        (
-            Verdict::Pass,
-            format!("{words} (true rate at most {bound})"),
-        )
+        let measured = format!("{words} (true rate at most {bound})");
+        (Verdict::Pass, measured)
+    };
+    Judged {
+        verdict,
+        measured,
+        doubt: (verdict == Verdict::Inconclusive).then_some(Doubt::Few),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CheckSpec, Finding, History, Verdict, Window, show};
+use super::{CheckSpec, Evidence, Finding, History, Occurrence, Verdict, Window, show};
 use crate::event::Name;
 use crate::units::{Moment, Period, Share};
 
@@ -11,10 +11,19 @@ use crate::units::{Moment, Period, Share};
 /// that it was in force must have touched enough.
 pub(super) fn missing(history: &History, fault: &str) -> Option<String> {
     let occurrences = history.fault(fault);
-    let fewest = occurrences.iter().map(|one| one.hits.len() as u64).min();
-    let Some(fewest) = fewest else {
+    if occurrences.is_empty() {
         return Some(format!("fault `{fault}` never happened"));
-    };
+    }
+    fewest(history, fault, occurrences.iter())
+}
+
+/// That one of these occurrences touched too few, if one did.
+fn fewest<'a>(
+    history: &History,
+    fault: &str,
+    occurrences: impl Iterator<Item = &'a Occurrence>,
+) -> Option<String> {
+    let fewest = occurrences.map(|one| one.hits.len() as u64).min()?;
     let needed = history.min_hits(fault);
     (fewest < needed).then(|| {
         format!(
@@ -41,31 +50,67 @@ pub(super) fn over(
     judge: impl FnOnce((Moment, Moment)) -> Finding,
 ) -> Finding {
     if let Some(why) = any_missing(history, during.faults()) {
-        return Finding::inconclusive(spec, why, NO_VICTIMS);
+        return untouched(spec, why);
     }
     let Some(window) = during.resolve(history) else {
         let why = format!("the window `{during}` never was");
         return Finding::inconclusive(spec, why, "choose a window that the run reaches");
     };
     let mut finding = judge(window);
+    if finding.verdict == Verdict::Pass {
+        doubt(&mut finding, spec, history, window);
+    }
     for fault in during.faults() {
         finding.note(victims(history, fault));
     }
     finding
 }
 
+/// Takes a pass back if a fault that began in `window` touched too few: nothing was withstood. What
+/// fails all the same, fails.
+fn doubt(finding: &mut Finding, spec: &CheckSpec, history: &History, window: (Moment, Moment)) {
+    let began = history
+        .occurrences()
+        .filter(|(_, one)| window.0 <= one.inject && one.inject < window.1);
+    let mut whys = began.filter_map(|(fault, one)| fewest(history, fault, [one].into_iter()));
+    if let Some(why) = whys.next() {
+        finding.summary = format!("{why}; otherwise: {}", finding.summary);
+        let nothing = untouched(spec, why);
+        finding.verdict = nothing.verdict;
+        finding.evidence.splice(0..0, nothing.evidence);
+        finding.help = nothing.help;
+    }
+}
+
+/// The finding that nobody met a fault, and `why` nothing follows from it. It points at where the
+/// check names the fault or its time.
+pub(super) fn untouched(spec: &CheckSpec, why: String) -> Finding {
+    let mut finding = Finding::inconclusive(spec, &*why, NO_VICTIMS);
+    let named = ["fault", "during"].into_iter();
+    let mut named = named.filter(|key| spec.source.values.contains_key(*key));
+    let key = named.next().unwrap_or_default();
+    let expected = "a fault that touches somebody each time";
+    let evidence = Evidence::new(Verdict::Inconclusive, spec, key, expected, why);
+    finding.evidence.push(evidence);
+    finding
+}
+
 /// `fault exercised: 23 victims of ...`, for the notes of a finding.
 pub(super) fn victims(history: &History, fault: &str) -> String {
     let hits = history.fault(fault).iter().map(|one| one.hits.len() as u64);
-    format!(
-        "fault `{fault}` exercised: {}",
-        show::plural(hits.sum(), "victim")
-    )
+    match hits.sum() {
+        0 => format!("fault `{fault}` touched nobody"),
+        hits => format!(
+            "fault `{fault}` exercised: {}",
+            show::plural(hits, "victim")
+        ),
+    }
 }
 
-/// The advice for a fault that touched nothing.
-pub(super) const NO_VICTIMS: &str = "let the service use the connection while the fault is in force: add a workload, or aim the \
-     fault at the proxy that the service connects through";
+/// The advice for a fault that touched nothing. That the service goes past the proxy is by far the
+/// most common reason.
+pub(super) const NO_VICTIMS: &str = "see that the service connects to the address of the proxy, \
+     not past it to the upstream, and that something is asked of it while the fault is in force";
 
 /// What a machine may do for latencies to count.
 #[derive(Debug, Clone, Copy)]

@@ -236,7 +236,9 @@ mod tests {
                 "[scenario]\ntitle = 'x'\nduration = '60s'\n\
                  [[proxy]]\nname = 'PROXY'\nupstream = '127.0.0.1:5432'\n\
                  [[service]]\nname = 'SERVICE'\nurl = 'http://127.0.0.1:0'\ncommand = ['server']\n\
-                 [[database]]\nname = 'DATABASE'\nmanaged = true\n{example}"
+                 [[database]]\nname = 'DATABASE'\nmanaged = true\n\
+                 [[check]]\nname = 'c'\ntype = 'log'\nservice = 'SERVICE'\nmax_rate = '9/s'\n\
+                 {example}"
             );
             let source = Source {
                 name: kind.name.to_owned(),

@@ -43,9 +43,11 @@ fn told(header: &Header, history: &History) -> Report {
     let judged = check::judge(history);
     let sweeps = check::sweeps(history, &judged).into_iter();
     let sweeps = sweeps.map(|one| sweep(one, early.as_ref())).collect();
+    let blocks = experiment.checks.iter().map(|spec| spec.source.block);
     let mut checks: Vec<_> = judged
         .into_iter()
-        .map(|finding| scene.check(finding, early.as_ref()))
+        .zip(blocks)
+        .map(|(finding, block)| scene.check(finding, block, early.as_ref()))
         .collect();
     if experiment.purpose == Purpose::Judge {
         checks.extend(recheck(history, &steady_state));
@@ -102,7 +104,7 @@ impl Scene {
         })
     }
 
-    fn check(&self, finding: Finding, early: Option<&Early>) -> CheckRecord {
+    fn check(&self, finding: Finding, block: Span, early: Option<&Early>) -> CheckRecord {
         let verdict = told_verdict(finding.verdict, early);
         let lengths = finding.lengths.into_iter().map(|one| LengthRecord {
             fault: one.fault,
@@ -122,6 +124,7 @@ impl Scene {
             kind: finding.kind,
             severity: finding.severity,
             verdict,
+            place: self.place(block),
             summary,
             evidence: finding
                 .evidence

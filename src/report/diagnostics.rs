@@ -43,6 +43,13 @@ pub(super) fn diagnostic(check: &CheckRecord) -> Option<Diagnostic> {
         }
         diagnostic.notes.extend(window(evidence));
     }
+    // What has no evidence has a place all the same.
+    diagnostic.primary = diagnostic.primary.or_else(|| {
+        check.place.map(|place| Label {
+            span: span(place),
+            text: String::new(),
+        })
+    });
     diagnostic.notes.extend(check.notes.iter().cloned());
     diagnostic.notes = unique(diagnostic.notes);
     Some(diagnostic)

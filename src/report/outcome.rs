@@ -188,6 +188,7 @@ mod tests {
             kind: "detection".into(),
             severity,
             verdict,
+            place: None,
             summary: String::new(),
             evidence: Vec::new(),
             figures: std::collections::BTreeMap::new(),

@@ -52,6 +52,7 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         kind: "steady_state".to_owned(),
         severity: Severity::Error,
         verdict: CheckVerdict::from(verdict),
+        place: None,
         summary,
         evidence,
         figures: [("conditions_missed".to_owned(), missed as f64)].into(),

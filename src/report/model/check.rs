@@ -68,6 +68,9 @@ pub struct CheckRecord {
     pub severity: Severity,
     /// The verdict.
     pub verdict: CheckVerdict,
+    /// The check in the scenario's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// One line: the figure that decided.
     pub summary: String,
     /// What supports the verdict, worst first.

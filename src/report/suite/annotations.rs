@@ -94,11 +94,12 @@ fn of_check(check: &CheckRecord) -> Option<Remark> {
     })
 }
 
-/// Where the scenario demands what did not hold, or else what was looked at.
+/// Where the scenario demands what did not hold, or else what was looked at, or else the check.
 fn place(check: &CheckRecord) -> Option<Place> {
     let mut places: Vec<_> = check.evidence.iter().collect();
     places.sort_by_key(|one| one.verdict == Verdict::Pass);
-    places.iter().find_map(|one| one.place)
+    let demanded = places.iter().find_map(|one| one.place);
+    demanded.or(check.place)
 }
 
 fn data(text: &str) -> String {

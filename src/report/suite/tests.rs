@@ -67,6 +67,7 @@ fn record(name: &str, verdict: CheckVerdict, line: usize) -> CheckRecord {
         kind: "health".into(),
         severity: Severity::Error,
         verdict,
+        place: None,
         summary: format!("{name}: 50 % of it"),
         evidence: vec![evidence],
         figures: std::collections::BTreeMap::new(),

@@ -13,6 +13,17 @@ pub(in crate::scenario) fn no_check() -> Diagnostic {
     .help("name a file with at least one check to judge the run by")
 }
 
+/// A scenario that demands nothing: whatever happens, its run passes.
+pub(in crate::scenario) fn nothing_judged(head: &Block) -> Diagnostic {
+    Diagnostic::error(
+        head.source.block,
+        "the scenario has no [[check]]: nothing is judged",
+        "passes whatever happens",
+    )
+    .warning()
+    .help("add a [[check]]; or record the run with `--record` and judge it afterwards")
+}
+
 /// A check whose query the recorded run did not ask.
 pub(in crate::scenario) fn unasked(block: &Block) -> Diagnostic {
     Diagnostic::error(

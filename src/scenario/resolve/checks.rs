@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Sources;
 use crate::check::{self, CheckOutlook, CheckSpec, FaultOutlook, Kind, Outlook};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::event::Name;
 use crate::scenario::block::Block;
 use crate::scenario::{
@@ -17,6 +17,25 @@ use crate::scenario::{
 
 /// A query that a check needs answered: `(check, database, sql)`.
 type Query = (Name, Name, String);
+
+/// The checks of a scenario, and what they need answered. A scenario without any passes whatever
+/// happens, which is worth a warning where nothing worse is to be said.
+pub(super) fn checks(
+    blocks: &[Block],
+    head: &Block,
+    outlook: &Outlook,
+    out: &mut Vec<Diagnostic>,
+) -> (Vec<CheckSpec>, Vec<Query>) {
+    let judged = super::each(blocks, "check", out, |block, out| {
+        check(block, outlook, out)
+    });
+    let sound = out.iter().all(|found| found.severity == Severity::Warning);
+    if sound && judged.is_empty() {
+        out.push(mistake::check::nothing_judged(head));
+    }
+    let (checks, queries): (_, Vec<_>) = judged.into_iter().unzip();
+    (checks, queries.into_iter().flatten().collect())
+}
 
 pub(super) fn check(
     block: &Block,

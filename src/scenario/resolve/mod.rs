@@ -67,10 +67,7 @@ pub(super) fn resolve(
     chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
     let schedule = (&*faults, &*steps);
     let outlook = checks::outlook(schedule, &sources, blocks, &steady_state, duration);
-    let judged = each(blocks, "check", out, |block, out| {
-        checks::check(block, &outlook, out)
-    });
-    let (checks, queries): (Vec<_>, Vec<_>) = judged.into_iter().unzip();
+    let (checks, queries) = checks::checks(blocks, head, &outlook, out);
     let baselines = checks::baselines(&checks);
     Some(Plan {
         path: source.name.clone(),
@@ -97,7 +94,7 @@ pub(super) fn resolve(
         chaos,
         blast_radius: radius,
         aborts,
-        queries: queries.into_iter().flatten().collect(),
+        queries,
         baselines,
         report_dir: report.dir,
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaosproxy::event::{Carried, Awaited, Carried, ClosedBy, Fact, Name};
+use chaosproxy::event::{Awaited, Carried, ClosedBy, Fact, Name};
 use chaosproxy::fault::Scope;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;

@@ -212,6 +212,7 @@ fn check(name: &str, verdict: CheckVerdict, severity: Severity) -> CheckRecord {
         kind: "detection".into(),
         severity,
         verdict,
+        place: None,
         summary: format!("{name} & its figure"),
         evidence: Vec::new(),
         figures: [("detection_s".to_owned(), 1.42)].into(),

@@ -6,7 +6,7 @@ mod slots;
 use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::{Op, Value};
-use crate::check::bounds::Demands;
+use crate::check::bounds::{Demands, Doubt};
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::Metric;
 use crate::check::{
@@ -117,21 +117,28 @@ fn observed(
         ),
     };
     let mut finding = Finding::new(spec, Verdict::Pass, "");
-    finding
-        .evidence
-        .extend(params.target.map(|share| case.target(share)));
-    finding
-        .evidence
-        .extend(params.worst.map(|share| case.worst(share)));
-    let most = params.amplification;
-    finding
-        .evidence
-        .extend(most.map(|most| case.amplification(most)));
+    let demands = [
+        params.target.map(|share| case.target(share)),
+        params.worst.map(|share| case.worst(share)),
+        params.amplification.map(|most| case.amplification(most)),
+    ];
+    let mut remedies = Vec::new();
+    for (evidence, remedy) in demands.into_iter().flatten() {
+        finding.evidence.push(evidence);
+        remedies.extend(remedy);
+    }
     finding.decide();
     case.figures(&mut finding);
-    advise(&mut finding);
+    finding.help = match finding.verdict {
+        Verdict::Pass => None,
+        Verdict::Fail => Some(ADVICE.to_owned()),
+        Verdict::Inconclusive => remedies.first().map(|&remedy| remedy.to_owned()),
+    };
     finding
 }
+
+/// Evidence, and what to do if it decides nothing.
+type Judged = (Evidence, Option<&'static str>);
 
 struct Case<'a> {
     params: &'a Params,
@@ -154,7 +161,7 @@ impl Case<'_> {
     }
 
     /// The share of all observations, by its confidence bounds.
-    fn target(&self, share: Share) -> Evidence {
+    fn target(&self, share: Share) -> Judged {
         let demand = Assertion {
             source: self.params.source.clone(),
             metric: Metric::OkRatio,
@@ -173,15 +180,18 @@ impl Case<'_> {
                 max_lateness: self.params.max_lateness.get(),
             },
         };
-        let (verdict, measured) = demands.demand(&demand);
-        self.evidence(verdict, "target", demand.to_string(), measured)
+        let judged = demands.demand(&demand);
+        let expected = demand.to_string();
+        let evidence = self.evidence(judged.verdict, "target", expected, judged.measured);
+        (evidence, judged.doubt.map(Doubt::advice))
     }
 
-    fn worst(&self, share: Share) -> Evidence {
+    fn worst(&self, share: Share) -> Judged {
         let expected = format!("{share} ok in every slot of {}", self.params.slot);
         let Some((at, worst)) = self.slots.worst else {
             let measured = "no slot with an observation".to_owned();
-            return self.evidence(Verdict::Inconclusive, "worst", expected, measured);
+            let evidence = self.evidence(Verdict::Inconclusive, "worst", expected, measured);
+            return (evidence, Some(Doubt::Few.advice()));
         };
         let verdict = if worst >= share.fraction() {
             Verdict::Pass
@@ -194,17 +204,22 @@ impl Case<'_> {
             show::percent(worst),
             show::seconds(from)
         );
-        self.evidence(verdict, "worst", expected, measured)
+        (self.evidence(verdict, "worst", expected, measured), None)
     }
 
     /// Unavailable time over fault time. A slot is bad as a whole even if the outage began or
     /// ended within it, so each outage may be up to two slots shorter than it looks.
-    fn amplification(&self, most: f64) -> Evidence {
+    fn amplification(&self, most: f64) -> Judged {
         let expected = format!("unavailable at most {most} times as long as faults were in force");
         let faults = self.fault_seconds();
         if faults == 0.0 {
             let measured = "no fault was in force for any time".to_owned();
-            return self.evidence(Verdict::Inconclusive, "amplification", expected, measured);
+            let verdict = Verdict::Inconclusive;
+            let evidence = self.evidence(verdict, "amplification", expected, measured);
+            return (
+                evidence,
+                Some("choose a window in which a fault is in force"),
+            );
         }
         let longest = self.slots.bad_time.as_secs_f64();
         let partly = 2.0 * self.slots.outages as f64 * self.params.slot.as_secs_f64();
@@ -215,7 +230,8 @@ impl Case<'_> {
             let names = self.in_force().map(|(name, _)| name);
             if let Some(why) = exercise::any_missing(self.history, names) {
                 let verdict = Verdict::Inconclusive;
-                return self.evidence(verdict, "amplification", expected, why);
+                let evidence = self.evidence(verdict, "amplification", expected, why);
+                return (evidence, Some(exercise::NO_VICTIMS));
             }
             Verdict::Pass
         } else if surely / faults > most {
@@ -229,7 +245,13 @@ impl Case<'_> {
             show::seconds(faults),
             longest / faults
         );
-        self.evidence(verdict, "amplification", expected, measured)
+        let remedy = match verdict {
+            Verdict::Inconclusive if self.slots.samples == 0 => Some(Doubt::Few.advice()),
+            Verdict::Inconclusive => Some("let faults be in force for longer, or shorten `slot`"),
+            Verdict::Pass | Verdict::Fail => None,
+        };
+        let evidence = self.evidence(verdict, "amplification", expected, measured);
+        (evidence, remedy)
     }
 
     /// The faults that were in force within the window, and from when to when they were.
@@ -276,20 +298,9 @@ impl Case<'_> {
     }
 }
 
-fn advise(finding: &mut Finding) {
-    finding.help = match finding.verdict {
-        Verdict::Pass => None,
-        Verdict::Fail => Some(
-            "look at how long clients fail after the fault is gone: a long backoff, a pool that \
-             refills slowly or a queue that drains late makes an outage longer than its cause"
-                .to_owned(),
-        ),
-        Verdict::Inconclusive => Some(format!(
-            "raise the rate, lengthen the window or shorten `slot`; {}",
-            exercise::STARVED
-        )),
-    };
-}
+/// For requests that were not available enough.
+const ADVICE: &str = "look at how long clients fail after the fault is gone: a long backoff, a \
+     pool that refills slowly or a queue that drains late makes an outage longer than its cause";
 
 #[cfg(test)]
 mod tests;

@@ -186,7 +186,7 @@ impl Check for Backoff {
             );
         }
         if let Some(why) = exercise::missing(history, &params.fault) {
-            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
+            return exercise::untouched(spec, why);
         }
         let occurrences = history.fault(&params.fault);
         let parts = occurrences

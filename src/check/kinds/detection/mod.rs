@@ -105,7 +105,7 @@ impl Check for Detection {
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         if let Some(why) = exercise::missing(history, &params.fault) {
-            return Finding::inconclusive(spec, why, exercise::NO_VICTIMS);
+            return exercise::untouched(spec, why);
         }
         let case = match Case::new(params, spec, history) {
             Ok(case) => case,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::bounds::Doubt;
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::{Metric, Unit};
 use crate::check::{
@@ -60,8 +61,9 @@ fn observed(
     window: (Moment, Moment),
 ) -> Finding {
     let mut finding = Finding::new(spec, Verdict::Pass, "");
+    let mut doubts = Vec::new();
     for (index, assertion) in params.that.iter().enumerate() {
-        let evidence = demand(
+        let (evidence, doubt) = demand(
             params,
             spec,
             history,
@@ -70,6 +72,7 @@ fn observed(
             &mut finding,
         );
         finding.evidence.push(evidence);
+        doubts.extend(doubt);
     }
     finding.decide();
     finding.help = match finding.verdict {
@@ -78,11 +81,7 @@ fn observed(
             "answer from state kept in the background, never by waiting for the database"
                 .to_owned(),
         ),
-        Verdict::Inconclusive => Some(
-            "let the probe look more often or the window be longer, on a machine with time to \
-             spare"
-                .to_owned(),
-        ),
+        Verdict::Inconclusive => doubts.first().map(|doubt| doubt.advice().to_owned()),
     };
     finding
 }
@@ -94,7 +93,7 @@ fn demand(
     window: (Moment, Moment),
     (index, assertion): (usize, &Assertion),
     finding: &mut Finding,
-) -> Evidence {
+) -> (Evidence, Option<Doubt>) {
     let (metric, source) = (assertion.metric, &*assertion.source);
     let measured = history.measure(assertion, window);
     let mut words = measured.to_string();
@@ -103,26 +102,27 @@ fn demand(
         max_busy: params.max_busy,
         max_lateness: params.max_lateness.get(),
     };
-    let verdict = match measured.holds() {
-        None => Verdict::Inconclusive,
+    let (verdict, doubt) = match measured.holds() {
+        None => (Verdict::Inconclusive, Some(Doubt::Few)),
         _ if measured.samples < needed(assertion) => {
             words = format!("{words}, {} needed", needed(assertion));
-            Verdict::Inconclusive
+            (Verdict::Inconclusive, Some(Doubt::Few))
         }
-        Some(true) => Verdict::Pass,
+        Some(true) => (Verdict::Pass, None),
         Some(false) => match patience.exceeded(history, source, window).filter(|_| slow) {
             Some(why) => {
                 words = format!("{words}, but {why}");
-                Verdict::Inconclusive
+                (Verdict::Inconclusive, Some(Doubt::Machine))
             }
-            None => Verdict::Fail,
+            None => (Verdict::Fail, None),
         },
     };
     if let Some(value) = measured.value {
         finding.figure(show::figure_name(source, metric), value);
     }
     let key = format!("that[{index}]");
-    Evidence::new(verdict, spec, &key, assertion.to_string(), words).over(window, measured.samples)
+    let evidence = Evidence::new(verdict, spec, &key, assertion.to_string(), words);
+    (evidence.over(window, measured.samples), doubt)
 }
 
 /// Observations without which a metric says nothing: for a percentile as many as leave one beyond

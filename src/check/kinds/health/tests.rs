@@ -101,3 +101,49 @@ fn an_endpoint_that_is_gone_is_not_quick() {
         );
     }
 }
+
+#[test]
+fn a_fault_that_touched_nobody_lets_nothing_pass_in_a_window_around_it() {
+    let whole = |latency: f64, named: &str| {
+        let story = Story::until(60.0)
+            .fault("cut", 20.0, 28.0)
+            .hit("cut", 20.0, 0, Impact::Withheld)
+            .fault("down", 40.0, 50.0)
+            .samples(("health", "codebase"), 0.1, (0.0, 60.0), move |_| {
+                (latency, ok())
+            });
+        let that = json!(["health.p99 <= 50ms"]);
+        story.judge(
+            "health",
+            json!({ "probe": "health", "during": named, "that": that }),
+        )
+    };
+    for named in ["all", "fault:cut..recovery:cut", "baseline..fault:cut"] {
+        let finding = whole(0.003, named);
+        let expected = match named {
+            "all" => Verdict::Inconclusive,
+            _ => Verdict::Pass,
+        };
+        assert_eq!(finding.verdict, expected, "{named}: {finding:#?}");
+    }
+    let finding = whole(0.003, "all");
+    let why = "fault `down` touched 0 connections, at least 1 needed";
+    assert_eq!(finding.evidence[0].measured, why);
+    let otherwise = format!("{why}; otherwise: p99");
+    assert!(
+        finding.summary.starts_with(&otherwise),
+        "{}",
+        finding.summary
+    );
+    assert!(finding.help.unwrap().contains("not past it"));
+    // What is too slow without any fault is too slow.
+    assert_eq!(whole(0.3, "all").verdict, Verdict::Fail);
+}
+
+#[test]
+fn the_advice_is_for_the_reason() {
+    let few = judge(story(0.5, |_| (0.003, ok())));
+    assert_eq!(few.help.unwrap(), "raise the rate or lengthen the window");
+    let starved = judge(story(0.1, |_| (0.06, ok())).busy(0.99));
+    assert!(starved.help.unwrap().contains("machine with time to spare"));
+}

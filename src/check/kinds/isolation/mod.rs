@@ -81,23 +81,15 @@ impl Check for Isolation {
                 },
             };
             let mut finding = demands.judge(spec);
-            finding.help = advice(finding.verdict, &params.service);
+            if finding.verdict == Verdict::Fail {
+                finding.help = Some(format!(
+                    "look for what `{}` shares with the victim: a pool, a process, an upstream, \
+                     the connection limit of a database, a call that waits for the victim",
+                    params.service
+                ));
+            }
             finding
         })
-    }
-}
-
-fn advice(verdict: Verdict, service: &str) -> Option<String> {
-    match verdict {
-        Verdict::Pass => None,
-        Verdict::Fail => Some(format!(
-            "look for what `{service}` shares with the victim: a pool, a process, an upstream, the \
-             connection limit of a database, a call that waits for the victim"
-        )),
-        Verdict::Inconclusive => Some(format!(
-            "raise the rate on `{service}` or lengthen its windows; {}",
-            exercise::STARVED
-        )),
     }
 }
 

@@ -67,27 +67,18 @@ impl Check for Slo {
                 },
             };
             let mut finding = demands.judge(spec);
-            finding.help = advice(finding.verdict);
+            if finding.verdict == Verdict::Fail {
+                finding.help = Some(ADVICE.to_owned());
+            }
             finding
         })
     }
 }
 
-fn advice(verdict: Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Pass => None,
-        Verdict::Fail => Some(
-            "compare with a run without faults: if the objective is missed there too, the service \
-             is too slow or too small for the load; otherwise look at what waits for the victim of \
-             the fault"
-                .to_owned(),
-        ),
-        Verdict::Inconclusive => Some(format!(
-            "raise the rate or lengthen the window; {}",
-            exercise::STARVED
-        )),
-    }
-}
+/// For an objective that was missed.
+const ADVICE: &str = "compare with a run without faults: if the objective is missed there too, the \
+     service is too slow or too small for the load; otherwise look at what waits for the victim of \
+     the fault";
 
 #[cfg(test)]
 mod tests;

@@ -159,3 +159,38 @@ fn requests_that_got_no_answer_are_not_fast() {
     let refused = under_fault(not_ok(), "p95");
     assert_eq!(refused.verdict, Verdict::Pass, "{refused:#?}");
 }
+
+#[test]
+fn each_doubt_has_its_own_advice() {
+    let advice = |story: Story, during: &str, that: &str| {
+        let finding = story.judge("slo", json!({ "that": [that], "during": during }));
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        finding.help.unwrap()
+    };
+    let few = advice(story(|_| (0.01, ok())), "fault:cut", "reads.p99 <= 50ms");
+    assert_eq!(few, "raise the rate or lengthen the window");
+    let near = advice(story(failing(100.0)), "all", "reads.error_rate <= 1%");
+    assert!(near.contains("narrower than the distance"), "{near}");
+    // A p95 that one second of the eight decides.
+    let uneven = |when: f64| {
+        (
+            if (20.0..20.5).contains(&when) {
+                0.3
+            } else {
+                0.01
+            },
+            ok(),
+        )
+    };
+    let few_bins = advice(story(uneven), "fault:cut", "reads.p95 <= 50ms");
+    assert!(few_bins.starts_with("lengthen the window"), "{few_bins}");
+    let starved = story(|_| (0.8, ok())).busy(0.99);
+    let starved = advice(starved, "all", "reads.p95 <= 500ms");
+    assert!(starved.contains("machine with time to spare"), "{starved}");
+    let late = Story::until(40.0)
+        .samples(("reads", "web"), 0.01, (19.0, 40.0), |_| (0.01, ok()))
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld);
+    let late = advice(late, "all", "reads.p99 <= 110% of baseline");
+    assert!(late.contains("the first fault begin later"), "{late}");
+}
