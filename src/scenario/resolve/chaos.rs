@@ -1,13 +1,13 @@
 //! The chaos block: what may be drawn, and whether it can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::names::Names;
 use crate::diag::Diagnostic;
 use crate::scenario::block::Block;
-use crate::scenario::{Chaos, FaultPlan, Start, Step, fit, mistake, shape};
+use crate::scenario::{Chaos, FaultPlan, Start, Step, fit, mistake, shape, timeline};
 
 /// The faults that are drawn, by name.
 pub(super) fn drawn(blocks: &[Block]) -> BTreeSet<&str> {
@@ -52,24 +52,7 @@ pub(super) fn chaos(
             "nothing could ever be drawn",
         ));
     }
-    let mut weights = Vec::new();
-    for (name, weight) in &shape.faults {
-        let path = format!("faults.{name}");
-        let known = || names.of(&["fault"]);
-        if !known().any(|known| known == name) {
-            let span = block.keys.get(&path).copied();
-            let span = span.unwrap_or(block.source.block);
-            out.push(mistake::name::unknown_name(span, "fault", name, known()));
-        } else if !(weight.is_finite() && *weight > 0.0) {
-            out.push(mistake::refused(
-                block,
-                &path,
-                "a weight is a number above zero",
-            ));
-        }
-        let index = faults.iter().position(|fault| *fault.name == **name);
-        weights.extend(index.map(|index| (index, *weight)));
-    }
+    let weights = weights(block, &shape.faults, names, faults, out);
     let mut lasting = weights.iter().map(|(index, _)| &faults[*index]);
     let needs_length =
         lasting.any(|fault| fault.start == Start::Drawn { lasts: true } && fault.length.is_none());
@@ -103,7 +86,53 @@ pub(super) fn chaos(
             "a fault that never happens",
         ));
     }
+    if out.len() == before {
+        out.extend(too_large(block, &chaos, faults));
+    }
     (out.len() == before).then_some(chaos)
+}
+
+/// What is drawn: indices of `faults` with their weights.
+fn weights(
+    block: &Block,
+    written: &BTreeMap<String, f64>,
+    names: &Names<'_>,
+    faults: &[FaultPlan],
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(usize, f64)> {
+    let mut weights = Vec::new();
+    for (name, weight) in written {
+        let path = format!("faults.{name}");
+        let known = || names.of(&["fault"]);
+        if !known().any(|known| known == name) {
+            let span = block.keys.get(&path).copied();
+            let span = span.unwrap_or(block.source.block);
+            out.push(mistake::name::unknown_name(span, "fault", name, known()));
+        } else if !(weight.is_finite() && *weight > 0.0) {
+            out.push(mistake::refused(
+                block,
+                &path,
+                "a weight is a number above zero",
+            ));
+        }
+        let index = faults.iter().position(|fault| *fault.name == **name);
+        weights.extend(index.map(|index| (index, *weight)));
+    }
+    weights
+}
+
+/// What is said if more may be drawn than the schedule has room for.
+fn too_large(block: &Block, chaos: &Chaos, faults: &[FaultPlan]) -> Option<Diagnostic> {
+    let given = block.values.contains_key("length");
+    let key = if given { "length" } else { "gap" };
+    let scheduled: u64 = faults.iter().map(timeline::size).sum();
+    let steps = scheduled as f64 + chaos.size(faults);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; saturates"
+    )]
+    (steps > timeline::MOST as f64).then(|| mistake::schedule::too_large(block, key, steps as u64))
 }
 
 /// Reports faults that the scenario's own seed never draws.

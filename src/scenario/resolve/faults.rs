@@ -12,7 +12,7 @@ use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
 use crate::scenario::block::Block;
 use crate::scenario::written::At;
-use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
 use crate::units::{Period, Share};
 
 /// Every fault, as far as the mistakes allow.
@@ -22,8 +22,16 @@ pub(super) fn faults(
     out: &mut Vec<Diagnostic>,
 ) -> (Vec<FaultPlan>, Vec<FaultBrief>) {
     let drawn = chaos::drawn(blocks);
+    let mut steps = 0;
     let faults = each(blocks, "fault", out, |block, out| {
-        fault(block, catalogue, &drawn, out)
+        let (fault, brief) = fault(block, catalogue, &drawn, out)?;
+        let size = timeline::size(&fault);
+        if size > timeline::MOST - steps {
+            out.push(too_large(block, &fault, steps.saturating_add(size)));
+            return None;
+        }
+        steps += size;
+        Some((fault, brief))
     });
     let (faults, briefs): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
     order::faults(blocks, out);
@@ -102,6 +110,19 @@ fn fault(
     };
     let brief = brief(&plan, shape.min_hits);
     Some((plan, brief))
+}
+
+/// A fault that has no room on the schedule: it comes too often, or its ramp is too long.
+fn too_large(block: &Block, fault: &FaultPlan, steps: u64) -> Diagnostic {
+    let count = u64::from(fault.count);
+    let key = if !fault.sweep.is_empty() {
+        "sweep"
+    } else if count > timeline::size(fault) / count {
+        "count"
+    } else {
+        "for"
+    };
+    mistake::schedule::too_large(block, key, steps)
 }
 
 /// What judging needs to know of a fault.
