@@ -12,8 +12,13 @@ use crate::units::Period;
 pub(super) fn read(blocks: &[Block], out: &mut Vec<Diagnostic>) -> BlastRadius {
     let shape = one::<shape::BlastRadius>(blocks, "blast_radius", out);
     let names = |names: Vec<String>| names.into_iter().map(Name::from).collect();
+    if shape.allow.as_ref().is_some_and(Vec::is_empty) {
+        let own = blocks.iter().find(|block| block.kind == "blast_radius");
+        let why = "nothing is allowed, and so no fault; name what may be hit, or leave `allow` out";
+        out.extend(own.map(|block| mistake::refused(block, "allow", why)));
+    }
     BlastRadius {
-        allow: names(shape.allow),
+        allow: names(shape.allow.unwrap_or_default()),
         protect: names(shape.protect),
         max_active_faults: shape.max_active_faults,
         max_fault_time: shape.max_fault_time.map(Into::into),
