@@ -109,7 +109,7 @@ fn service(service: &ServiceSpec) -> Vec<String> {
     });
     vec![
         service.name.to_string(),
-        service.url.clone(),
+        service.url.to_string(),
         command.unwrap_or_else(|| "running already".to_owned()),
     ]
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Block, one, stage};
 use crate::diag::{Diagnostic, Span};
 use crate::event::Name;
+use crate::scenario::address::is_loopback;
 use crate::scenario::{BlastRadius, Chaos, FaultPlan, Step, Turn, mistake, shape, timeline};
 use crate::units::Period;
 
@@ -69,7 +70,7 @@ pub(super) fn check(
     if radius.loopback_only {
         for block in blocks {
             for (key, host) in stage::hosts(block) {
-                if !stage::is_loopback(&host) {
+                if !is_loopback(&host) {
                     out.push(mistake::radius::not_loopback(block, key));
                 }
             }

@@ -179,6 +179,23 @@ ready_timeout = "200ms"
 "#;
 
 #[test]
+fn a_service_is_reached_through_a_proxy_on_a_free_port() {
+    for (fault, code) in [(SLOW, 0), (REJECTED, 1)] {
+        let (desk, server) = (Desk::new(), well());
+        let text = scenario(&server, fault);
+        let listen = text.lines().find(|line| line.starts_with("listen"));
+        let (_, proxy) = listen.unwrap().split_once(" = ").unwrap();
+        let proxy = proxy.trim_matches('"');
+        let text = text
+            .replace(&format!("\"{proxy}\""), "\"127.0.0.1:0\"")
+            .replace(proxy, "{{proxy.edge.address}}");
+        assert!(text.contains("\"http://{{proxy.edge.address}}\""), "{text}");
+        desk.write("a.toml", &text);
+        desk.run(&["run", "a.toml"]).exits_with(code);
+    }
+}
+
+#[test]
 fn the_plan_of_a_full_schedule_is_shown_in_time() {
     let desk = Desk::new();
     let fault = "[[fault]]\nname = 'often'\ntype = 'disconnect'\ntarget = 'db'\nat = '0s'\n";
