@@ -10,7 +10,7 @@ use super::output::Printer;
 use crate::lab::spec::{Origin, ServiceSpec};
 use crate::load::spec::{WorkloadKind, WorkloadSpec};
 use crate::probe::spec::ProbeKind;
-use crate::scenario::{FaultPlan, Plan, Turn, timeline};
+use crate::scenario::{FaultPlan, Plan, Step, Turn, timeline};
 use crate::template::Template;
 use crate::units::Period;
 
@@ -50,9 +50,10 @@ fn shown(plan: &Plan) -> String {
         ),
     );
     targets(&mut out, plan);
-    section(&mut out, "timeline", edges(plan));
-    section(&mut out, "faults", drawing(plan));
-    section(&mut out, "drawn at random", weights(plan));
+    let steps = timeline(plan);
+    section(&mut out, "timeline", edges(plan, &steps));
+    section(&mut out, "faults", drawing(plan, &steps));
+    section(&mut out, "drawn at random", weights(plan, &steps));
     let checks = plan.experiment.checks.iter();
     let checks = checks.map(|check| vec![check.name.to_string(), check.kind.clone()]);
     section(&mut out, "checks", checks);
@@ -108,7 +109,7 @@ fn service(service: &ServiceSpec) -> Vec<String> {
     });
     vec![
         service.name.to_string(),
-        service.url.clone(),
+        service.url.to_string(),
         command.unwrap_or_else(|| "running already".to_owned()),
     ]
 }
@@ -127,9 +128,9 @@ fn workload(workload: &WorkloadSpec) -> Vec<String> {
     ]
 }
 
-fn edges(plan: &Plan) -> Vec<Vec<String>> {
+fn edges(plan: &Plan, steps: &[Step]) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["0s".to_owned(), "steady state confirmed".to_owned()]];
-    for step in timeline(plan) {
+    for step in steps {
         let fault = &plan.faults[step.fault];
         let what = match step.turn {
             Turn::Inject => format!("{} begins: {}", fault.name, effect(fault)),
@@ -146,9 +147,8 @@ fn edges(plan: &Plan) -> Vec<Vec<String>> {
 }
 
 /// What may be drawn, and how often it was with this seed.
-fn weights(plan: &Plan) -> Vec<Vec<String>> {
+fn weights(plan: &Plan, steps: &[Step]) -> Vec<Vec<String>> {
     let weights = plan.chaos.iter().flat_map(|chaos| &chaos.weights);
-    let steps = timeline(plan);
     let row = |(index, weight): &(usize, f64)| {
         let own = steps.iter().filter(|step| step.fault == *index);
         let times = own.filter(|step| step.turn == Turn::Inject).count();
@@ -177,31 +177,26 @@ fn effect(fault: &FaultPlan) -> String {
 }
 
 /// One bar per fault over the length of the schedule.
-fn drawing(plan: &Plan) -> Vec<Vec<String>> {
-    let steps = timeline(plan);
-    let bar = |index: usize| {
-        let mut cells = ['.'; WIDTH];
-        for begin in steps
-            .iter()
-            .filter(|step| step.fault == index && step.turn == Turn::Inject)
-        {
-            let end = steps.iter().find(|step| {
-                step.fault == index
-                    && step.turn == Turn::Lift
-                    && step.occurrence == begin.occurrence
-            });
-            let from = column(begin.at, plan.duration).min(WIDTH - 1);
-            let to = end.map_or(WIDTH, |end| column(end.at, plan.duration));
-            let to = to.clamp(from + 1, WIDTH);
-            cells[from..to].fill('#');
+fn drawing(plan: &Plan, steps: &[Step]) -> Vec<Vec<String>> {
+    let mut bars = vec![(Duration::ZERO, ['.'; WIDTH]); plan.faults.len()];
+    for step in steps {
+        let (begun, cells) = &mut bars[step.fault];
+        match step.turn {
+            Turn::Inject => *begun = step.at,
+            // Occurrences of one fault never overlap: this is the end of what began last.
+            Turn::Lift => {
+                let from = column(*begun, plan.duration).min(WIDTH - 1);
+                let to = column(step.at, plan.duration).clamp(from + 1, WIDTH);
+                cells[from..to].fill('#');
+            }
+            Turn::Move(_) => {}
         }
-        cells.iter().collect::<String>()
+    }
+    let faults = plan.faults.iter().zip(bars);
+    let row = |(fault, (_, cells)): (&FaultPlan, (_, [char; WIDTH]))| {
+        vec![fault.name.to_string(), cells.iter().collect()]
     };
-    plan.faults
-        .iter()
-        .enumerate()
-        .map(|(index, fault)| vec![fault.name.to_string(), bar(index)])
-        .collect()
+    faults.map(row).collect()
 }
 
 fn column(at: Duration, duration: Duration) -> usize {
@@ -216,14 +211,15 @@ fn section(out: &mut String, title: &str, rows: impl IntoIterator<Item = Vec<Str
         return;
     }
     line(out, format_args!("\n{title}"));
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
+    let widths: Vec<_> = (0..columns).map(width).collect();
     for row in &rows {
         let mut text = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = width(column);
+        for (cell, width) in row.iter().zip(&widths) {
             write!(text, "  {cell:width$}").expect("a String takes everything");
         }
         line(out, format_args!("{}", text.trim_end()));

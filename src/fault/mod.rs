@@ -20,7 +20,7 @@ pub mod world;
 pub use armed::{Armed, objection};
 pub use dice::{ConnKey, Cup, scheduler};
 pub use ramp::Ramp;
-pub use registry::{BuildError, FaultKind, Kind, Subject, kind, kinds};
+pub use registry::{BuildError, FaultKind, Kind, Objection, Subject, kind, kinds};
 pub use scope::{Affect, Candidate, Scope, Ways};
 pub use selection::{Network, Ordinals, Selection};
 pub use spread::Distribution;

@@ -41,9 +41,17 @@ pub trait FaultKind {
         None
     }
 
+    /// Why nobody could feel it while it is in force for `length`, if that is known. A ramp may begin or end there.
+    fn futile(_params: &Self::Params, _length: Option<Duration>) -> Option<Objection> {
+        None
+    }
+
     /// Builds the fault from valid parameters.
     fn build(params: Self::Params) -> Effects;
 }
+
+/// A parameter, and what is wrong with its value and what to write instead.
+pub type Objection = (&'static str, &'static str);
 
 /// What a kind of fault acts on; it decides what the `target` of a fault may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +99,8 @@ pub struct Kind {
     pub schema: fn() -> schemars::Schema,
     /// For how long it is in force, if the parameters say so.
     pub length: fn(&serde_json::Value) -> Option<Duration>,
+    /// Why nobody could feel it, with these parameters and such a length, if so.
+    pub futile: fn(&serde_json::Value, Option<Duration>) -> Option<Objection>,
     /// Checks and builds; the parameters are those of the schema, as JSON.
     pub build: fn(&serde_json::Value) -> Result<Effects, BuildError>,
 }
@@ -123,6 +133,7 @@ const fn entry<K: FaultKind>() -> Kind {
         },
         schema: || schemars::schema_for!(K::Params),
         length: |params| K::length(&serde_json::from_value(params.clone()).ok()?),
+        futile: |params, length| K::futile(&serde_json::from_value(params.clone()).ok()?, length),
         build: |params| {
             let params: K::Params = serde_json::from_value(params.clone())?;
             K::validate(&params).map_err(|(key, message)| BuildError::Value { key, message })?;

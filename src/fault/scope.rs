@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnKey, Direction, Selection};
+use super::{ConnKey, Direction, Objection, Selection};
 use crate::units::{Moment, Share};
 
 /// Which connections a fault touches. Every fault has one.
@@ -33,6 +33,35 @@ impl Default for Scope {
 }
 
 impl Scope {
+    /// Why no connection can be in scope, if so.
+    pub fn futile(&self) -> Option<Objection> {
+        let Selection {
+            min_age,
+            max_age,
+            idle,
+            ..
+        } = self.selection;
+        // Whoever is idle has been open for as long.
+        let oldest = min_age.max(idle).unwrap_or_default();
+        if self.percent == Share::NONE {
+            Some(("percent", "nobody is touched; write for example `20%`"))
+        } else if max_age.is_some_and(|most| oldest > most) {
+            let message = "nobody is open for so long and for no longer than `max_age`";
+            let key = if min_age >= idle {
+                "match.min_age"
+            } else {
+                "match.idle"
+            };
+            Some((key, message))
+        } else if self.affect == Affect::New && !oldest.is_zero() {
+            let message = "a connection that is opened later has neither age nor idle time; \
+                           remove this, or write `existing`";
+            Some(("affect", message))
+        } else {
+            None
+        }
+    }
+
     /// Whether it leaves out connections by anything but the moment of their opening.
     pub fn chooses(&self) -> bool {
         self.percent < Share::ALL || self.selection != Selection::default()

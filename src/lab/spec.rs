@@ -37,7 +37,7 @@ pub struct ServiceSpec {
     /// Its name.
     pub name: Name,
     /// Its base URL; port 0 is replaced by a free port.
-    pub url: String,
+    pub url: Template,
     /// What to start; `None` attaches to a running one. The first word `chaosproxy` means the
     /// running executable.
     pub command: Option<Vec<Template>>,

@@ -70,11 +70,11 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Databases, then the services' addresses, then proxies.
+    /// Databases, then proxies and the services' addresses.
     pub(super) async fn open_paths(&mut self) -> Result<(), RunError> {
         self.start_databases().await?;
-        self.bind_services()?;
         self.start_proxies().await?;
+        self.bind_services()?;
         self.declare_services()
     }
 
@@ -97,6 +97,7 @@ impl<'a> Stage<'a> {
 
     async fn start_proxies(&mut self) -> Result<(), RunError> {
         for (spec, upstream) in &self.plan.proxies {
+            self.bind_services()?;
             let spec = ProxySpec {
                 upstream: self.bindings.render(upstream)?,
                 ..spec.clone()
@@ -115,11 +116,18 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Gives every service its URL, so that services may name each other.
+    /// Gives services their URLs, so that others may name them: all but those behind a proxy that
+    /// is not there yet.
     fn bind_services(&mut self) -> Result<(), RunError> {
         for service in &self.plan.services {
-            let url = with_free_port(&service.url)
-                .map_err(|source| system("find a free port", source))?;
+            let bound = format!("service.{}.url", service.name);
+            let Ok(url) = self.bindings.render(&service.url) else {
+                continue;
+            };
+            if self.bindings.get(&bound).is_some() {
+                continue;
+            }
+            let url = with_free_port(&url).map_err(|source| system("find a free port", source))?;
             let url = url.trim_end_matches('/');
             let address = url.split_once("://").map_or(url, |(_, address)| address);
             self.bindings

@@ -8,6 +8,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 
 use super::plan::{Chaos, FaultPlan, Start};
+use super::timeline;
 use crate::fault;
 
 /// A fault that was drawn.
@@ -32,7 +33,7 @@ impl Chaos {
     fn draw(&self, faults: &[FaultPlan], seed: u64) -> Vec<Drawn> {
         let mut rng = fault::scheduler(seed);
         let (from, end) = (*self.between.start(), *self.between.end());
-        let mut hands: Vec<Duration> = (0..self.at_once)
+        let mut hands: Vec<Duration> = (0..self.hands())
             .map(|_| from + one_of(&self.gap, &mut rng))
             .collect();
         let mut held: BTreeMap<usize, Duration> = BTreeMap::new();
@@ -59,6 +60,27 @@ impl Chaos {
         drawn
     }
 
+    /// Who has no fault to take would only wait.
+    fn hands(&self) -> usize {
+        let at_once = usize::try_from(self.at_once).unwrap_or(usize::MAX);
+        at_once.min(self.weights.len())
+    }
+
+    /// About how much of [`MOST`](super::timeline::MOST) is taken at most, with whatever seed: as
+    /// if the fault that begins and moves most often was the only one.
+    pub(super) fn size(&self, faults: &[FaultPlan]) -> f64 {
+        let pace = |(fault, _): &(usize, f64)| {
+            let fault = &faults[*fault];
+            let drawn = self.drawn_length(fault);
+            let length = drawn.map_or_else(|| fault.stay(), mean);
+            let one = 1 + timeline::moves(fault, length);
+            one as f64 / (mean(&self.gap) + length).as_secs_f64()
+        };
+        let busiest = self.weights.iter().map(pace).fold(0.0, f64::max);
+        let span = self.between.end().saturating_sub(*self.between.start());
+        busiest * span.as_secs_f64() * self.hands() as f64
+    }
+
     /// One of the faults that are free, by weight.
     fn choose(&self, free: impl Fn(usize) -> bool, rng: &mut ChaCha12Rng) -> Option<usize> {
         let candidates = || self.weights.iter().filter(|(fault, _)| free(*fault));
@@ -74,11 +96,21 @@ impl Chaos {
     }
 
     fn length_of(&self, fault: &FaultPlan, rng: &mut ChaCha12Rng) -> Duration {
+        let drawn = self.drawn_length(fault);
+        drawn.map_or_else(|| fault.stay(), |range| one_of(range, rng))
+    }
+
+    /// From what the length of a fault is drawn that has none of its own.
+    fn drawn_length(&self, fault: &FaultPlan) -> Option<&RangeInclusive<Duration>> {
         match (&fault.start, fault.length) {
-            (Start::Drawn { lasts: true }, None) => one_of(&self.length, rng),
-            _ => fault.stay(),
+            (Start::Drawn { lasts: true }, None) => Some(&self.length),
+            _ => None,
         }
     }
+}
+
+fn mean(range: &RangeInclusive<Duration>) -> Duration {
+    (*range.start() + *range.end()) / 2
 }
 
 /// Any time of a range, in whole milliseconds where there are any: people read them.
@@ -163,6 +195,24 @@ mod tests {
                 prop_assert!(others.iter().all(|one| one.fault != new.fault), "in force twice");
             }
         }
+    }
+
+    #[test]
+    fn a_draw_is_about_as_large_as_foretold_and_never_much_larger() {
+        let faults = faults(4);
+        let drawn = (0..20).map(|seed| example().draw(&faults, seed).len());
+        let most = drawn.max().unwrap() as f64;
+        // The last one acts once, for 100 ms instead of 1.5 s on average; it is not drawn here.
+        let foretold = example().size(&faults);
+        assert!(
+            (0.9..1.1).contains(&(foretold / most)),
+            "{foretold}, {most}"
+        );
+        let crowd = Chaos {
+            at_once: u32::MAX,
+            ..example()
+        };
+        assert!(crowd.draw(&faults, 1).len() < 1000);
     }
 
     fn example() -> Chaos {

@@ -6,6 +6,7 @@
 //! draws the faults that come at random; `timeline` lays all of them out in time. All mistakes of a
 //! file are reported at once; `mistake` words them.
 
+mod address;
 mod block;
 mod chaos;
 mod env;

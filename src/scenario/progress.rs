@@ -24,6 +24,12 @@ impl Progress {
             .map(move |after| Self { after, of: length })
     }
 
+    /// How many steps there are [`through`](Self::through) such a length.
+    pub(super) fn count(length: Duration) -> u64 {
+        let steps = length.as_nanos().saturating_sub(1) / pace(length).as_nanos();
+        u64::try_from(steps).unwrap_or(u64::MAX)
+    }
+
     /// As a share of the whole way.
     pub fn share(self) -> f64 {
         self.after.as_secs_f64() / self.of.as_secs_f64()

@@ -110,8 +110,13 @@ impl Reader<'_> {
         match value.into_inner() {
             DeValue::String(text) => self.text(block, path, span, &text),
             DeValue::Boolean(value) => Value::Bool(value),
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_or_else(|_| self.number(span), Value::from),
+            DeValue::Integer(number) => {
+                let (digits, radix) = (number.as_str(), number.radix());
+                let signed = i64::from_str_radix(digits, radix).map(Value::from);
+                let number =
+                    signed.or_else(|_| u64::from_str_radix(digits, radix).map(Value::from));
+                number.unwrap_or_else(|_| self.number(span))
+            }
             DeValue::Float(number) => number
                 .as_str()
                 .parse()

@@ -7,6 +7,29 @@ use super::chaos::{self, Drawn};
 use super::plan::{FaultPlan, Plan, Start, Step, Turn};
 use super::progress::Progress;
 
+/// The most that a schedule may hold of beginnings of faults and steps of ramps together. Whoever
+/// writes more has mistyped a number; laying it all out would take memory without bound.
+pub(super) const MOST: u64 = 100_000;
+
+/// How much of [`MOST`] a fault takes that is not drawn.
+pub(super) fn size(fault: &FaultPlan) -> u64 {
+    let once = |length| 1 + moves(fault, length);
+    if fault.sweep.is_empty() {
+        once(fault.stay()).saturating_mul(fault.count.into())
+    } else {
+        fault.sweep.iter().map(|length| once(*length)).sum()
+    }
+}
+
+/// The steps of the fault's ramp while it is in force for so long.
+pub(super) fn moves(fault: &FaultPlan, length: Duration) -> u64 {
+    if fault.ramp.is_empty() {
+        0
+    } else {
+        Progress::count(length)
+    }
+}
+
 /// Every step of the schedule. Sorted by time; at one moment lifts come before injections, and
 /// otherwise the order of the file decides. Every injection has its lift.
 pub fn timeline(plan: &Plan) -> Vec<Step> {
@@ -232,6 +255,25 @@ mod tests {
             ],
             &["1 +2", "2 -2"],
         );
+    }
+
+    #[test]
+    fn a_schedule_is_as_large_as_its_beginnings_and_the_steps_of_its_ramps() {
+        let seconds = |list: [u64; 2]| list.map(Duration::from_secs).to_vec();
+        let swept = FaultPlan {
+            sweep: seconds([3, 60]),
+            ..ramped(Duration::ZERO)
+        };
+        for fault in [
+            fault("a", at(5), Some(5), 10, 7),
+            ramped(Duration::from_millis(100)),
+            ramped(Duration::from_millis(101)),
+            swept,
+        ] {
+            let steps = steps(std::slice::from_ref(&fault), &[]);
+            let counted = steps.iter().filter(|step| step.turn != Turn::Lift).count();
+            assert_eq!(size(&fault), counted as u64);
+        }
     }
 
     /// Faults that may wait for any other, themselves included.

@@ -8,17 +8,19 @@ use super::{UnitError, scaled};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteRate(u64);
 
-const UNITS: [(&str, f64); 11] = [
+const UNITS: [(&str, f64); 13] = [
     ("GB/s", 1e9),
     ("GiB/s", 1_073_741_824.0),
     ("MB/s", 1e6),
     ("MiB/s", 1_048_576.0),
     ("KB/s", 1e3),
+    ("kB/s", 1e3),
     ("KiB/s", 1_024.0),
     ("B/s", 1.0),
     ("Gbit/s", 1.25e8),
     ("Mbit/s", 1.25e5),
     ("kbit/s", 125.0),
+    ("Kbit/s", 125.0),
     ("bit/s", 0.125),
 ];
 
@@ -81,9 +83,30 @@ mod tests {
         assert_eq!("64 KiB/s".parse(), Ok(ByteRate(65_536)));
         assert_eq!("8Mbit/s".parse(), Ok(ByteRate(1_000_000)));
         assert_eq!("56kbit/s".parse(), Ok(ByteRate(7_000)));
+        assert_eq!("56Kbit/s".parse(), "56kbit/s".parse::<ByteRate>());
+        assert_eq!("64kB/s".parse(), "64KB/s".parse::<ByteRate>());
         assert!("0B/s".parse::<ByteRate>().is_err());
         assert!("1MB".parse::<ByteRate>().is_err());
         assert_eq!(ByteRate(187_500).to_string(), "187500B/s");
         assert_eq!(ByteRate(64_000).to_string(), "64KB/s");
+    }
+
+    #[test]
+    fn a_rate_that_may_be_bytes_or_bits_is_asked_about() {
+        for (text, meant) in [
+            ("1Mb/s", "`MB/s` or `Mbit/s`"),
+            ("1.5 mb/s", "`MB/s` or `Mbit/s`"),
+            ("64kb/s", "`KB/s` or `kbit/s`"),
+            ("8b/s", "`B/s` or `bit/s`"),
+            ("1MB/S", "`MB/s`"),
+            ("8MBIT/S", "`Mbit/s`"),
+            ("64kib/s", "`KiB/s`"),
+        ] {
+            let error = text.parse::<ByteRate>().unwrap_err().to_string();
+            let expected = format!("the unit {meant}, found `{text}`; the case of a unit counts");
+            assert_eq!(error, expected);
+        }
+        assert!("1Mbps".parse::<ByteRate>().is_err());
+        assert!("0.5bit/s".parse::<ByteRate>().is_err());
     }
 }

@@ -37,6 +37,22 @@ pub enum UnitError {
         /// The units that would be accepted.
         units: &'static str,
     },
+    /// The unit is one of those accepted but for its case, or may be bits as well as bytes.
+    #[error("the unit {meant}, found `{text}`; the case of a unit counts")]
+    Case {
+        /// What was written.
+        text: String,
+        /// The units that may have been meant.
+        meant: String,
+    },
+    /// A part of what has no parts.
+    #[error("a whole number of `{unit}`, found `{text}`")]
+    Part {
+        /// What was written.
+        text: String,
+        /// The smallest unit.
+        unit: &'static str,
+    },
     /// The quantity lies outside what it may be.
     #[error("a value {range}, found `{text}`")]
     Range {
@@ -47,23 +63,47 @@ pub enum UnitError {
     },
 }
 
-/// The number in `text` times the scale of its unit, whose case does not matter.
+/// The number in `text` times the scale of its unit.
 fn scaled(
     text: &str,
     example: &'static str,
-    scales: &[(&str, f64)],
+    scales: &[(&'static str, f64)],
     units: &'static str,
 ) -> Result<f64, UnitError> {
     let (value, unit) = split(text, example)?;
-    let known = scales.iter();
-    let scale = known
-        .map(|(name, scale)| (*name, *scale))
-        .find(|(name, _)| name.eq_ignore_ascii_case(unit));
-    let (_, scale) = scale.ok_or_else(|| UnitError::Unit {
-        text: text.to_owned(),
-        units,
-    })?;
-    Ok(value * scale)
+    match scales.iter().find(|(name, _)| *name == unit) {
+        Some((unit, scale)) if *scale <= 1.0 && value.fract() > 0.0 => {
+            let text = text.to_owned();
+            Err(UnitError::Part { text, unit })
+        }
+        Some((_, scale)) => Ok(value * scale),
+        None => Err(unknown_unit(text, unit, scales, units)),
+    }
+}
+
+/// `1Mb/s` is a megabyte to some people and a megabit to others: whoever wrote it is asked.
+fn unknown_unit(
+    text: &str,
+    unit: &str,
+    scales: &[(&'static str, f64)],
+    units: &'static str,
+) -> UnitError {
+    let may_be_bits = unit.contains('b');
+    let is_meant = |name: &str| {
+        name.eq_ignore_ascii_case(unit)
+            || (may_be_bits && name.replace("bit", "b").eq_ignore_ascii_case(unit))
+    };
+    let mut near: Vec<_> = scales.iter().filter(|(name, _)| is_meant(name)).collect();
+    // Two spellings of one unit stand side by side.
+    near.dedup_by_key(|(_, scale)| scale);
+    let near = near.iter().map(|(name, _)| format!("`{name}`"));
+    let meant = near.collect::<Vec<_>>().join(" or ");
+    let text = text.to_owned();
+    if meant.is_empty() {
+        UnitError::Unit { text, units }
+    } else {
+        UnitError::Case { text, meant }
+    }
 }
 
 /// Splits `"250ms"` into `(250.0, "ms")`; blanks between the two are allowed.

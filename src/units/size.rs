@@ -7,13 +7,14 @@ use super::{UnitError, scaled};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Size(pub u64);
 
-const UNITS: [(&str, f64); 7] = [
+const UNITS: [(&str, f64); 8] = [
     ("GiB", 1_073_741_824.0),
     ("GB", 1e9),
     ("MiB", 1_048_576.0),
     ("MB", 1e6),
     ("KiB", 1_024.0),
     ("KB", 1e3),
+    ("kB", 1e3),
     ("B", 1.0),
 ];
 
@@ -69,11 +70,23 @@ mod tests {
     #[test]
     fn sizes_tell_binary_from_decimal_units() {
         assert_eq!("64KiB".parse(), Ok(Size(65_536)));
-        assert_eq!("64kb".parse(), Ok(Size(64_000)));
+        assert_eq!("64kB".parse(), Ok(Size(64_000)));
         assert_eq!("1.5MiB".parse(), Ok(Size(1_572_864)));
         assert!("64".parse::<Size>().is_err());
         assert_eq!(Size(65_536).to_string(), "64KiB");
         assert_eq!(Size(1_001).to_string(), "1001B");
         assert_eq!(Size(0).to_string(), "0B");
+    }
+
+    #[test]
+    fn a_byte_has_no_parts_and_is_no_bit() {
+        let refused = |text: &str| text.parse::<Size>().unwrap_err().to_string();
+        assert_eq!(refused("1.5B"), "a whole number of `B`, found `1.5B`");
+        assert_eq!(
+            refused("64Kib"),
+            "the unit `KiB`, found `64Kib`; the case of a unit counts"
+        );
+        assert!(refused("64kb").starts_with("the unit `KB`, found"));
+        assert!(refused("8Mbit").starts_with("one of the units"));
     }
 }

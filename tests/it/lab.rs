@@ -44,8 +44,11 @@ impl Bench {
 
     /// Starts a service that counts as ready once `listener` accepts, which it does.
     async fn start(&self, spec: &ServiceSpec) {
-        let lookup = |name: &str| (name == "service.x.url").then(|| spec.url.clone());
-        self.lab.service(spec, &spec.url, lookup).await.unwrap();
+        let lookup = |name: &str| (name == "service.x.url").then(|| spec.url.to_string());
+        self.lab
+            .service(spec, spec.url.as_str(), lookup)
+            .await
+            .unwrap();
     }
 
     async fn until(&mut self, mut wanted: impl FnMut(&Fact) -> bool) -> Event {
@@ -84,7 +87,7 @@ fn script(url: &str, script: &str, mark: &str) -> ServiceSpec {
     let env = [("MARK", mark), ("OWN_URL", "{{service.x.url}}")];
     ServiceSpec {
         name: "x".into(),
-        url: url.to_owned(),
+        url: Template::parse(url).unwrap(),
         command: Some(command.map(|word| Template::parse(word).unwrap()).into()),
         env: env
             .map(|(name, value)| (name.to_owned(), Template::parse(value).unwrap()))

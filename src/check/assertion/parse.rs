@@ -118,7 +118,12 @@ fn subject(part: Part<'_>) -> Result<(&str, Metric), ParseError> {
     let found = Metric::ALL.iter().find(|(name, _)| *name == metric);
     found.map(|(_, metric)| (source, *metric)).ok_or_else(|| {
         let start = part.start + source.len() + 1;
+        let is_percentile = metric
+            .strip_prefix('p')
+            .is_some_and(|rest| rest.parse::<f64>().is_ok());
         let help = match did_you_mean(metric, names) {
+            // Near in writing is not near in meaning.
+            _ if is_percentile => "the percentiles are p50, p95, p99 and max".to_owned(),
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the metrics are {}", names.join(", ")),
         };
@@ -270,7 +275,13 @@ mod tests {
             "a.p59 < 1s",
             "p59",
             "unknown metric `p59`",
-            "did you mean `p",
+            "the percentiles are p50, p95, p99 and max",
+        );
+        refuse(
+            "a.cuont < 1",
+            "cuont",
+            "unknown metric `cuont`",
+            "did you mean `count`?",
         );
         refuse(
             "a.speed < 1s",

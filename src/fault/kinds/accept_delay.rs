@@ -1,8 +1,10 @@
 //! New connections wait before they are served.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Effects, FaultKind, ListenerPolicy};
+use crate::fault::{Effects, FaultKind, ListenerPolicy, Objection};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -34,6 +36,11 @@ It stands for a server whose accept queue is long, that forks or authenticates s
 balancer that waits for a backend.";
     const RAMPS: bool = true;
     type Params = Params;
+
+    fn futile(params: &Params, _length: Option<Duration>) -> Option<Objection> {
+        let message = "nobody waits; write a time above zero, or let it grow with `ramp`";
+        params.delay.is_zero().then_some(("delay", message))
+    }
 
     fn build(params: Params) -> Effects {
         Effects {

@@ -52,6 +52,9 @@ privilege, a lock held by a session, a clock that jumps.";
         if params.run.is_empty() {
             return Err(("run", "names no program".to_owned()));
         }
+        if params.timeout.is_zero() {
+            return Err(("timeout", "expected a time above zero".to_owned()));
+        }
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! Connections end, and new ones are welcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Payload, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Payload, Segment};
 use crate::units::{Moment, Period, Size};
 
 /// See [`FaultKind::STORY`].
@@ -69,16 +70,24 @@ entry of a firewall, an operator who terminates sessions.";
     type Params = Params;
 
     fn lasts(params: &Params) -> bool {
-        params.conditions() > 0
+        !params.conditions().is_empty()
     }
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
-        if params.conditions() > 1 {
+        if let [_, second, ..] = *params.conditions() {
             let message = "connections end after a time, a number of bytes or a time without bytes; \
                            keep one of `delay`, `bytes` and `idle`";
-            return Err(("how", message.to_owned()));
+            return Err((second, message.to_owned()));
         }
         Ok(())
+    }
+
+    fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
+        let message = "the fault is over before a connection ends; write less than it lasts";
+        let waits = [("delay", params.delay), ("idle", params.idle)];
+        let late = |time: Period| length.is_some_and(|length| time.get() >= length);
+        let (key, _) = waits.into_iter().find(|(_, time)| late(*time))?;
+        Some((key, message))
     }
 
     fn build(params: Params) -> Effects {
@@ -97,13 +106,15 @@ entry of a firewall, an operator who terminates sessions.";
 }
 
 impl Params {
-    fn conditions(&self) -> usize {
+    /// The parameters that say when a connection ends.
+    fn conditions(&self) -> Vec<&'static str> {
         let given = [
-            !self.delay.is_zero(),
-            self.bytes.0 > 0,
-            !self.idle.is_zero(),
+            ("delay", !self.delay.is_zero()),
+            ("bytes", self.bytes.0 > 0),
+            ("idle", !self.idle.is_zero()),
         ];
-        given.into_iter().filter(|given| *given).count()
+        let given = given.into_iter().filter(|(_, given)| *given);
+        given.map(|(key, _)| key).collect()
     }
 }
 
@@ -177,7 +188,7 @@ impl Cut {
 impl Fault for Cut {
     fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
         self.active = cx.began();
-        if self.params.conditions() == 0 {
+        if self.params.conditions().is_empty() {
             self.end(cx, out);
         } else if self.params.bytes.0 == 0 {
             out.wake_at(cx.began() + self.params.delay.max(self.params.idle).get());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, Outlet, Payload, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, Objection, Outlet, Payload, Segment};
 use crate::units::{Moment, Period};
 
 /// See [`FaultKind::STORY`].
@@ -49,6 +49,13 @@ bursts and sent again.";
             }
         }
         Ok(())
+    }
+
+    fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
+        let message = "the fault is over before the link comes up; write less than it lasts, or use `partition`";
+        length
+            .is_some_and(|length| params.down.get() >= length)
+            .then_some(("down", message))
     }
 
     fn build(params: Params) -> Effects {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Distribution, Effects, Fault, FaultKind, Outlet, Payload, Segment, Spread};
+use crate::fault::{
+    Cx, Distribution, Effects, Fault, FaultKind, Objection, Outlet, Payload, Segment, Spread,
+};
 use crate::units::{Period, Share};
 
 /// See [`FaultKind::STORY`].
@@ -60,6 +62,11 @@ It stands for a distant region, a congested link, a VPN or an overloaded hop in 
 
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
         jitter_fits(params.latency, params.jitter)
+    }
+
+    fn futile(params: &Params, _length: Option<Duration>) -> Option<Objection> {
+        let message = "no byte arrives later; write a time above zero, or let it grow with `ramp`";
+        params.latency.is_zero().then_some(("latency", message))
     }
 
     fn build(params: Params) -> Effects {

@@ -96,9 +96,14 @@ without a backend; `refuse` for a server that is down while its host is up.";
     fn validate(params: &Params) -> Result<(), (&'static str, String)> {
         let holds = matches!(params.mode, Mode::Stall | Mode::Unanswered);
         if !holds && params.on_heal == OnHeal::Reset {
-            let message = "only a stall holds connections that could be reset when it heals; \
-                           remove `on_heal`, or write `mode = \"stall\"`";
+            let message = "only `stall` and `unanswered` hold bytes until it heals; remove \
+                           `on_heal`, or choose one of these modes";
             return Err(("on_heal", message.to_owned()));
+        }
+        if params.mode != Mode::Reject && params.first_packet != first_packet() {
+            let message = "only `reject` waits for a first packet; remove `first_packet`, or \
+                           choose this mode";
+            return Err(("first_packet", message.to_owned()));
         }
         Ok(())
     }

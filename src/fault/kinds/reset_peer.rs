@@ -1,11 +1,12 @@
 //! A reset in the middle of a conversation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Segment};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -36,6 +37,13 @@ server has done the work, and the answer is lost.
 It stands for a restarted server, a firewall that forgot the connection, a peer that crashed. To \
 end idle connections too, use `disconnect`.";
     type Params = Params;
+
+    fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
+        let message = "the fault is over before a connection ends; write less than it lasts";
+        length
+            .is_some_and(|length| params.delay.get() >= length)
+            .then_some(("delay", message))
+    }
 
     fn build(params: Params) -> Effects {
         Effects {

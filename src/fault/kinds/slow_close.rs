@@ -1,11 +1,12 @@
 //! Ends of streams that come late.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, Outlet, Payload, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, Objection, Outlet, Payload, Segment};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -34,6 +35,11 @@ the server, and its limit is reached although the client's pool is small.
 It stands for a peer that is slow to close, a middlebox that lingers, lost FINs.";
     const RAMPS: bool = true;
     type Params = Params;
+
+    fn futile(params: &Params, _length: Option<Duration>) -> Option<Objection> {
+        let message = "no end arrives later; write a time above zero, or let it grow with `ramp`";
+        params.delay.is_zero().then_some(("delay", message))
+    }
 
     fn build(params: Params) -> Effects {
         Effects {

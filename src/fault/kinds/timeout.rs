@@ -1,11 +1,12 @@
 //! Nothing gets through, and then the connection is closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Payload, Segment};
+use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Payload, Segment};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -38,6 +39,13 @@ Whether the work was done it cannot know. A deadline below `delay` finds out soo
 It stands for a load balancer or a firewall that gives up on a connection that it can no longer \
 serve. To hold bytes without losing them, use `partition`.";
     type Params = Params;
+
+    fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
+        let message = "the fault is over before a connection ends; write less than it lasts";
+        length
+            .is_some_and(|length| params.delay.get() >= length)
+            .then_some(("delay", message))
+    }
 
     fn build(params: Params) -> Effects {
         Effects {

@@ -12,6 +12,10 @@ pub(in crate::scenario) fn syntax(error: &toml::de::Error) -> Diagnostic {
     let mut lines = error.message().lines();
     let message = lines.next().unwrap_or("the file is not valid TOML");
     let diagnostic = Diagnostic::error(span, format!("not valid TOML: {message}"), "here");
+    if message.contains("escape") {
+        return diagnostic
+            .help("write a text with `\\` in single quotes, which leave it as it is: `'\\d+'`");
+    }
     match lines.next() {
         Some(expected) => diagnostic.help(expected),
         None => diagnostic,

@@ -1,6 +1,7 @@
 //! The words for every mistake that a scenario file can hold: what, where, and what to write. Those
 //! for keys and values stand here, the others by what they are about.
 
+pub(super) mod address;
 pub(super) mod check;
 pub(super) mod file;
 pub(super) mod name;
@@ -196,6 +197,11 @@ pub(super) fn unknown_word<'a>(
     .note(format!("there is {}", list(words)))
 }
 
+/// A word that is unknown at one key and known at another.
+pub(super) fn other_key(unknown: Diagnostic, what: &str, key: &str, word: &str) -> Diagnostic {
+    unknown.help(format!("`{word}` is {what}: write `{key} = \"{word}\"`"))
+}
+
 /// The text at `at` if it is not the path of a request.
 pub(super) fn path(block: &Block, at: &str) -> Option<Diagnostic> {
     let path = block.value(at)?.as_str()?;
@@ -221,7 +227,7 @@ pub(super) fn regex(block: &Block, path: &str, error: &regex::Error) -> Diagnost
         format!("`{path}` is not a regular expression"),
         why,
     )
-    .help("write it in single quotes, so that `\\` needs no doubling")
+    .help("a sign that stands for itself has a `\\` before it; the syntax is that of the Rust crate `regex`")
 }
 
 /// An outcome that ledgers do not know.

@@ -22,6 +22,11 @@ pub(in crate::scenario) fn unknown_name<'a>(
     }
 }
 
+/// A name that something of another kind bears.
+pub(in crate::scenario) fn other_kind(unknown: Diagnostic, kind: &str, name: &str) -> Diagnostic {
+    unknown.help(format!("`{name}` is a {kind}, which cannot stand here"))
+}
+
 /// A name that is given twice.
 pub(in crate::scenario) fn doubled(
     second: Span,
@@ -48,9 +53,13 @@ pub(in crate::scenario) fn malformed_name(span: Span, name: &str) -> Diagnostic 
 pub(in crate::scenario) fn circle(span: Span, kind: &str, names: &[&str]) -> Diagnostic {
     let mut way = names.to_vec();
     way.extend(names.first());
+    let does = match kind {
+        "proxy" => "leads to",
+        _ => "waits for",
+    };
     Diagnostic::error(
         span,
-        format!("the {kind} `{}` waits for itself", way[0]),
+        format!("the {kind} `{}` {does} itself", way[0]),
         way.join(" -> "),
     )
     .help("break the circle at one of these places")

@@ -44,12 +44,12 @@ pub(in crate::scenario) fn crowded(
     at: Period,
     place: Option<Span>,
 ) -> Diagnostic {
-    let diagnostic = Diagnostic::error(
-        span,
-        format!("{active} faults are in force together at {at}"),
-        "one too many",
-    )
-    .help("move the fault, or raise `max_active_faults`");
+    let message = match active {
+        1 => format!("a fault is in force at {at}"),
+        _ => format!("{active} faults are in force together at {at}"),
+    };
+    let diagnostic = Diagnostic::error(span, message, "one too many")
+        .help("move the fault, or raise `max_active_faults`");
     with_place(diagnostic, place, "the limit")
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, Span};
 use crate::scenario::block::Block;
+use crate::scenario::timeline::MOST;
 use crate::scenario::wording::list;
 use crate::units::Period;
 
@@ -77,6 +78,17 @@ pub(in crate::scenario) fn never_drawn(block: &Block, name: &str, seed: u64) -> 
     )
     .warning()
     .help("give it more weight, let the schedule last longer, or choose another seed")
+}
+
+/// A fault, or a chaos, that comes so often or moves so long that the schedule would have no end.
+pub(in crate::scenario) fn too_large(block: &Block, key: &str, steps: u64) -> Diagnostic {
+    Diagnostic::error(
+        block.span(key),
+        format!("the schedule is longer than {MOST} steps"),
+        format!("{steps} steps up to here"),
+    )
+    .note("each beginning of a fault and each step of a ramp is one")
+    .help("let it come less often, or end earlier")
 }
 
 /// A length where the parameters of the kind say how long the fault lasts.

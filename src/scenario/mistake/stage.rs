@@ -3,17 +3,6 @@
 use crate::diag::{Diagnostic, Span};
 use crate::scenario::block::Block;
 
-/// A text that is no address.
-pub(in crate::scenario) fn address(block: &Block, key: &str, example: &str) -> Diagnostic {
-    let text = block.redact(key, block.text(key).unwrap_or_default());
-    Diagnostic::error(
-        block.span(key),
-        format!("`{key}` cannot be `{text}`"),
-        "not an address with a port",
-    )
-    .help(format!("write an address such as `{example}`"))
-}
-
 /// Port 0 for a server that is not started here.
 pub(in crate::scenario) fn port_zero(block: &Block) -> Diagnostic {
     Diagnostic::error(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::names::Names;
 use crate::diag::Diagnostic;
 use crate::scenario::block::Block;
-use crate::scenario::{Chaos, FaultPlan, Start, Step, fit, mistake, shape};
+use crate::scenario::{Chaos, FaultPlan, Start, Step, fit, mistake, shape, timeline};
 
 /// The faults that are drawn, by name.
 pub(super) fn drawn(blocks: &[Block]) -> BTreeSet<&str> {
@@ -86,10 +86,13 @@ pub(super) fn chaos(
             "a fault that never happens",
         ));
     }
+    if out.len() == before {
+        out.extend(too_large(block, &chaos, faults));
+    }
     (out.len() == before).then_some(chaos)
 }
 
-/// The faults that are drawn, each with its weight.
+/// What is drawn: indices of `faults` with their weights.
 fn weights(
     block: &Block,
     written: &BTreeMap<String, f64>,
@@ -116,6 +119,20 @@ fn weights(
         weights.extend(index.map(|index| (index, *weight)));
     }
     weights
+}
+
+/// What is said if more may be drawn than the schedule has room for.
+fn too_large(block: &Block, chaos: &Chaos, faults: &[FaultPlan]) -> Option<Diagnostic> {
+    let given = block.values.contains_key("length");
+    let key = if given { "length" } else { "gap" };
+    let scheduled: u64 = faults.iter().map(timeline::size).sum();
+    let steps = scheduled as f64 + chaos.size(faults);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; saturates"
+    )]
+    (steps > timeline::MOST as f64).then(|| mistake::schedule::too_large(block, key, steps as u64))
 }
 
 /// Reports faults that the scenario's own seed never draws.

@@ -9,11 +9,14 @@ use super::{chaos, each, order, ramp};
 use crate::check::FaultBrief;
 use crate::diag::Diagnostic;
 use crate::fault::catalogue::Catalogue;
-use crate::fault::{self, Affect, BuildError, Kind, Scope, Subject};
+use crate::fault::{self, Affect, BuildError, Kind, Ramp, Scope, Subject};
 use crate::scenario::block::Block;
 use crate::scenario::written::At;
-use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape};
+use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
 use crate::units::{Period, Share};
+
+/// What is said of a number that leaves nothing of a fault.
+const NEVER: &str = "a fault that never happens";
 
 /// Every fault, as far as the mistakes allow.
 pub(super) fn faults(
@@ -22,8 +25,16 @@ pub(super) fn faults(
     out: &mut Vec<Diagnostic>,
 ) -> (Vec<FaultPlan>, Vec<FaultBrief>) {
     let drawn = chaos::drawn(blocks);
+    let mut steps = 0;
     let faults = each(blocks, "fault", out, |block, out| {
-        fault(block, catalogue, &drawn, out)
+        let (fault, brief) = fault(block, catalogue, &drawn, out)?;
+        let size = timeline::size(&fault);
+        if size > timeline::MOST - steps {
+            out.push(too_large(block, &fault, steps.saturating_add(size)));
+            return None;
+        }
+        steps += size;
+        Some((fault, brief))
     });
     let (faults, briefs): (Vec<_>, Vec<_>) = faults.into_iter().unzip();
     order::faults(blocks, out);
@@ -48,10 +59,9 @@ fn fault(
     )?;
     let before = out.len();
     let lasts = shape.length.is_some()
-        || !shape.sweep.is_empty()
+        || block.values.contains_key("sweep")
         || (drawn.contains(&*shape.name) && (kind.lasts)(&params));
     let scope = scope(&shape, lasts);
-    effects(block, kind, &params, (&shape, &scope), out);
     let start = if drawn.contains(&*shape.name) {
         whenever(block, kind, &params, out)
     } else {
@@ -67,6 +77,9 @@ fn fault(
     let length = shape.length.map(Into::into).or(own);
     repetition(block, &shape, length, out);
     let ramp = ramp::ramp(block, &shape, kind, &params, out);
+    let longest = shape.sweep.iter().max().map(|longest| longest.get());
+    let effect = (&params, &ramp, longest.or(length));
+    out.extend(objection(block, kind, effect, &scope));
     if out.len() > before {
         return None;
     }
@@ -89,30 +102,47 @@ fn fault(
     Some((plan, brief))
 }
 
-/// Reports parameters that the kind refuses, and a scope that does not suit what they make of it.
-fn effects(
+/// What the kind has against its parameters or its scope, or what makes them no experiment.
+fn objection(
     block: &Block,
     kind: &Kind,
-    params: &Value,
-    (shape, scope): (&shape::Fault, &Scope),
-    out: &mut Vec<Diagnostic>,
-) {
-    match (kind.build)(params) {
+    (params, ramp, length): (&Value, &Ramp, Option<Duration>),
+    scope: &Scope,
+) -> Option<Diagnostic> {
+    let effects = match (kind.build)(params) {
         Err(error @ BuildError::Value { key, .. }) => {
-            out.push(mistake::refused(block, key, &error.to_string()));
+            return Some(mistake::refused(block, key, &error.to_string()));
         }
-        Err(BuildError::Shape(_)) => {}
-        Ok(effects) => {
-            if let Some(why) = fault::objection(&effects, scope) {
-                let key = if shape.percent.is_some() {
-                    "percent"
-                } else {
-                    "match"
-                };
-                out.push(mistake::refused(block, key, why));
-            }
-        }
+        Err(BuildError::Shape(_)) => return None,
+        Ok(effects) => effects,
+    };
+    if let Some(why) = fault::objection(&effects, scope) {
+        let chosen = scope.percent < Share::ALL;
+        let key = if chosen { "percent" } else { "match" };
+        return Some(mistake::refused(block, key, why));
     }
+    let at = |share| {
+        let mut params: Map<_, _> = params.as_object().cloned().unwrap_or_default();
+        params.extend(ramp.at(share));
+        (kind.futile)(&Value::Object(params), length)
+    };
+    // A ramp may begin or end where nothing is felt.
+    let futile = at(0.0).and_then(|_| at(1.0));
+    let (key, why) = scope.futile().or(futile)?;
+    Some(mistake::refused(block, key, why))
+}
+
+/// A fault that has no room on the schedule: it comes too often, or its ramp is too long.
+fn too_large(block: &Block, fault: &FaultPlan, steps: u64) -> Diagnostic {
+    let count = u64::from(fault.count);
+    let key = if !fault.sweep.is_empty() {
+        "sweep"
+    } else if count > timeline::size(fault) / count {
+        "count"
+    } else {
+        "for"
+    };
+    mistake::schedule::too_large(block, key, steps)
 }
 
 /// What judging needs to know of a fault.
@@ -173,19 +203,23 @@ fn kind_and_values(
             let kind = fault::kind(name);
             if kind.is_none() {
                 let names = fault::kinds().iter().map(|kind| kind.name);
-                out.push(mistake::unknown_word(block, "type", "kind of fault", names));
+                let unknown = mistake::unknown_word(block, "type", "kind of fault", names);
+                out.push(match catalogue.get(name) {
+                    Some(_) => mistake::other_key(unknown, "a fault of the catalogue", "use", name),
+                    None => unknown,
+                });
             }
             Some((kind?, block.values.clone()))
         }
         (None, Some(name)) => {
             let Some(entry) = catalogue.get(name) else {
                 let names = catalogue.entries().map(|entry| &*entry.name);
-                out.push(mistake::unknown_word(
-                    block,
-                    "use",
-                    "fault of the catalogue",
-                    names,
-                ));
+                let what = "fault of the catalogue";
+                let unknown = mistake::unknown_word(block, "use", what, names);
+                out.push(match fault::kind(name) {
+                    Some(_) => mistake::other_key(unknown, "a kind of fault", "type", name),
+                    None => unknown,
+                });
                 return None;
             };
             let mut values = entry.params.clone();
@@ -287,46 +321,54 @@ fn repetition(
     length: Option<Duration>,
     out: &mut Vec<Diagnostic>,
 ) {
-    if !shape.sweep.is_empty() || shape.gap.is_some() {
+    if shape.length.is_some_and(|length| length.is_zero()) {
+        out.push(mistake::refused(block, "for", NEVER));
+    }
+    let given = |key| block.values.contains_key(key);
+    if given("sweep") || given("gap") {
         return sweep(block, shape, out);
     }
     let help = "write `every = \"20s\"` and `count = 3` for three occurrences, 20 s apart";
     match (shape.every, shape.count) {
-        (None, Some(_)) => out.push(mistake::lonely(block, "count", "every", help)),
-        (Some(_), None) => out.push(mistake::lonely(block, "every", "count", help)),
+        (None, Some(_)) if !given("every") => {
+            out.push(mistake::lonely(block, "count", "every", help));
+        }
+        (Some(_), None) if !given("count") => {
+            out.push(mistake::lonely(block, "every", "count", help));
+        }
         (Some(_), Some(0)) => {
-            out.push(mistake::refused(
-                block,
-                "count",
-                "a fault that never happens",
-            ));
+            out.push(mistake::refused(block, "count", NEVER));
         }
         (Some(every), Some(_)) => {
             if *every < length.unwrap_or(FaultPlan::ONCE) {
                 out.push(mistake::schedule::overlapping(block));
             }
         }
-        (None, None) => {}
+        // What is there and was not read has been told already.
+        (None, _) | (_, None) => {}
     }
 }
 
 fn sweep(block: &Block, shape: &shape::Fault, out: &mut Vec<Diagnostic>) {
+    let swept = block.values.contains_key("sweep");
     for key in ["for", "every", "count"] {
-        if !shape.sweep.is_empty() && block.values.contains_key(key) {
+        if swept && block.values.contains_key(key) {
             let help = "a sweep says how long the fault lasts each time, and `gap` how far apart";
             out.push(mistake::one_of(block, &["sweep", key], help));
         }
     }
     let help = "write `sweep = [\"3s\", \"8s\"]` and `gap = \"20s\"` for two lengths, 20 s apart";
-    if shape.gap.is_none() {
-        out.push(mistake::lonely(block, "sweep", "gap", help));
-    } else if shape.sweep.is_empty() {
+    if !swept {
         out.push(mistake::lonely(block, "gap", "sweep", help));
+    } else if shape.sweep.is_empty() {
+        out.push(mistake::refused(block, "sweep", "there is no length in it").help(help));
+    } else if !block.values.contains_key("gap") {
+        out.push(mistake::lonely(block, "sweep", "gap", help));
     }
     for (index, length) in shape.sweep.iter().enumerate() {
         if length.is_zero() {
             let path = format!("sweep[{index}]");
-            out.push(mistake::refused(block, &path, "a fault that never happens"));
+            out.push(mistake::refused(block, &path, NEVER));
         }
     }
 }

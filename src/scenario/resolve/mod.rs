@@ -20,6 +20,7 @@ use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};
 use crate::event::Name;
 use crate::fault::catalogue::Catalogue;
+use crate::units::Period;
 use names::Names;
 
 /// Makes the plan, as far as the mistakes allow; whether it may be used, `out` tells.
@@ -39,7 +40,7 @@ pub(super) fn resolve(
     let scenario = fit::shape::<shape::Scenario>(head, out);
     let radius = radius::read(blocks, out);
     let databases = each(blocks, "database", out, stage::database);
-    let proxies = each(blocks, "proxy", out, stage::proxy);
+    let proxies = stage::proxies(blocks, out);
     let services = each(blocks, "service", out, stage::service);
     let workloads = each(blocks, "workload", out, traffic::workload);
     let ledgers = each(blocks, "ledger", out, traffic::ledger);
@@ -55,7 +56,7 @@ pub(super) fn resolve(
         })
     });
     let report = one::<shape::Report>(blocks, "report", out);
-    let proxies = order::proxies(blocks, proxies, out);
+    let proxies = order::proxies(blocks, proxies, &services, out);
     let services = order::services(blocks, services, out);
 
     let scenario = scenario?;
@@ -140,6 +141,21 @@ fn each<T>(
         .filter(|block| block.kind == kind)
         .filter_map(|block| make(block, out))
         .collect()
+}
+
+/// Reports a deadline that nothing can keep.
+fn above_zero(block: &Block, path: &str, time: Period, out: &mut Vec<Diagnostic>) {
+    if time.is_zero() {
+        out.push(mistake::refused(block, path, "expected a time above zero"));
+    }
+}
+
+/// Reports a time between two rounds that is shorter than any round takes.
+fn unhurried(block: &Block, path: &str, time: Period, out: &mut Vec<Diagnostic>) {
+    if time < Period::from_millis(1) {
+        let why = format!("expected at least 1ms, found `{time}`");
+        out.push(mistake::refused(block, path, &why));
+    }
 }
 
 /// The only block of a kind; its default if there is none or it does not fit.

@@ -31,6 +31,14 @@ impl<'a> Names<'a> {
         Self(names)
     }
 
+    /// What is called so, of what a fault, a probe or a workload may name.
+    pub(super) fn kind(&self, name: &str) -> Option<&'static str> {
+        let kinds = ["proxy", "service", "database", "workload", "probe", "fault"];
+        kinds
+            .into_iter()
+            .find(|kind| self.of(&[kind]).any(|known| known == name))
+    }
+
     /// Every name of these kinds of block.
     pub(super) fn of<'k>(
         &'k self,

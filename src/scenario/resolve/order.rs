@@ -4,7 +4,7 @@ use super::Block;
 use crate::action::ProxySpec;
 use crate::diag::Diagnostic;
 use crate::lab::spec::ServiceSpec;
-use crate::scenario::mistake;
+use crate::scenario::{address, mistake};
 use crate::template::Template;
 
 /// Services in an order in which each comes after those that it depends on.
@@ -29,19 +29,29 @@ pub(super) fn services(
     }
 }
 
-/// Proxies in an order in which each comes after those that it leads to.
+/// Proxies in an order in which each comes after those that it leads to, by their names or by their
+/// addresses, or to a service behind them.
 pub(super) fn proxies(
     blocks: &[Block],
     proxies: Vec<(ProxySpec, Template)>,
+    services: &[ServiceSpec],
     out: &mut Vec<Diagnostic>,
 ) -> Vec<(ProxySpec, Template)> {
     let needs: Vec<_> = proxies
         .iter()
         .map(|(proxy, upstream)| {
-            let needs = upstream
+            let behind = upstream.names().filter_map(|name| {
+                let (name, _) = name.strip_prefix("service.")?.split_once('.')?;
+                services.iter().find(|service| &*service.name == name)
+            });
+            let behind = behind.flat_map(|service| service.url.names());
+            let named = upstream
                 .names()
-                .filter_map(|name| name.strip_prefix("proxy.")?.strip_suffix(".address"))
-                .collect();
+                .chain(behind)
+                .filter_map(|name| name.strip_prefix("proxy.")?.strip_suffix(".address"));
+            let met = proxies.iter().map(|(other, _)| other);
+            let met = met.filter(|other| address::meets(upstream.as_str(), other.listen));
+            let needs = named.chain(met.map(|other| &*other.name)).collect();
             (&*proxy.name, needs)
         })
         .collect();

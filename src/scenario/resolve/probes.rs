@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::{above_zero, stage, unhurried};
 use crate::diag::Diagnostic;
 use crate::event::Name;
 use crate::jsonpath;
@@ -24,6 +25,8 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         timeout,
         ok,
     } = shape;
+    unhurried(block, "every", every, out);
+    above_zero(block, "timeout", timeout, out);
     for at in ["http.path", "prometheus.path"] {
         out.extend(mistake::path(block, at));
         let path = block.value(at).and_then(Value::as_str);
@@ -98,7 +101,10 @@ fn tcp(to: shape::TcpTarget, block: &Block, out: &mut Vec<Diagnostic>) -> Option
             let address = placeholder("service", &service, "address")?;
             (Some(service.into()), address)
         }
-        (None, Some(address)) => (None, address),
+        (None, Some(address)) => {
+            stage::reachable(block, "tcp.address", &address, out);
+            (None, address)
+        }
         _ => {
             let why = "takes one of `service` and `address`";
             out.push(mistake::refused(block, "tcp", why));

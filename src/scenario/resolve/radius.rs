@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Block, one, stage};
 use crate::diag::{Diagnostic, Span};
 use crate::event::Name;
+use crate::scenario::address::is_loopback;
 use crate::scenario::{BlastRadius, Chaos, FaultPlan, Step, Turn, mistake, shape, timeline};
 use crate::units::Period;
 
@@ -12,8 +13,13 @@ use crate::units::Period;
 pub(super) fn read(blocks: &[Block], out: &mut Vec<Diagnostic>) -> BlastRadius {
     let shape = one::<shape::BlastRadius>(blocks, "blast_radius", out);
     let names = |names: Vec<String>| names.into_iter().map(Name::from).collect();
+    if shape.allow.as_ref().is_some_and(Vec::is_empty) {
+        let own = blocks.iter().find(|block| block.kind == "blast_radius");
+        let why = "nothing is allowed, and so no fault; name what may be hit, or leave `allow` out";
+        out.extend(own.map(|block| mistake::refused(block, "allow", why)));
+    }
     BlastRadius {
-        allow: names(shape.allow),
+        allow: names(shape.allow.unwrap_or_default()),
         protect: names(shape.protect),
         max_active_faults: shape.max_active_faults,
         max_fault_time: shape.max_fault_time.map(Into::into),
@@ -64,7 +70,7 @@ pub(super) fn check(
     if radius.loopback_only {
         for block in blocks {
             for (key, host) in stage::hosts(block) {
-                if !stage::is_loopback(&host) {
+                if !is_loopback(&host) {
                     out.push(mistake::radius::not_loopback(block, key));
                 }
             }

@@ -53,16 +53,19 @@ fn name(
     names: &Names<'_>,
     out: &mut Vec<Diagnostic>,
 ) {
-    if !names.of(kinds).any(|known| known == name) {
-        let what = kinds.join(" or ");
-        let name = block.redact(path, name);
-        out.push(mistake::name::unknown_name(
-            block.span(path),
-            &what,
-            &name,
-            names.of(kinds),
-        ));
+    if names.of(kinds).any(|known| known == name) {
+        return;
     }
+    let shown = block.redact(path, name);
+    // Nothing can wait for itself.
+    let own = block.name().filter(|_| kinds.contains(&block.kind));
+    let what = own.map_or("", |_| "other ").to_owned() + &kinds.join(" or ");
+    let others = names.of(kinds).filter(|other| Some(*other) != own);
+    let unknown = mistake::name::unknown_name(block.span(path), &what, &shown, others);
+    out.push(match names.kind(name) {
+        Some(kind) => mistake::name::other_kind(unknown, kind, &shown),
+        None => unknown,
+    });
 }
 
 /// An assertion that is none is refused where it is read.

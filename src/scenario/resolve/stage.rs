@@ -1,11 +1,13 @@
 //! What a scenario stands on: databases, proxies, services.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use super::{above_zero, each};
 use crate::action::{Keepalive, ProxySpec};
 use crate::diag::Diagnostic;
 use crate::lab::spec::{DatabaseSpec, Expectation, LogSource, Origin, ServiceSpec};
+use crate::scenario::address::{self, host_and_port, is_plain};
 use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
@@ -36,19 +38,28 @@ pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Datab
     })
 }
 
-pub(super) fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
+/// Every proxy, as far as the mistakes allow.
+pub(super) fn proxies(blocks: &[Block], out: &mut Vec<Diagnostic>) -> Vec<(ProxySpec, Template)> {
+    listeners(blocks, out);
+    each(blocks, "proxy", out, proxy)
+}
+
+fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
     let shape = fit::shape::<shape::Proxy>(block, out)?;
-    let Ok(listen) = shape.listen.parse::<SocketAddr>() else {
-        out.push(mistake::stage::address(block, "listen", "127.0.0.1:0"));
-        return None;
-    };
-    if is_plain(&shape.upstream) && host_and_port(shape.upstream.as_str()).is_none() {
-        out.push(mistake::stage::address(block, "upstream", "127.0.0.1:5432"));
+    let listen = shape.listen.parse::<SocketAddr>().ok();
+    if listen.is_none() {
+        out.push(mistake::address::listener(block, "listen"));
+    }
+    reachable(block, "upstream", &shape.upstream, out);
+    above_zero(block, "dial_timeout", shape.dial_timeout, out);
+    if shape.max_connections == 0 {
+        let why = "no connection could be served";
+        out.push(mistake::refused(block, "max_connections", why));
     }
     let spec = ProxySpec {
         name: shape.name.into(),
         protocol: shape.protocol,
-        listen,
+        listen: listen?,
         upstream: shape.upstream.as_str().to_owned(),
         dial_timeout: *shape.dial_timeout,
         keepalive: shape
@@ -57,6 +68,36 @@ pub(super) fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySp
         max_connections: usize::try_from(shape.max_connections).unwrap_or(usize::MAX),
     };
     Some((spec, shape.upstream))
+}
+
+/// Reports an address that nobody can be reached at.
+pub(super) fn reachable(block: &Block, path: &str, address: &Template, out: &mut Vec<Diagnostic>) {
+    if is_plain(address) {
+        match host_and_port(address.as_str()) {
+            None => out.push(mistake::address::host(block, path)),
+            Some((_, 0)) => out.push(mistake::address::nowhere(block, path)),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Reports proxies that listen where another one does.
+fn listeners(blocks: &[Block], out: &mut Vec<Diagnostic>) {
+    let mut taken: Vec<(SocketAddr, &Block)> = Vec::new();
+    for block in blocks.iter().filter(|block| block.kind == "proxy") {
+        let Some(Ok(listen)) = block.text("listen").map(str::parse) else {
+            continue;
+        };
+        match taken
+            .iter()
+            .find(|(other, _)| address::collide(*other, listen))
+        {
+            Some((_, first)) => {
+                out.push(mistake::address::taken(block, first.span("listen")));
+            }
+            None => taken.push((listen, block)),
+        }
+    }
 }
 
 /// What Linux takes as options of a socket; anything else it would refuse when the proxy starts.
@@ -90,13 +131,15 @@ fn watchful(written: &shape::Keepalive, block: &Block, out: &mut Vec<Diagnostic>
 
 pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ServiceSpec> {
     let shape = fit::shape::<shape::Service>(block, out)?;
-    match url_authority(&shape.url).map(host_and_port) {
-        Some(Some((_, 0))) if shape.command.is_none() => {
-            out.push(mistake::stage::port_zero(block));
-        }
-        Some(Some(_)) => {}
-        _ => out.push(mistake::stage::address(block, "url", "http://127.0.0.1:0")),
+    let authority = address::of_url(shape.url.as_str());
+    match authority.and_then(host_and_port) {
+        _ if authority.is_some_and(is_of_a_proxy) => {}
+        _ if !is_plain(&shape.url) => out.push(mistake::address::placeholder(block)),
+        Some((_, 0)) if shape.command.is_none() => out.push(mistake::stage::port_zero(block)),
+        Some(_) => {}
+        None => out.push(mistake::address::base_url(block)),
     }
+    above_zero(block, "ready_timeout", shape.ready_timeout, out);
     out.extend(mistake::path(block, "ready"));
     if shape.command.as_ref().is_some_and(Vec::is_empty) {
         out.push(mistake::refused(block, "command", "names no program"));
@@ -130,6 +173,14 @@ pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Servic
     })
 }
 
+/// `{{proxy.NAME.address}}` and nothing else.
+fn is_of_a_proxy(authority: &str) -> bool {
+    let inner = authority
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"));
+    inner.is_some_and(|inner| inner.trim().starts_with("proxy.") && !inner.contains("{{"))
+}
+
 /// Hosts that a block reaches or listens on, with the key that says so.
 pub(super) fn hosts(block: &Block) -> Vec<(&'static str, String)> {
     let own = |key: &'static str, authority: &str| {
@@ -142,7 +193,7 @@ pub(super) fn hosts(block: &Block) -> Vec<(&'static str, String)> {
             .filter_map(|key| own(key, text(key)?))
             .collect(),
         "service" => text("url")
-            .and_then(url_authority)
+            .and_then(address::of_url)
             .and_then(|authority| own("url", authority))
             .into_iter()
             .collect(),
@@ -172,32 +223,4 @@ fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
             tokio_postgres::config::Host::Unix(_) => None,
         })
         .collect()
-}
-
-/// Whether `host` can only be this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn is_plain(template: &Template) -> bool {
-    template.names().next().is_none()
-}
-
-/// `host:port` of an `http` URL without a path.
-fn url_authority(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("http://")?;
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    (!authority.contains(['/', '?', '#', '@'])).then_some(authority)
-}
-
-fn host_and_port(authority: &str) -> Option<(&str, u16)> {
-    let (host, port) = authority.rsplit_once(':')?;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    (!host.is_empty()).then_some((host, port.parse().ok()?))
 }

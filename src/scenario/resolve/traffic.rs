@@ -1,6 +1,6 @@
 //! Who speaks to the servers: workloads and their ledgers.
 
-use super::Sources;
+use super::{Sources, above_zero, unhurried};
 use crate::check::SourceBrief;
 use crate::diag::Diagnostic;
 use crate::jsonpath;
@@ -19,6 +19,7 @@ pub(super) fn workload(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Workl
 fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let shape = fit::shape::<shape::HttpWorkload>(block, out)?;
     out.extend(mistake::path(block, "request.path"));
+    above_zero(block, "timeout", shape.timeout, out);
     Some(WorkloadSpec {
         name: shape.name.into(),
         service: shape.service.into(),
@@ -35,6 +36,8 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
 fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let shape = fit::shape::<shape::JobWorkload>(block, out)?;
     let status = shape.status;
+    unhurried(block, "every", shape.every, out);
+    above_zero(block, "timeout", shape.timeout, out);
     out.extend(
         ["start.path", "status.path"]
             .iter()

@@ -94,8 +94,8 @@ pub(in crate::scenario) struct Chaos {
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct BlastRadius {
     /// Proxies, services and databases that faults may act on; all, unless given.
-    #[serde(default)]
-    pub(in crate::scenario) allow: Vec<String>,
+    #[schemars(length(min = 1))]
+    pub(in crate::scenario) allow: Option<Vec<String>>,
     /// Proxies, services and databases that no fault may act on.
     #[serde(default)]
     pub(in crate::scenario) protect: Vec<String>,

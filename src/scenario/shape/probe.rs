@@ -43,9 +43,9 @@ pub(in crate::scenario) struct Probe {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct HttpTarget {
-    /// The service.
+    /// The name of the service that is asked.
     pub(in crate::scenario) service: String,
-    /// The path.
+    /// The path that is asked for, such as `/health`.
     pub(in crate::scenario) path: String,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::scenario) struct HttpTarget {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct TcpTarget {
-    /// The service.
+    /// The name of the service that is knocked at.
     pub(in crate::scenario) service: Option<String>,
     /// `host:port`.
     pub(in crate::scenario) address: Option<Template>,
@@ -67,7 +67,7 @@ pub(in crate::scenario) struct SqlTarget {
     pub(in crate::scenario) database: Option<String>,
     /// A connection URL, for example through a proxy. Take passwords from the environment.
     pub(in crate::scenario) url: Option<Template>,
-    /// The query.
+    /// The query, in SQL.
     pub(in crate::scenario) query: String,
     /// The values of its first row; any, unless given.
     pub(in crate::scenario) equals: Option<Vec<Value>>,
@@ -77,7 +77,7 @@ pub(in crate::scenario) struct SqlTarget {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct MetricTarget {
-    /// The service.
+    /// The name of the service that is asked.
     pub(in crate::scenario) service: String,
     /// The path of the page.
     #[serde(default = "default::metrics_path")]
@@ -118,7 +118,7 @@ pub(in crate::scenario) struct CommandTarget {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct LogTarget {
-    /// The service.
+    /// The name of the service whose log is read.
     pub(in crate::scenario) service: String,
     /// A regular expression; each line that it matches is a sample.
     pub(in crate::scenario) pattern: String,

@@ -74,8 +74,8 @@ pub(in crate::scenario) struct Service {
     /// Its name.
     pub(in crate::scenario) name: String,
     /// Its base URL; port 0 is replaced by a free port, which its own command and environment can
-    /// name.
-    pub(in crate::scenario) url: String,
+    /// name. `http://{{proxy.NAME.address}}` for a server that is reached through a proxy.
+    pub(in crate::scenario) url: Template,
     /// The program to start and its arguments; without it, a running server is taken as it is. The
     /// first word `chaosproxy` means the running executable.
     pub(in crate::scenario) command: Option<Vec<Template>>,

@@ -77,7 +77,7 @@ pub(in crate::scenario) struct Request {
     /// The method.
     #[serde(default)]
     pub(in crate::scenario) method: Method,
-    /// Path and query.
+    /// The path that is asked for, and its query, such as `/items?limit=10`.
     pub(in crate::scenario) path: Template,
     /// Headers besides those that the body needs.
     #[serde(default)]
@@ -93,7 +93,7 @@ pub(in crate::scenario) struct Status {
     /// The method.
     #[serde(default)]
     pub(in crate::scenario) method: Method,
-    /// Path and query.
+    /// The path that is asked for, and its query, such as `/items?limit=10`.
     pub(in crate::scenario) path: Template,
     /// Headers.
     #[serde(default)]
@@ -156,7 +156,7 @@ pub(in crate::scenario) struct Ledger {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::scenario) struct Readback {
-    /// The database.
+    /// The name of the database that holds the rows.
     pub(in crate::scenario) database: String,
     /// SQL that yields the key as text and a count, for all rows.
     pub(in crate::scenario) sql: String,

@@ -18,7 +18,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use chaosproxy::units::{Clock, Moment};
 use server::{Answer, Server, Then};
 
 use crate::support::{chaosproxy, exe};
@@ -178,6 +180,41 @@ name          = "gone"
 url           = "http://127.0.0.1:1"
 ready_timeout = "200ms"
 "#;
+
+#[test]
+fn a_service_is_reached_through_a_proxy_on_a_free_port() {
+    for (fault, code) in [(SLOW, 0), (REJECTED, 1)] {
+        let (desk, server) = (Desk::new(), well());
+        let text = scenario(&server, fault);
+        let listen = text.lines().find(|line| line.starts_with("listen"));
+        let (_, proxy) = listen.unwrap().split_once(" = ").unwrap();
+        let proxy = proxy.trim_matches('"');
+        let text = text
+            .replace(&format!("\"{proxy}\""), "\"127.0.0.1:0\"")
+            .replace(proxy, "{{proxy.edge.address}}");
+        assert!(text.contains("\"http://{{proxy.edge.address}}\""), "{text}");
+        desk.write("a.toml", &text);
+        desk.run(&["run", "a.toml"]).exits_with(code);
+    }
+}
+
+#[test]
+fn the_plan_of_a_full_schedule_is_shown_in_time() {
+    let desk = Desk::new();
+    let fault = "[[fault]]\nname = 'often'\ntype = 'disconnect'\ntarget = 'db'\nat = '0s'\n";
+    let text = format!(
+        "[scenario]\ntitle = 'full'\nduration = '100000s'\n\
+         [[proxy]]\nname = 'db'\nupstream = '127.0.0.1:5432'\n\
+         {fault}every = '1s'\ncount = 100000\n"
+    );
+    desk.write("full.toml", &text);
+    let clock = Clock::start();
+    let plan = desk.run(&["plan", "full.toml"]).exits_with(0).stdout;
+    assert_eq!(plan.matches("often ends").count(), 100_000);
+    // In proportion to the schedule it takes a second or two, and to its square minutes.
+    let took = clock.now().since(Moment::ZERO);
+    assert!(took < Duration::from_secs(60), "it took {took:?}");
+}
 
 #[test]
 fn every_shell_gets_a_script_and_every_command_a_page() {

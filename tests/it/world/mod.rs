@@ -55,7 +55,7 @@ impl Bench {
         let word = |word: &&str| Template::parse(word).unwrap();
         let spec = ServiceSpec {
             name: name.into(),
-            url: format!("http://{address}"),
+            url: word(&&*format!("http://{address}")),
             command: (!command.is_empty()).then(|| command.iter().map(word).collect()),
             env: [].into(),
             working_directory: None,
@@ -66,7 +66,7 @@ impl Bench {
             depends_on: Vec::new(),
         };
         let lookup = |_: &str| Some(address.to_string());
-        self.lab.declare(&spec, &spec.url, lookup).unwrap();
+        self.lab.declare(&spec, spec.url.as_str(), lookup).unwrap();
         address
     }
 

@@ -137,7 +137,7 @@ fn reject_and_refuse_reset_existing_connections_and_mind_the_door() {
 fn only_a_stall_can_heal_by_reset() {
     let params = json!({ "mode": "refuse", "on_heal": "reset" });
     let error = (kind("partition").unwrap().build)(&params).unwrap_err();
-    assert!(error.to_string().contains("`mode = \"stall\"`"), "{error}");
+    assert!(error.to_string().contains("remove `on_heal`"), "{error}");
 }
 
 #[test]
