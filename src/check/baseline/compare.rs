@@ -47,11 +47,16 @@ struct Reading {
     samples: Option<f64>,
 }
 
+/// Whether a figure of this name can be better or worse than another.
+pub fn is_comparable(name: &str) -> bool {
+    worse(name).is_some()
+}
+
 impl Baseline {
     /// The figures that can be compared, by name; the others say how many observations those rest
     /// on.
     pub fn comparable(&self) -> impl Iterator<Item = &String> {
-        self.figures.keys().filter(|name| worse(name).is_some())
+        self.figures.keys().filter(|name| is_comparable(name))
     }
 
     /// Compares a figure of new runs with those stored, by Student's interval of the difference

@@ -7,7 +7,7 @@ mod compare;
 mod figures;
 mod file;
 
-pub use compare::{Change, Tolerance};
+pub use compare::{Change, Tolerance, is_comparable};
 pub use figures::{Figure, Figures, figures};
 pub use file::{Baseline, BaselineError, Machine, RunFigures};
 

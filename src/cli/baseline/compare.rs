@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 
 use super::runs;
 use crate::check::Verdict;
-use crate::check::baseline::{Baseline, Change, Figure, Figures, RunFigures, Tolerance};
+use crate::check::baseline::{
+    Baseline, Change, Figure, Figures, RunFigures, Tolerance, is_comparable,
+};
 use crate::cli::input;
 use crate::cli::output::Printer;
 use crate::diag::did_you_mean;
@@ -100,6 +102,7 @@ fn known(args: &Args, stored: &Baseline, runs: &[RunFigures]) -> anyhow::Result<
     let held: BTreeSet<&str> = now
         .chain(stored.figures.keys())
         .map(|name| &**name)
+        .filter(|name| is_comparable(name))
         .collect();
     let mut asked = args.figures.iter().chain(&args.relative_to);
     match asked.find(|figure| !held.contains(&*figure.to_string())) {
