@@ -35,6 +35,37 @@ pub(super) const fn needed(metric: Metric) -> u64 {
     }
 }
 
+/// Samples without which a demand is never met: those of [`needed`], and of a share so many that its
+/// bounds keep to the limit if none of them strays.
+pub(super) fn fewest(assertion: &Assertion, min_samples: Option<u64>) -> u64 {
+    let least = min_samples.unwrap_or(needed(assertion.metric)).max(1);
+    let room = match (assertion.value, assertion.metric, assertion.op) {
+        (Value::Share(limit), Metric::ErrorRate, Op::AtMost | Op::Below) => limit.fraction(),
+        (Value::Share(limit), Metric::OkRatio, Op::AtLeast | Op::Above) => 1.0 - limit.fraction(),
+        _ => return least,
+    };
+    if room <= 0.0 || demands_zero(assertion) {
+        return least;
+    }
+    // Wilson's upper bound of none in n is z² / (n + z²).
+    let shown = (stats::Z95.powi(2) * (1.0 - room) / room).ceil();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "room lies in 0..=1, so that it is not negative; a cast saturates"
+    )]
+    least.max(shown as u64)
+}
+
+/// Whether a demand can never be shown to hold: bounds have a width.
+pub(super) fn unprovable(assertion: &Assertion) -> bool {
+    let by_bounds = matches!(
+        assertion.metric,
+        Metric::ErrorRate | Metric::OkRatio | Metric::P50 | Metric::P95 | Metric::P99
+    );
+    by_bounds && assertion.op == Op::Equal && !demands_zero(assertion)
+}
+
 /// Several demands on one window.
 pub(super) struct Demands<'a> {
     pub(super) history: &'a History,

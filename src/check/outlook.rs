@@ -15,6 +15,16 @@ pub struct Outlook {
     /// Names of faults, workloads and probes that the scenario has, but with mistakes: they were
     /// told, and nothing follows from them.
     pub unread: BTreeSet<Name>,
+    /// Services that the run does not start.
+    pub attached: BTreeSet<Name>,
+    /// Services that are not asked whether they are ready.
+    pub unwatched: BTreeSet<Name>,
+    /// Services whose log is not read.
+    pub unlogged: BTreeSet<Name>,
+    /// Proxies that cannot tell sessions from connections.
+    pub opaque: BTreeSet<Name>,
+    /// Workloads and probes of whose answers no digest is kept.
+    pub undigested: BTreeSet<Name>,
     /// The checks by name.
     pub checks: BTreeMap<Name, CheckOutlook>,
     /// Length of the baseline: the steady-state window and the time to the first fault.
@@ -34,6 +44,18 @@ pub struct FaultOutlook {
     pub proxy: Name,
     /// Each occurrence: from, to, after time zero.
     pub windows: Vec<(Duration, Duration)>,
+    /// Whether each of them has a length, and a judgement, of its own.
+    pub swept: bool,
+}
+
+impl Outlook {
+    /// The first injection of any fault at or after `moment`.
+    pub fn next_injection(&self, moment: Duration) -> Option<Duration> {
+        let all = self.faults.values().flat_map(|fault| &fault.windows);
+        all.map(|(from, _)| *from)
+            .filter(|from| *from >= moment)
+            .min()
+    }
 }
 
 /// A check as it is written, right or wrong.

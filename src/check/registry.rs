@@ -113,6 +113,7 @@ mod tests {
             params: json!({ "mode": mode }),
             proxy: "db".into(),
             windows: vec![(Duration::from_secs(15), Duration::from_secs(23))],
+            swept: false,
         };
         let source = |every| SourceBrief {
             service: "codebase".into(),
@@ -127,6 +128,11 @@ mod tests {
             ]
             .into(),
             unread: ["half".into()].into(),
+            attached: ["elsewhere".into()].into(),
+            unwatched: ["mute".into()].into(),
+            unlogged: ["mute".into()].into(),
+            opaque: ["opaque".into()].into(),
+            undigested: ["health".into()].into(),
             checks: [("it".into(), CheckOutlook::default())].into(),
             baseline: Duration::from_secs(20),
             duration: Duration::from_secs(60),
@@ -296,6 +302,149 @@ mod tests {
                 "unknown workload or probe `write`",
             ),
             ("slo", json!({ "that": [] }), "that", "nothing is demanded"),
+        ] {
+            finds(kind, &params, key, message);
+        }
+    }
+
+    #[test]
+    fn samples_that_never_come_and_limits_that_nobody_meets_are_found_before_the_run() {
+        // The fault takes 8 s: 160 writes, 80 answers of the probe; the schedule 1,200 and 600.
+        let slo = |during: &str, that: &str| ("slo", json!({ "during": during, "that": [that] }));
+        let health = |that: &str| {
+            let params = json!({ "probe": "health", "during": "fault:cut", "that": [that] });
+            ("health", params)
+        };
+        for ((kind, params), message) in [
+            (
+                slo("fault:cut", "writes.p95 <= 50ms"),
+                "160 samples of `writes`, 200 are needed",
+            ),
+            (
+                slo("all", "writes.error_rate <= 0.1%"),
+                "1200 samples of `writes`, 3838 are needed",
+            ),
+            (
+                slo("all", "writes.ok_ratio >= 99.9%"),
+                "1200 samples of `writes`, 3838 are needed",
+            ),
+            (slo("all", "writes.error_rate == 1%"), "bounds never show"),
+            (
+                slo("all", "writes.error_rate < 0%"),
+                "no `error_rate` keeps to this",
+            ),
+            (
+                slo("all", "writes.error_rate <= 100%"),
+                "every `error_rate` keeps to this",
+            ),
+            (
+                slo("all", "writes.p95 <= 1500ms"),
+                "beyond the deadline of 1 s",
+            ),
+            (
+                health("health.p99 <= 50ms"),
+                "80 samples of `health`, 100 are needed",
+            ),
+            (health("health.timeouts < 0"), "no `timeouts` keeps to this"),
+        ] {
+            finds(kind, &params, "that[0]", message);
+        }
+        let backwards = "recovery:cut..fault:cut";
+        let (kind, params) = slo(backwards, "writes.p95 <= 50ms");
+        finds(kind, &params, "during", "never is");
+        for (during, that) in [
+            ("all", "writes.p95 <= 50ms"),
+            ("all", "writes.error_rate == 0%"),
+            ("baseline..fault:cut", "writes.error_rate <= 1%"),
+            ("recovery:cut", "writes.p99 <= 110% of baseline"),
+        ] {
+            let (kind, params) = slo(during, that);
+            let found = lints(kind, &params, "stall");
+            let expected = usize::from(during == "recovery:cut");
+            assert_eq!(found.len(), expected, "{during} {that}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_holds_exactly_what_is_needed_is_left_to_chance() {
+        let label = |min_samples: u64| {
+            let params = json!({ "during": "fault:cut", "that": ["writes.p95 <= 50ms"],
+                "min_samples": min_samples });
+            let found = (kind("slo").unwrap().lint)(&params, &outlook("stall")).unwrap();
+            found.first().map(|lint| lint.label.clone())
+        };
+        assert_eq!(label(159), None);
+        assert_eq!(label(160).unwrap(), "chance decides");
+        assert_eq!(label(161).unwrap(), "cannot pass");
+    }
+
+    #[test]
+    fn each_length_of_a_sweep_needs_its_samples() {
+        let mut swept = outlook("stall");
+        let fault = swept.faults.get_mut("cut").unwrap();
+        let second = (Duration::from_secs(40), Duration::from_secs(56));
+        (fault.windows, fault.swept) = (vec![fault.windows[0], second], true);
+        let params = json!({ "during": "fault:cut", "that": ["writes.p95 <= 50ms"] });
+        let found = (kind("slo").unwrap().lint)(&params, &swept).unwrap();
+        assert!(found[0].message.contains("160 samples"), "{found:?}");
+        swept.faults.get_mut("cut").unwrap().swept = false;
+        let found = (kind("slo").unwrap().lint)(&params, &swept).unwrap();
+        assert_eq!(found, [], "as one window it lasts 41 s");
+    }
+
+    #[test]
+    fn what_the_servers_and_proxies_cannot_show_is_found_before_the_run() {
+        let detection = json!({ "service": "mute", "fault": "cut", "within": "5s",
+            "any_of": [{ "log": "lost" }] });
+        for (kind, params, key, message) in [
+            (
+                "log",
+                json!({ "service": "mute", "absent": ["lost"] }),
+                "service",
+                "nobody reads the log",
+            ),
+            (
+                "detection",
+                detection,
+                "any_of[0].log",
+                "nobody reads the log",
+            ),
+            (
+                "exit",
+                json!({ "service": "mute", "text": ["x"] }),
+                "text[0]",
+                "nobody reads the log",
+            ),
+            (
+                "exit",
+                json!({ "service": "mute" }),
+                "service",
+                "no `ready`",
+            ),
+            (
+                "exit",
+                json!({ "service": "elsewhere" }),
+                "service",
+                "no `command`",
+            ),
+            (
+                "pool",
+                json!({ "proxy": "opaque", "max": 5 }),
+                "proxy",
+                "sees no sessions",
+            ),
+            (
+                "answer",
+                json!({ "source": "health" }),
+                "source",
+                "nothing is kept",
+            ),
+            (
+                "availability",
+                json!({ "source": "writes", "target": "99.9%" }),
+                "target",
+                "3838 are needed",
+            ),
         ] {
             finds(kind, &params, key, message);
         }

@@ -1,10 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::assertion::ParseError;
-use super::{Experiment, History};
+use super::{Experiment, History, Outlook};
 use crate::diag::did_you_mean;
 use crate::event::Name;
 use crate::units::Moment;
@@ -56,6 +57,24 @@ impl Window {
         (first.0 < last.1).then_some((first.0, last.1))
     }
 
+    /// From when to when it will be, in seconds after time zero; of a swept fault the shortest, for
+    /// each of its lengths is judged by itself. It may end before it begins.
+    pub(super) fn planned(&self, outlook: &Outlook) -> Option<(f64, f64)> {
+        let swept = |name: &&Name| outlook.faults.get(*name).is_some_and(|fault| fault.swept);
+        let swept = self.faults().find(swept);
+        let lengths = swept.map_or(1, |name| outlook.faults[name].windows.len());
+        let spans = (0..lengths).filter_map(|index| {
+            let only = swept.map(|name| (name, index));
+            let first = self.from.planned(outlook, only)?;
+            let last = match &self.to {
+                Some(stretch) => stretch.planned(outlook, only)?,
+                None => first,
+            };
+            Some((first.0, last.1))
+        });
+        spans.min_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0)))
+    }
+
     /// The faults that it names.
     pub fn faults(&self) -> impl Iterator<Item = &Name> {
         [Some(&self.from), self.to.as_ref()]
@@ -83,6 +102,35 @@ impl Stretch {
             Self::Fault(name) => history.fault_window(name),
             Self::Recovery(name) => history.recovery_window(name),
         }
+    }
+
+    /// As if of the times that a fault will be in force there were `only` one.
+    fn planned(&self, outlook: &Outlook, only: Option<(&Name, usize)>) -> Option<(f64, f64)> {
+        let in_force = |name: &Name| {
+            let windows = &outlook.faults.get(name)?.windows;
+            let own = match only {
+                Some((swept, index)) if swept == name => windows.get(index..=index)?,
+                _ => windows,
+            };
+            let first = own.iter().map(|(from, _)| *from).min()?;
+            let last = own.iter().map(|(_, to)| *to).max()?;
+            Some((first, last))
+        };
+        let (from, to) = match self {
+            Self::Baseline => {
+                let first = outlook.next_injection(Duration::ZERO);
+                let end = first.unwrap_or(outlook.duration).as_secs_f64();
+                return Some((end - outlook.baseline.as_secs_f64(), end));
+            }
+            Self::All => (Duration::ZERO, outlook.duration),
+            Self::Fault(name) => in_force(name)?,
+            Self::Recovery(name) => {
+                let (_, lift) = in_force(name)?;
+                let next = outlook.next_injection(lift);
+                (lift, next.unwrap_or(outlook.duration))
+            }
+        };
+        Some((from.as_secs_f64(), to.as_secs_f64()))
     }
 }
 

@@ -6,14 +6,18 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Sources;
+use crate::action::{Protocol, ProxySpec};
 use crate::check::{self, CheckOutlook, CheckSpec, FaultOutlook, Kind, Outlook};
 use crate::diag::{Diagnostic, Severity};
 use crate::event::Name;
+use crate::lab::spec::{LogSource, ServiceSpec};
+use crate::load::spec::{WorkloadKind, WorkloadSpec};
 use crate::scenario::block::Block;
 use crate::scenario::{
     BaselineOrigin, BaselineSpec, FaultPlan, SteadyStateSpec, Step, Turn, fit, mistake, schema,
     shape,
 };
+use crate::template::Template;
 
 /// A query that a check needs answered: `(check, database, sql)`.
 type Query = (Name, Name, String);
@@ -128,9 +132,9 @@ pub(super) fn baselines(checks: &[CheckSpec]) -> Vec<BaselineSpec> {
 /// What is known of the run before it begins.
 pub(super) fn outlook(
     (faults, steps): (&[FaultPlan], &[Step]),
-    sources: &Sources,
+    (services, proxies, workloads): (&[ServiceSpec], &[(ProxySpec, Template)], &[WorkloadSpec]),
+    (sources, steady_state): (&Sources, &SteadyStateSpec),
     blocks: &[Block],
-    steady_state: &SteadyStateSpec,
     duration: Duration,
 ) -> Outlook {
     let first = steps.first().map_or(duration, |step| step.at);
@@ -152,6 +156,7 @@ pub(super) fn outlook(
                 params: fault.params.clone(),
                 proxy: fault.aim(),
                 windows: windows(index),
+                swept: !fault.sweep.is_empty(),
             };
             (fault.name.clone(), outlook)
         })
@@ -159,10 +164,31 @@ pub(super) fn outlook(
     let read = |name: &str| faults.contains_key(name) || sources.contains_key(name);
     let watched = |block: &&Block| matches!(block.kind, "fault" | "workload" | "probe");
     let names = blocks.iter().filter(watched).filter_map(Block::name);
+    let without = |lacks: fn(&ServiceSpec) -> bool| {
+        let services = services.iter().filter(|service| lacks(service));
+        services.map(|service| service.name.clone()).collect()
+    };
+    let digested = |name: &&Name| {
+        let mut same = workloads.iter().filter(|workload| workload.name == **name);
+        same.any(|workload| {
+            matches!(&workload.kind, WorkloadKind::Http { compare, .. } if compare.is_some())
+        })
+    };
+    let opaque = proxies.iter().map(|(proxy, _)| proxy);
+    let opaque = opaque.filter(|proxy| proxy.protocol == Protocol::Tcp);
     Outlook {
         unread: names.filter(|name| !read(name)).map(Into::into).collect(),
         faults,
         sources: sources.clone(),
+        attached: without(|service| service.command.is_none()),
+        unwatched: without(|service| service.ready.is_none()),
+        unlogged: without(|service| service.log == LogSource::None),
+        opaque: opaque.map(|proxy| proxy.name.clone()).collect(),
+        undigested: sources
+            .keys()
+            .filter(|name| !digested(name))
+            .cloned()
+            .collect(),
         checks: blocks.iter().filter_map(written).collect(),
         baseline: steady_state.window + first,
         duration,

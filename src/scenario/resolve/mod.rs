@@ -67,7 +67,8 @@ pub(super) fn resolve(
     let steps = timeline::steps(&faults, &super::chaos::drawn(all, scenario.seed));
     chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
     let schedule = (&*faults, &*steps);
-    let outlook = checks::outlook(schedule, &sources, blocks, &steady_state, duration);
+    let stage = (&*services, &*proxies, &*workloads);
+    let outlook = checks::outlook(schedule, stage, (&sources, &steady_state), blocks, duration);
     let (checks, queries) = checks::checks(blocks, head, &outlook, out);
     let baselines = checks::baselines(&checks);
     Some(Plan {
@@ -115,9 +116,9 @@ pub(super) fn checks(
     let steps = timeline::timeline(plan);
     let outlook = checks::outlook(
         (&plan.faults, &steps),
-        &plan.experiment.sources,
+        (&plan.services, &plan.proxies, &plan.workloads),
+        (&plan.experiment.sources, &plan.steady_state),
         blocks,
-        &plan.steady_state,
         plan.duration,
     );
     each(blocks, "check", out, |block, out| {

@@ -75,6 +75,10 @@ fn http(
     for path in ok.json.keys() {
         json_path(path, &format!("ok.json.{path}"), block, out);
     }
+    if let Some(status) = ok.status.filter(|status| !(100..=599).contains(status)) {
+        let why = format!("expected a status from 100 to 599, found {status}");
+        out.push(mistake::refused(block, "ok.status", &why));
+    }
     ProbeKind::Http {
         service: to.service.into(),
         path: to.path,

@@ -40,7 +40,18 @@ impl Check for Answer {
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
-        found.extend(lint::source("source", &params.source, outlook));
+        let (source, during) = (&params.source, &params.during);
+        found.extend(lint::source("source", source, outlook));
+        if outlook.undigested.contains(source) {
+            found.push(Lint::error(
+                "source",
+                format!("the check cannot pass: nothing is kept of the answers of `{source}`"),
+                "without `compare`",
+                "name a workload, and set its `compare` to \"body\" or to an array of JSON paths",
+            ));
+        }
+        let needed = params.min_samples;
+        found.extend(lint::samples("source", source, during, needed, outlook));
         found
     }
 

@@ -6,7 +6,7 @@ mod slots;
 use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::{Op, Value};
-use crate::check::bounds::{Demands, Doubt};
+use crate::check::bounds::{self, Demands, Doubt};
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::Metric;
 use crate::check::{
@@ -80,6 +80,11 @@ impl Check for Availability {
                 "add `target`, `worst` or `amplification`",
             ));
         }
+        if let Some(share) = params.target {
+            let needed = bounds::fewest(&demand(params, share), None);
+            let (source, during) = (&params.source, &params.during);
+            found.extend(lint::samples("target", source, during, needed, outlook));
+        }
         if params.slot.get().is_zero() {
             found.push(Lint::error(
                 "slot",
@@ -95,6 +100,17 @@ impl Check for Availability {
         exercise::over(&params.during, spec, history, |window| {
             observed(params, spec, history, window)
         })
+    }
+}
+
+/// That this share of all observations is ok.
+fn demand(params: &Params, share: Share) -> Assertion {
+    Assertion {
+        source: params.source.clone(),
+        metric: Metric::OkRatio,
+        op: Op::AtLeast,
+        value: Value::Share(share),
+        lasting: None,
     }
 }
 
@@ -162,13 +178,7 @@ impl Case<'_> {
 
     /// The share of all observations, by its confidence bounds.
     fn target(&self, share: Share) -> Judged {
-        let demand = Assertion {
-            source: self.params.source.clone(),
-            metric: Metric::OkRatio,
-            op: Op::AtLeast,
-            value: Value::Share(share),
-            lasting: None,
-        };
+        let demand = demand(self.params, share);
         let demands = Demands {
             history: self.history,
             window: self.window,

@@ -132,6 +132,10 @@ fn lint_signal(key: &str, signal: &Signal, params: &Params, outlook: &Outlook) -
             "write exactly one of `probe`, `log` and `closes`, `log` as a regular expression";
         found.push(Lint::error(key, why, "not a signal", help));
     }
+    if signal.log.is_some() {
+        let key = format!("{key}.log");
+        found.extend(lint::log(&key, &params.service, outlook));
+    }
     let Some(probe) = &signal.probe else {
         return found;
     };

@@ -55,8 +55,28 @@ impl Check for Exit {
             .into_iter()
             .collect();
         for (index, text) in params.text.iter().enumerate() {
-            found.extend(lint::regex(&format!("text[{index}]"), text));
+            let key = format!("text[{index}]");
+            found.extend(lint::regex(&key, text));
+            found.extend(lint::log(&key, &params.service, outlook));
         }
+        let service = &params.service;
+        let missing = [
+            (&outlook.attached, "command", "the run does not start it"),
+            (
+                &outlook.unwatched,
+                "ready",
+                "nobody asks whether it is ready",
+            ),
+        ];
+        let missing = missing.iter().find(|(lack, ..)| lack.contains(service));
+        found.extend(missing.map(|(_, key, why)| {
+            Lint::error(
+                "service",
+                format!("the check cannot pass: `{service}` has no `{key}`"),
+                *why,
+                format!("add `{key}` to the service"),
+            )
+        }));
         found
     }
 

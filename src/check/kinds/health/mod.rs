@@ -44,6 +44,11 @@ impl Check for Health {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::source("probe", &params.probe, outlook));
         found.extend(lint::assertions(&params.that, outlook));
+        for (index, assertion) in params.that.iter().enumerate() {
+            let (key, source) = (format!("that[{index}]"), &assertion.source);
+            let needed = needed(assertion);
+            found.extend(lint::samples(key, source, &params.during, needed, outlook));
+        }
         found
     }
 

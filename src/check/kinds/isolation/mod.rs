@@ -48,6 +48,7 @@ impl Check for Isolation {
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::assertions(&params.that, outlook));
+        found.extend(lint::demands(&params.that, &params.during, None, outlook));
         for (index, assertion) in params.that.iter().enumerate() {
             let brief = outlook.sources.get(&assertion.source);
             let Some(interval) = brief.and_then(|brief| brief.interval) else {

@@ -58,6 +58,7 @@ impl Check for Log {
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
+        found.extend(lint::log("service", &params.service, outlook));
         let patterns = [("contains", &params.contains), ("absent", &params.absent)];
         for (key, texts) in patterns {
             for (index, text) in texts.iter().enumerate() {

@@ -80,6 +80,14 @@ impl Check for Pool {
                 "add `fault = \"NAME\"`",
             ));
         }
+        if outlook.opaque.contains(&params.proxy) {
+            found.push(Lint::error(
+                "proxy",
+                format!("the check cannot pass: `{}` sees no sessions", params.proxy),
+                "its `protocol` is `tcp`",
+                "write `protocol = \"postgres\"` in the proxy",
+            ));
+        }
         if params.min.is_some_and(|min| min > params.max) {
             found.push(Lint::error(
                 "min",

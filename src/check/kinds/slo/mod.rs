@@ -50,6 +50,8 @@ impl Check for Slo {
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::assertions(&params.that, outlook));
+        let (that, during) = (&params.that, &params.during);
+        found.extend(lint::demands(that, during, params.min_samples, outlook));
         found
     }
 

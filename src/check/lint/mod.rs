@@ -1,8 +1,12 @@
 //! What several types of checks look at before a run.
 
+mod reach;
+
+pub(super) use reach::{demands, samples};
+
 use std::time::Duration;
 
-use super::{Assertion, Lint, Outlook, Window};
+use super::{Assertion, Lint, Outlook, Window, show};
 use crate::diag::{Severity, did_you_mean};
 use crate::event::Name;
 
@@ -73,12 +77,37 @@ pub(super) fn faults(names: &[Name], outlook: &Outlook) -> Vec<Lint> {
         .collect()
 }
 
-/// The faults that `during` names.
+/// The faults that `during` names, and that it is at all.
 pub(super) fn window(window: &Window, outlook: &Outlook) -> Vec<Lint> {
-    window
-        .faults()
+    let unknown = window.faults();
+    let mut found: Vec<Lint> = unknown
         .filter_map(|name| fault("during", name, outlook))
-        .collect()
+        .collect();
+    if let Some((from, to)) = window.planned(outlook).filter(|(from, to)| to <= from) {
+        found.push(Lint::error(
+            "during",
+            format!("the window `{window}` never is"),
+            format!(
+                "begins at {}, ends at {}",
+                show::seconds(from),
+                show::seconds(to)
+            ),
+            "write what comes first before the `..`, and leave time between the faults",
+        ));
+    }
+    found
+}
+
+/// A service whose log nobody reads.
+pub(super) fn log(key: &str, service: &Name, outlook: &Outlook) -> Option<Lint> {
+    outlook.unlogged.contains(service).then(|| {
+        Lint::error(
+            key,
+            format!("nobody reads the log of `{service}`"),
+            "its `log` is `none`",
+            "set `log` of the service to where it writes its log",
+        )
+    })
 }
 
 /// A text that is no regular expression.
@@ -108,6 +137,7 @@ pub(super) fn assertions(that: &[Assertion], outlook: &Outlook) -> Vec<Lint> {
     for (index, assertion) in that.iter().enumerate() {
         let key = format!("that[{index}]");
         found.extend(source(&key, &assertion.source, outlook));
+        found.extend(reach::limit(&key, assertion, outlook));
         if assertion.lasting.is_some() {
             found.push(Lint::error(
                 key,

@@ -1,0 +1,100 @@
+use super::{Assertion, Lint, Outlook, Window};
+use crate::check::assertion::{Op, Value};
+use crate::check::metric::Unit;
+use crate::check::{bounds, show};
+
+/// A window that will hold too few observations of `source`, or exactly as many as are needed: then
+/// it is for chance to decide, because neither begins to the microsecond.
+pub(in crate::check) fn samples(
+    key: impl Into<String>,
+    source: &str,
+    during: &Window,
+    needed: u64,
+    outlook: &Outlook,
+) -> Option<Lint> {
+    let interval = outlook.sources.get(source)?.interval?.as_secs_f64();
+    let (from, to) = during.planned(outlook)?;
+    let count = ((to - from) / interval.max(1e-9) + 1e-6).floor();
+    let needed = needed as f64;
+    (needed > 0.0 && from < to && count <= needed).then(|| {
+        Lint::warning(
+            key,
+            format!("`{during}` holds {count} samples of `{source}`, {needed} are needed"),
+            if count < needed {
+                "cannot pass"
+            } else {
+                "chance decides"
+            },
+            format!(
+                "raise the rate, or let the window last longer than {}",
+                show::seconds(needed * interval)
+            ),
+        )
+    })
+}
+
+/// Demands that are judged by bounds: enough observations, and nothing that no bounds can show.
+pub(in crate::check) fn demands(
+    that: &[Assertion],
+    during: &Window,
+    min_samples: Option<u64>,
+    outlook: &Outlook,
+) -> Vec<Lint> {
+    let mut found = Vec::new();
+    for (index, assertion) in that.iter().enumerate() {
+        let key = format!("that[{index}]");
+        if bounds::unprovable(assertion) {
+            found.push(Lint::error(
+                &key,
+                "the check cannot pass: bounds never show that a figure is exactly this",
+                "cannot be shown",
+                "use `<=` or `>=`",
+            ));
+            continue;
+        }
+        let needed = bounds::fewest(assertion, min_samples);
+        found.extend(samples(&key, &assertion.source, during, needed, outlook));
+    }
+    found
+}
+
+/// A limit that every figure keeps to, or none.
+pub(super) fn limit(key: &str, assertion: &Assertion, outlook: &Outlook) -> Option<Lint> {
+    let limit = assertion.value.limit(None)?;
+    let (unit, op) = (assertion.metric.unit(), assertion.op);
+    if let (Value::Time(_), Op::AtMost | Op::Below) = (assertion.value, op)
+        && let Some(brief) = outlook.sources.get(&assertion.source)
+        && limit > brief.timeout.as_secs_f64()
+    {
+        return Some(Lint::warning(
+            key,
+            format!(
+                "the check cannot fail: no latency is beyond the deadline of {}",
+                show::time(brief.timeout)
+            ),
+            "always holds",
+            "lower the limit, or raise `timeout` of the source",
+        ));
+    }
+    let most = match unit {
+        Unit::Share => 1.0,
+        Unit::Time | Unit::Number | Unit::Rate => f64::INFINITY,
+    };
+    let outside = limit < 0.0 || limit > most;
+    let (always, never) = match op {
+        Op::AtMost => (limit >= most, limit < 0.0),
+        Op::Below => (limit > most, limit <= 0.0),
+        Op::AtLeast => (limit <= 0.0, limit > most),
+        Op::Above => (limit < 0.0, limit >= most),
+        Op::Equal => (false, outside),
+        Op::NotEqual => (outside, false),
+    };
+    let metric = assertion.metric.name();
+    let help = "choose another limit";
+    if always {
+        let message = format!("the check cannot fail: every `{metric}` keeps to this");
+        return Some(Lint::warning(key, message, "always holds", help));
+    }
+    let message = format!("the check cannot pass: no `{metric}` keeps to this");
+    never.then(|| Lint::error(key, message, "never holds", help))
+}
