@@ -57,7 +57,7 @@ pub(super) fn over(
         return Finding::inconclusive(spec, why, "choose a window that the run reaches");
     };
     let mut finding = judge(window);
-    if finding.verdict == Verdict::Pass {
+    if finding.verdict == Verdict::Pass && during.spans() {
         doubt(&mut finding, spec, history, window);
     }
     for fault in during.faults() {

@@ -75,6 +75,12 @@ impl Window {
         spans.min_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0)))
     }
 
+    /// Whether it reaches over faults that it need not name; one that is called after a fault is
+    /// about that fault alone, whatever else happens beside it.
+    pub(super) const fn spans(&self) -> bool {
+        self.to.is_some() || matches!(self.from, Stretch::All)
+    }
+
     /// The faults that it names.
     pub fn faults(&self) -> impl Iterator<Item = &Name> {
         [Some(&self.from), self.to.as_ref()]
