@@ -106,7 +106,7 @@ fn an_endpoint_that_is_gone_is_not_quick() {
 fn a_fault_that_touched_nobody_lets_nothing_pass_in_a_window_around_it() {
     let whole = |latency: f64, named: &str| {
         let story = Story::until(60.0)
-            .fault("cut", 20.0, 28.0)
+            .fault("cut", 20.0, 32.0)
             .hit("cut", 20.0, 0, Impact::Withheld)
             .fault("beside", 22.0, 23.0)
             .fault("down", 40.0, 50.0)
