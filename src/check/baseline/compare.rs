@@ -63,7 +63,7 @@ impl Baseline {
     /// between the means: within the tolerance for certain, beyond it for certain, or neither.
     ///
     /// Few runs may agree by chance. What is worse is therefore blamed only if it is more than
-    /// chance makes of shares and counts, see [`chance`]; of other figures that show no spread at
+    /// chance makes of shares and counts; of other figures that show no spread at
     /// all, only if so many runs are worse that their order tells.
     pub fn compare(&self, figure: &str, now: &[Figures], tolerance: &Tolerance) -> Change {
         let then = self.readings(figure, tolerance);
