@@ -9,7 +9,8 @@ use super::{
     CheckSpec, Experiment, FaultBrief, Finding, History, Severity, SourceBrief, SourceMap, registry,
 };
 use crate::event::{
-    ClosedBy, Edge, Event, Fact, Fate, Impact, LogStream, Name, Outcome, Phase, Sample, Startup,
+    Carried, ClosedBy, Edge, Event, Fact, Fate, Impact, LogStream, Name, Outcome, Phase, Sample,
+    Startup,
 };
 use crate::units::Moment;
 
@@ -264,6 +265,23 @@ impl Story {
                 conn,
                 cause,
                 carried: Box::default(),
+            },
+        )
+    }
+
+    /// A client that left at `left`, which a fault held back until the connection ended at `closed`.
+    pub(super) fn left(self, conn: u64, left: f64, closed: f64) -> Self {
+        let carried = Carried {
+            client_left: Some(at(left)),
+            ..Carried::default()
+        };
+        self.fact(
+            closed,
+            Fact::ConnectionClosed {
+                proxy: "db".into(),
+                conn,
+                cause: ClosedBy::Client,
+                carried: Box::new(carried),
             },
         )
     }

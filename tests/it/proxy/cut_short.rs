@@ -1,6 +1,7 @@
 //! How connections end while faults hold, drop or cut what they carry.
 
 use std::io::ErrorKind::ConnectionReset;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chaosproxy::action::ProxySpec;
@@ -25,6 +26,16 @@ fn closed(fact: &Fact) -> Option<(ClosedBy, Carried)> {
 
 fn by(fault: &str) -> ClosedBy {
     ClosedBy::Fault(fault.into())
+}
+
+/// A proxy `db` that goes on dialling a server that never answers.
+async fn in_front_of_the_deaf(rig: &Rig) -> (SocketAddr, Deaf) {
+    let deaf = Deaf::start().await;
+    let patient = ProxySpec {
+        dial_timeout: Duration::from_secs(3600),
+        ..spec("db", deaf.address)
+    };
+    (rig.add(patient).await.unwrap(), deaf)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,12 +145,7 @@ async fn who_ended_a_connection_is_the_fault_that_did_whoever_had_half_closed_it
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lifetime_ends_a_connection_that_is_still_dialled_or_kept_waiting() {
     let mut rig = Rig::new();
-    let deaf = Deaf::start().await;
-    let patient = ProxySpec {
-        dial_timeout: Duration::from_secs(3600),
-        ..spec("db", deaf.address)
-    };
-    let proxy = rig.add(patient).await.unwrap();
+    let (proxy, _deaf) = in_front_of_the_deaf(&rig).await;
     let lifetime = json!({ "lifetime": "100ms" });
     rig.inject("limit_time", lifetime, Scope::default()).await;
     for delayed in [false, true] {
@@ -162,12 +168,7 @@ async fn a_lifetime_ends_a_connection_that_is_still_dialled_or_kept_waiting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_resets_while_its_server_is_dialled_is_let_go() {
     let mut rig = Rig::new();
-    let deaf = Deaf::start().await;
-    let patient = ProxySpec {
-        dial_timeout: Duration::from_secs(3600),
-        ..spec("db", deaf.address)
-    };
-    let proxy = rig.add(patient).await.unwrap();
+    let (proxy, _deaf) = in_front_of_the_deaf(&rig).await;
     let client = patiently(TcpStream::connect(proxy)).await.unwrap();
     let opened = |fact: &Fact| matches!(fact, Fact::ConnectionOpened { .. }).then_some(());
     rig.fact(opened).await;

@@ -193,6 +193,23 @@ fn fallbacks_fold_into_one_attempt_and_cancels_and_probes_are_none() {
 }
 
 #[test]
+fn a_gap_begins_when_the_client_gave_up_not_when_the_fault_let_its_end_through() {
+    let mut story = bare();
+    let mut gave_up = 40.0;
+    for (conn, delay) in (1..).zip(GOOD) {
+        let start = gave_up + delay;
+        gave_up = start + 0.001;
+        story = story
+            .opened(conn, start)
+            .packet(conn, start, Startup::Ssl)
+            .left(conn, gave_up, 52.0);
+    }
+    let finding = judge(story);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert!((finding.figures["gap_01_s"] - 0.52).abs() < 1e-6);
+}
+
+#[test]
 fn a_storm_of_encryption_requests_is_not_folded_away() {
     let mut story = bare();
     for conn in 1..=200 {

@@ -132,10 +132,13 @@ fn only_the_close_of_a_touched_connection_is_a_signal() {
     assert_eq!(judge(untouched, &signal).verdict, Verdict::Fail);
     let by_the_fault = story(hangs).closed(0, 21.0, ClosedBy::Fault("cut".into()));
     assert_eq!(judge(by_the_fault, &signal).verdict, Verdict::Fail);
-    let dropped = story(hangs).closed(0, 22.05, ClosedBy::Client);
-    let finding = judge(dropped, &signal);
-    assert_eq!(finding.verdict, Verdict::Pass);
-    assert!((finding.figures["detection_s"] - 2.0).abs() < 1e-6);
+    let dropped = || story(hangs).closed(0, 22.05, ClosedBy::Client);
+    let held_back = || story(hangs).left(0, 22.05, 28.0);
+    for story in [dropped(), held_back()] {
+        let finding = judge(story, &signal);
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert!((finding.figures["detection_s"] - 2.0).abs() < 1e-6);
+    }
 }
 
 #[test]
