@@ -32,6 +32,7 @@ pub fn resolve(source: &Source, refusal: &str, printer: Printer) -> Option<Plan>
         Ok(catalogue) => {
             let (plan, found) = scenario::load(source, &environment, &catalogue);
             show(&found, source, plan.is_some(), refusal, printer);
+            annotate(&found, source, plan.is_some(), printer);
             plan
         }
         Err(error) => {
@@ -53,6 +54,7 @@ pub fn checks(
     let source = source(path, refusal, printer)?;
     let (checks, found) = scenario::load_checks(&source, recorded, plan, &environment);
     show(&found, &source, checks.is_some(), refusal, printer);
+    annotate(&found, &source, checks.is_some(), printer);
     Some((source, checks?))
 }
 
@@ -82,6 +84,18 @@ pub fn show(found: &[Diagnostic], source: &Source, usable: bool, refusal: &str, 
         let summary = diag::summary(found, source, meaning);
         printer.error(&format!("{shown}{summary}"));
     }
+}
+
+/// Tells GitHub Actions, which takes it from standard output, of what makes a file unusable.
+fn annotate(found: &[Diagnostic], source: &Source, usable: bool, printer: Printer) {
+    if is_annotated() && !usable {
+        printer.data(&diag::annotations(found, source));
+    }
+}
+
+/// Whether GitHub Actions reads what is printed.
+pub fn is_annotated() -> bool {
+    std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }
 
 fn environment(name: &str) -> Option<String> {

@@ -3,9 +3,11 @@
 //! A mistake in a scenario file and a failed check are the same kind of thing: a message that
 //! points into the file. This module describes and renders them; it never decides anything.
 
+mod annotation;
 mod render;
 mod suggest;
 
+pub use annotation::{annotation, annotations};
 pub use render::{Style, render, summary};
 pub use suggest::did_you_mean;
 

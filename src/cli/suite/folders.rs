@@ -2,7 +2,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::report::JOURNAL_FILE;
+use crate::report::{HTML_FILE, JOURNAL_FILE, JSON_FILE, JUNIT_FILE};
 use crate::scenario::Plan;
 use crate::units::Clock;
 
@@ -122,12 +122,16 @@ fn stem(path: &str) -> String {
     )
 }
 
-/// Of equal names, the second becomes `name-2`.
+/// Names that no folder can have: `.` and `..` are folders already, the others are the names of files
+/// beside it.
+const TAKEN: [&str; 6] = [".", "..", JOURNAL_FILE, JSON_FILE, JUNIT_FILE, HTML_FILE];
+
+/// Of equal names, the second becomes `name-2`; so does one that is taken.
 fn distinct(stems: &[String]) -> Vec<PathBuf> {
     let mut names: Vec<String> = Vec::new();
     for stem in stems {
         let mut all = (1..).map(|number| numbered(stem, number));
-        let free = all.find(|name| !names.contains(name));
+        let free = all.find(|name| !TAKEN.contains(&&**name) && !names.contains(name));
         names.push(free.expect("some number is free"));
     }
     names.into_iter().map(PathBuf::from).collect()
@@ -160,5 +164,18 @@ mod tests {
         let stems = ["x", "x-2", "x", "x"].map(str::to_owned);
         let expected = ["x", "x-2", "x-3", "x-4"].map(PathBuf::from);
         assert_eq!(distinct(&stems), expected);
+    }
+
+    #[test]
+    fn no_folder_is_called_like_a_report_or_a_folder_above() {
+        let stems = ["junit.xml", "journal.jsonl", "..", "junit.xml", "ok"].map(str::to_owned);
+        let expected = [
+            "junit.xml-2",
+            "journal.jsonl-2",
+            "..-2",
+            "junit.xml-3",
+            "ok",
+        ];
+        assert_eq!(distinct(&stems), expected.map(PathBuf::from));
     }
 }

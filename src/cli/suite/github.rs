@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use crate::cli::input;
 use crate::cli::output::Printer;
 use crate::report::suite::{self, Suite};
 
@@ -19,7 +20,7 @@ impl Surroundings {
     /// from a file that it names.
     pub fn of_this_process() -> Self {
         Self {
-            annotate: std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true"),
+            annotate: input::is_annotated(),
             summary: std::env::var_os("GITHUB_STEP_SUMMARY")
                 .filter(|path| !path.is_empty())
                 .map(Into::into),

@@ -72,7 +72,21 @@ pub fn html(report: &Report, scenario_text: &str) -> String {
             }
         }
     };
-    page.into_string()
+    shown(&page.into_string())
+}
+
+/// The page with a symbol for each character that HTML does not have, such as the NUL of a log line.
+fn shown(page: &str) -> String {
+    let symbol = |c: char| match c {
+        '\t' | '\n' | '\r' => c,
+        '\0'..='\x1f' => {
+            char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        '\x7f' => '\u{2421}',
+        '\u{80}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    page.chars().map(symbol).collect()
 }
 
 fn header(report: &Report) -> Markup {

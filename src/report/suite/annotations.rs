@@ -1,5 +1,6 @@
 use super::{Run, Series, Suite};
 use crate::check::Verdict;
+use crate::diag::{Severity, annotation};
 use crate::report::{CheckRecord, CheckVerdict, Outcome, Place};
 
 /// The suite as workflow commands of GitHub Actions, one a line: an error for each failed and each
@@ -10,26 +11,23 @@ pub fn annotations(suite: &Suite) -> String {
     for series in &suite.series {
         for remark in remarks(series) {
             let place = remark.place;
-            let (line, column) = place.map_or((1, 1), |place| (place.line, place.column));
-            let head = format!(
-                "::{} file={},line={line},col={column},title={}",
-                remark.level,
-                property(&series.path),
-                property(&remark.title),
-            );
+            let place = place.map_or((1, 1), |place| (place.line, place.column));
+            let command = |message: &str| {
+                let title = Some(&*remark.title);
+                annotation(remark.level, &series.path, place, title, message)
+            };
             // The same check in another repetition adds nothing at the same place.
+            let head = command("");
             if seen.iter().all(|(known, _)| *known != head) {
-                seen.push((head, data(&remark.message)));
+                seen.push((head, command(&remark.message)));
             }
         }
     }
-    let lines = seen.iter();
-    let lines = lines.map(|(head, message)| format!("{head}::{message}\n"));
-    lines.collect()
+    seen.into_iter().map(|(_, command)| command).collect()
 }
 
 struct Remark {
-    level: &'static str,
+    level: Severity,
     place: Option<Place>,
     title: String,
     message: String,
@@ -37,15 +35,15 @@ struct Remark {
 
 fn remarks(series: &Series) -> Vec<Remark> {
     let error = series.error.iter().map(|message| Remark {
-        level: "error",
+        level: Severity::Error,
         place: None,
         title: Outcome::Error.word().to_owned(),
         message: message.clone(),
     });
     let flaky = series.flaky().into_iter().map(|one| Remark {
         level: match one.severity {
-            crate::check::Severity::Error => "error",
-            crate::check::Severity::Warning => "warning",
+            crate::check::Severity::Error => Severity::Error,
+            crate::check::Severity::Warning => Severity::Warning,
         },
         place: series.counted().find_map(|run| {
             let mut checks = run.report.checks.iter();
@@ -64,7 +62,7 @@ fn of_run(run: &Run) -> Vec<Remark> {
     let gate = report.steady_state.last().filter(|_| refused);
     let missed = gate.and_then(|gate| gate.conditions.iter().find(|one| !one.met));
     let early = report.reason.iter().map(|reason| Remark {
-        level: "error",
+        level: Severity::Error,
         place: missed.and_then(|condition| condition.place),
         title: format!("run {}", report.outcome.word()),
         message: match missed {
@@ -81,9 +79,9 @@ fn of_check(check: &CheckRecord) -> Option<Remark> {
     use crate::check::Severity::{Error, Warning};
     let (level, what) = match (check.verdict, check.severity) {
         (CheckVerdict::Pass | CheckVerdict::Aborted, _) => return None,
-        (CheckVerdict::Fail, Error) => ("error", "failed"),
-        (CheckVerdict::Fail, Warning) => ("warning", "failed"),
-        (CheckVerdict::Inconclusive, _) => ("warning", "is inconclusive"),
+        (CheckVerdict::Fail, Error) => (Severity::Error, "failed"),
+        (CheckVerdict::Fail, Warning) => (Severity::Warning, "failed"),
+        (CheckVerdict::Inconclusive, _) => (Severity::Warning, "is inconclusive"),
     };
     let help = check.help.iter().map(|help| format!("\n{help}"));
     Some(Remark {
@@ -100,25 +98,4 @@ fn place(check: &CheckRecord) -> Option<Place> {
     places.sort_by_key(|one| one.verdict == Verdict::Pass);
     let demanded = places.iter().find_map(|one| one.place);
     demanded.or(check.place)
-}
-
-fn data(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_end_a_command_early_is_escaped() {
-        assert_eq!(data("50 % of a\r\nb: c, d"), "50 %25 of a%0D%0Ab: c, d");
-        assert_eq!(property("a:b,c\n%"), "a%3Ab%2Cc%0A%25");
-    }
 }

@@ -4,6 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::*;
+use crate::support::junit;
 
 #[test]
 fn the_first_file_that_is_not_green_ends_a_fail_fast_suite_and_ci_is_told() {
@@ -108,6 +109,31 @@ fn a_file_that_cannot_be_read_is_found_before_anything_is_run() {
         finished.stderr
     );
     assert!(!desk.path("chaosproxy-runs").exists());
+}
+
+#[test]
+fn files_called_like_a_report_have_folders_beside_it() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("junit.xml.toml", &scenario(&server, SLOW));
+    desk.write("gone.toml", NOBODY);
+    desk.run(&["run", "--report-dir", "out", "junit.xml.toml", "gone.toml"])
+        .exits_with(3);
+    assert_eq!(junit::suites(&desk.read("out/junit.xml")).len(), 2);
+    assert!(desk.path("out/junit.xml-2/junit.xml").is_file());
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_annotated_at_its_mistakes() {
+    let desk = Desk::new();
+    desk.write("bad.toml", "[scenario]\ntitle = \"t\"\nduration = 5\n");
+    for command in ["validate", "run"] {
+        let actions = [("GITHUB_ACTIONS", Path::new("true"))];
+        let refused = desk.run_with(&[command, "bad.toml"], &actions);
+        let told = "::error file=bad.toml,line=3,col=12::`duration` has the wrong type: ";
+        assert!(refused.stdout.starts_with(told), "{}", refused.stdout);
+        let quiet = desk.run(&[command, "bad.toml"]).exits_with(2);
+        assert_eq!(quiet.stdout, "");
+    }
 }
 
 #[test]

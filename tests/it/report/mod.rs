@@ -358,6 +358,21 @@ fn junit_says_what_the_report_says() {
 }
 
 #[test]
+fn characters_that_a_format_does_not_have_do_not_stand_in_it() {
+    let mut report = mixed();
+    report.scenario.title = "a\u{fffe}b\0c\u{1b}[0md\u{8}e\u{ffff}\u{7f}".into();
+    report.checks[0].summary = "f\0\u{fffe}g".into();
+    let xml = report::junit(&report, SCENARIO);
+    assert!(xml.contains("name=\"abcde\u{7f}\""), "{xml}");
+    let page = report::html(&report, SCENARIO);
+    assert_eq!(page.matches("a\u{fffd}b␀c␛[0md␈e\u{fffd}␡").count(), 2);
+    for text in [xml, page] {
+        let foreign = |c: &char| (*c < ' ' && *c != '\n') || matches!(c, '\u{fffe}' | '\u{ffff}');
+        assert_eq!(text.chars().find(foreign), None);
+    }
+}
+
+#[test]
 fn what_no_length_of_a_sweep_tells_of_is_a_case_beside_them_for_test_tools() {
     let cases = |whole: CheckVerdict| {
         let lengths = ["4s", "8s"].map(|length| LengthRecord {
