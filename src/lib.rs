@@ -30,6 +30,7 @@ pub mod fault;
 pub mod jsonpath;
 pub mod lab;
 pub mod load;
+pub mod own;
 pub mod probe;
 pub mod proxy;
 pub mod report;

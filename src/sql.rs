@@ -3,29 +3,95 @@
 //! What they mean, and whether they may be asked again, is for the caller to know.
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::{Host, TargetSessionAttrs as Attrs};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, Connection, Error, NoTls, SimpleQueryMessage};
+
+use crate::own;
 
 /// How long a question may take, from the connect to the last row.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects, without TLS; the connection ends with the client.
-pub async fn connect(config: &Config) -> Result<Client, Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+/// Why nobody is there to be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answers at the address.
+    #[error("error connecting to server: {0}")]
+    Address(#[from] io::Error),
+    /// Whoever answers does not let us in.
+    #[error("{}", describe(.0))]
+    Server(#[from] Error),
+}
+
+/// Connects as chaosproxy itself (see [`own`]), without TLS; the connection ends with the client.
+///
+/// No proxy knows us where the URL names a socket file, through which none is reached, or
+/// `target_session_attrs`.
+pub async fn connect(config: &Config) -> Result<Client, ConnectError> {
+    let places = places(config).filter(|_| config.get_target_session_attrs() == Attrs::Any);
+    let Some(places) = places else {
+        return Ok(drive(config.connect(NoTls).await?));
+    };
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable).into();
+    for (host, port) in places {
+        match connect_at(config, &host, port).await {
+            Ok(client) => return Ok(client),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// The servers of a configuration in order, host and port; `None` if one is a socket file.
+fn places(config: &Config) -> Option<Vec<(String, u16)>> {
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let place = |place: usize| {
+        let host = match (addresses.get(place), hosts.get(place)) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(Host::Tcp(name))) => name.clone(),
+            (None, _) => return None,
+        };
+        let ports = config.get_ports();
+        let port = ports.get(place).or_else(|| ports.first());
+        Some((host, port.copied().unwrap_or(5432)))
+    };
+    (0..hosts.len().max(addresses.len())).map(place).collect()
+}
+
+async fn connect_at(config: &Config, host: &str, port: u16) -> Result<Client, ConnectError> {
+    let connected = own::connect_to((host, port));
+    let stream = match config.get_connect_timeout() {
+        Some(limit) => tokio::time::timeout(*limit, connected)
+            .await
+            .map_err(io::Error::from)??,
+        None => connected.await?,
+    };
+    stream.set_nodelay(true)?;
+    Ok(drive(config.connect_raw(stream, NoTls).await?))
+}
+
+/// Lets a connection work until its client is dropped.
+fn drive<S, T>((client, connection): (Client, Connection<S, T>)) -> Client
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     // Its error reaches whoever asks the client.
     tokio::spawn(async { connection.await.ok() });
-    Ok(client)
+    client
 }
 
 /// The rows that `statement` yields, asked over a fresh connection; after 10 s without an answer it
 /// is an error.
 pub async fn query(config: &Config, statement: &str) -> Result<Vec<Vec<Value>>, String> {
-    let asked = async { ask(&connect(config).await?, statement).await };
+    let asked = async { Ok::<_, ConnectError>(ask(&connect(config).await?, statement).await?) };
     match tokio::time::timeout(QUERY_LIMIT, asked).await {
-        Ok(rows) => rows.map_err(|error| describe(&error)),
+        Ok(rows) => rows.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {QUERY_LIMIT:?}")),
     }
 }

@@ -112,14 +112,9 @@ pub enum Fact {
         /// The fault that was lifted.
         fault: Name,
     },
-    /// chaosproxy itself opened a connection through one of its proxies; not a client's attempt.
-    SideProbe {
-        /// The proxy.
-        proxy: Name,
-        /// The local address of the probe, which the proxy sees as its peer.
-        peer: SocketAddr,
-    },
-    /// A client's connection was accepted.
+    /// No longer recorded: in journals of version 0.1, a connection of chaosproxy's own.
+    SideProbe {},
+    /// A client's connection was accepted. What chaosproxy itself opens leaves no fact at a proxy.
     ConnectionOpened {
         /// The proxy.
         proxy: Name,

@@ -27,14 +27,15 @@ pub struct Armed {
 impl Armed {
     /// Whether the connection is in scope, by its age, by what is selected and by its draw. Who was
     /// not in scope at the injection never will be.
+    ///
+    /// What chaosproxy opens itself meets only what every connection of its age meets.
     pub fn touches(&self, conn: &Candidate) -> bool {
         let key = &conn.key;
-        let of_age = match self.scope.affect {
-            Affect::All => true,
-            Affect::Existing => key.conn < self.first_new,
-            Affect::New => key.conn >= self.first_new,
-        };
-        of_age
+        if conn.own {
+            let is_old = conn.opened < self.since;
+            return !self.scope.chooses() && self.scope.affect.includes(is_old);
+        }
+        self.scope.affect.includes(key.conn < self.first_new)
             && self.scope.selection.includes(conn, self.since)
             && dice::drawn(key, &self.fault, self.occurrence, self.scope.percent)
     }
@@ -93,6 +94,7 @@ mod tests {
             client: "127.0.0.1".parse().unwrap(),
             opened: Moment::ZERO,
             active: Moment::ZERO,
+            own: false,
         };
         (0..10)
             .filter(|conn| armed.touches(&candidate(*conn)))

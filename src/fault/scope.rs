@@ -79,6 +79,8 @@ pub struct Candidate {
     pub opened: Moment,
     /// When a byte last went through it, either way; its opening if none did.
     pub active: Moment,
+    /// Whether chaosproxy itself opened it: nothing is drawn for it and nothing selects it.
+    pub own: bool,
 }
 
 /// Connections by their age relative to the injection.
@@ -94,6 +96,16 @@ pub enum Affect {
     Existing,
     /// Those that are opened while it is in force.
     New,
+}
+
+impl Affect {
+    /// Whether a connection that existed at the injection, or one that did not, is among them.
+    pub const fn includes(self, existed: bool) -> bool {
+        matches!(
+            (self, existed),
+            (Self::All, _) | (Self::Existing, true) | (Self::New, false)
+        )
+    }
 }
 
 /// One way or both.

@@ -183,6 +183,7 @@ mod tests {
             client: "10.1.2.3".parse().unwrap(),
             opened: at(10),
             active: at(15),
+            own: false,
         };
         selection.includes(&conn, at(20))
     }

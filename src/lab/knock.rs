@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::{RwLock, watch};
 
+use crate::own;
+
 /// The ports that faults hold. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Ports {
@@ -42,7 +44,7 @@ impl Ports {
         tokio::select! {
             biased;
             _ = held.changed() => Err(io::ErrorKind::Interrupted.into()),
-            connected = TcpStream::connect(address) => connected,
+            connected = own::connect(address) => connected,
         }
     }
 

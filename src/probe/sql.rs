@@ -6,7 +6,7 @@ use tokio_postgres::{Config, Error};
 use super::{Look, ProbeProblem};
 use crate::event::Outcome;
 use crate::jsonpath::equal;
-use crate::sql;
+use crate::sql::{self, ConnectError};
 
 /// Asks a database, each time over a new connection: one that is still open from before can work
 /// where nobody can connect any more.
@@ -36,7 +36,13 @@ impl Sql {
     async fn ask(&self) -> Outcome {
         let client = match sql::connect(&self.config).await {
             Ok(client) => client,
-            Err(error) => return said_no(&error, |why| Outcome::ConnectError { why }),
+            Err(ConnectError::Address(error)) => {
+                let why = error.to_string();
+                return Outcome::ConnectError { why };
+            }
+            Err(ConnectError::Server(error)) => {
+                return said_no(&error, |why| Outcome::ConnectError { why });
+            }
         };
         match sql::ask(&client, &self.query).await {
             Ok(rows) => match self.objection(&rows) {

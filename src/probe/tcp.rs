@@ -1,10 +1,8 @@
-use std::net::SocketAddr;
 use std::time::Duration;
-
-use tokio::net::{TcpStream, lookup_host};
 
 use super::Look;
 use crate::event::Outcome;
+use crate::own;
 
 /// Opens a connection and closes it again: whether anybody listens, and no more.
 #[derive(Debug)]
@@ -15,19 +13,12 @@ pub(super) struct Tcp {
 
 impl Look for Tcp {
     async fn look(&self, deadline: Duration) -> Outcome {
-        match tokio::time::timeout(deadline, self.connect()).await {
-            Ok(Ok(())) => Outcome::Ok { status: None },
+        match tokio::time::timeout(deadline, own::connect_to(&self.address)).await {
+            Ok(Ok(_)) => Outcome::Ok { status: None },
             Ok(Err(error)) => Outcome::ConnectError {
                 why: error.to_string(),
             },
             Err(_) => Outcome::Timeout,
         }
-    }
-}
-
-impl Tcp {
-    async fn connect(&self) -> std::io::Result<()> {
-        let addresses: Vec<SocketAddr> = lookup_host(&self.address).await?.collect();
-        TcpStream::connect(addresses.as_slice()).await.map(drop)
     }
 }

@@ -20,6 +20,7 @@ use super::workers::Pool;
 use super::{Route, limits};
 use crate::event::{ClosedBy, Fact};
 use crate::fault::{Candidate, ListenerPolicy};
+use crate::own;
 use crate::sys::net;
 
 /// The running accept loop. It ends, and the port is free, when this is stopped or dropped.
@@ -217,28 +218,33 @@ impl Doorkeeper {
         }
     }
 
+    /// What chaosproxy opens itself is carried like any other connection, and leaves no fact.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let route = &self.route;
-        let orders = route.board.admit();
+        let orders = route.board.admit(own::is_ours(peer));
         let conn = orders.conn();
-        let (open, card) = OpenGuard::new(&route.counters, conn);
+        let (open, card) = OpenGuard::new(route.counters(orders.is_own()), conn);
         let opened = route.recorder.clock().now();
-        let fact = Fact::ConnectionOpened {
-            proxy: route.name.clone(),
-            conn,
-            peer,
-        };
-        route.recorder.record_at(opened, fact);
-        if route.counters.open() > route.max_connections || !self.pool.has_room() {
-            route.recorder.record(Fact::ConnectionClosed {
+        if !orders.is_own() {
+            let fact = Fact::ConnectionOpened {
                 proxy: route.name.clone(),
                 conn,
-                cause: ClosedBy::Limit,
-                carried: Box::default(),
-            });
+                peer,
+            };
+            route.recorder.record_at(opened, fact);
+        }
+        if taken(route, &orders) > route.max_connections || !self.pool.has_room() {
+            if !orders.is_own() {
+                route.recorder.record(Fact::ConnectionClosed {
+                    proxy: route.name.clone(),
+                    conn,
+                    cause: ClosedBy::Limit,
+                    carried: Box::default(),
+                });
+            }
             return;
         }
-        let candidate = candidate(route, conn, peer.ip(), opened);
+        let candidate = candidate(route, &orders, peer.ip(), opened);
         let arrival = Arrival {
             route: Arc::clone(route),
             stream,
@@ -253,6 +259,11 @@ impl Doorkeeper {
     }
 }
 
+/// Clients that are connected, and a connection of our own that is among them.
+fn taken(route: &Route, orders: &Subscription) -> u64 {
+    route.counters.open() + u64::from(orders.is_own())
+}
+
 /// What the faults in force make of a new connection. The first that turns it away decides.
 fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
     let faults = orders.edition().map_or(&[][..], |edition| &edition.armed);
@@ -263,7 +274,7 @@ fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
             Some(ListenerPolicy::Reject { read_for }) => {
                 return Welcome::Reject { fault, read_for };
             }
-            Some(ListenerPolicy::Limit { most, how }) if route.counters.open() > most => {
+            Some(ListenerPolicy::Limit { most, how }) if taken(route, orders) > most => {
                 return Welcome::TurnAway { fault, how };
             }
             Some(ListenerPolicy::Delay(by)) => delays.push(Delay {

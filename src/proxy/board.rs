@@ -20,8 +20,8 @@ use crate::units::{Clock, Moment};
 pub(super) struct Edition {
     /// Faults in force, oldest first.
     pub(super) armed: Vec<Armed>,
-    /// Connections with a lower ordinal are to end.
-    pub(super) close_below: u64,
+    /// Connections with a lower id are to end.
+    close_below: u64,
     epoch: u64,
     /// Dropped with the last holder of this edition, which [`Change::settled`] waits for.
     _held: Held,
@@ -64,7 +64,10 @@ pub(super) struct Board {
 struct Inner {
     edition: Arc<Edition>,
     released: oneshot::Receiver<Moment>,
+    /// Ids are unique among clients' connections and our own; ordinals are not.
+    next_id: u64,
     next_conn: u64,
+    next_own: u64,
 }
 
 /// A change on its way to the connections.
@@ -96,21 +99,33 @@ impl Board {
             inner: Mutex::new(Inner {
                 edition: Arc::new(edition),
                 released,
+                next_id: 0,
                 next_conn: 0,
+                next_own: 0,
             }),
             subscribers: (0..workers).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// Gives the next connection its ordinal and what holds for it, as one step: seen from any
-    /// change, a connection is either there or still to come.
-    pub(super) fn admit(self: &Arc<Self>) -> Subscription {
+    /// change, a connection is either there or still to come. Our own have ordinals of their own,
+    /// so that those of clients do not depend on when we look.
+    pub(super) fn admit(self: &Arc<Self>, own: bool) -> Subscription {
         let mut inner = self.lock();
-        let conn = inner.next_conn;
-        inner.next_conn += 1;
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let next = if own {
+            &mut inner.next_own
+        } else {
+            &mut inner.next_conn
+        };
+        let conn = *next;
+        *next += 1;
         Subscription {
             board: Arc::clone(self),
+            id,
             conn,
+            own,
             edition: Some(Arc::clone(&inner.edition)),
             seen: None,
             place: None,
@@ -119,8 +134,8 @@ impl Board {
 
     /// Puts a fault in force; `first_new` and `since` are set here.
     pub(super) fn arm(&self, mut fault: Armed, now: Moment) -> Change {
-        self.publish(|armed, _, next_conn| {
-            fault.first_new = next_conn;
+        self.publish(|armed, _, inner| {
+            fault.first_new = inner.next_conn;
             fault.since = now;
             armed.push(fault);
         })
@@ -148,14 +163,14 @@ impl Board {
 
     /// Ends the connections that exist.
     pub(super) fn close_all(&self) -> Change {
-        self.publish(|_, close_below, next_conn| *close_below = next_conn)
+        self.publish(|_, close_below, inner| *close_below = inner.next_id)
     }
 
-    fn publish(&self, change: impl FnOnce(&mut Vec<Armed>, &mut u64, u64)) -> Change {
+    fn publish(&self, change: impl FnOnce(&mut Vec<Armed>, &mut u64, &Inner)) -> Change {
         let mut inner = self.lock();
         let mut armed = inner.edition.armed.clone();
         let mut close_below = inner.edition.close_below;
-        change(&mut armed, &mut close_below, inner.next_conn);
+        change(&mut armed, &mut close_below, &inner);
         let (held, released) = Held::new(self.clock);
         let epoch = inner.edition.epoch + 1;
         inner.edition = Arc::new(Edition {
@@ -201,7 +216,9 @@ pub(super) struct News {
 #[derive(Debug)]
 pub(super) struct Subscription {
     board: Arc<Board>,
+    id: u64,
     conn: u64,
+    own: bool,
     /// Held so that a change waits for us; `None` once we left.
     edition: Option<Arc<Edition>>,
     seen: Option<u64>,
@@ -213,6 +230,16 @@ impl Subscription {
     /// The ordinal of the connection.
     pub(super) const fn conn(&self) -> u64 {
         self.conn
+    }
+
+    /// Whether chaosproxy itself opened the connection.
+    pub(super) const fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Whether the connection is to end.
+    pub(super) const fn is_to_end(&self, edition: &Edition) -> bool {
+        self.id < edition.close_below
     }
 
     /// What held when the connection was admitted or last looked.
@@ -227,7 +254,7 @@ impl Subscription {
         let known = self.place.as_ref();
         if !known.is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
             let waker = cx.waker();
-            lock(&self.board.subscribers[worker]).insert(self.conn, waker.clone());
+            lock(&self.board.subscribers[worker]).insert(self.id, waker.clone());
             self.place = Some((worker, waker.clone()));
         } else if self.seen == Some(self.board.epoch.load(Ordering::Acquire)) {
             return None;
@@ -245,7 +272,7 @@ impl Subscription {
     /// Goes to another worker: it is woken there once it has looked there.
     pub(super) fn leave_worker(&mut self) {
         if let Some((worker, _)) = self.place.take() {
-            lock(&self.board.subscribers[worker]).remove(&self.conn);
+            lock(&self.board.subscribers[worker]).remove(&self.id);
         }
     }
 
@@ -286,7 +313,7 @@ mod tests {
         let mut there = Vec::new();
         for (worker, bell) in bells.iter().enumerate() {
             let waker = Waker::from(Arc::clone(bell));
-            let mut subscription = board.admit();
+            let mut subscription = board.admit(false);
             assert!(
                 subscription
                     .poll(&Context::from_waker(&waker), worker)
@@ -313,8 +340,8 @@ mod tests {
         let clock = Clock::start();
         let board = Arc::new(Board::new(clock, 1));
         let cx = Context::from_waker(Waker::noop());
-        let mut first = board.admit();
-        let second = board.admit();
+        let mut first = board.admit(false);
+        let second = board.admit(false);
         assert!(
             first.poll(&cx, 0).is_some(),
             "the first look tells what holds"
@@ -323,13 +350,23 @@ mod tests {
 
         let mut change = board.close_all();
         let news = first.poll(&cx, 0).expect("a change to be seen");
-        assert_eq!(news.edition.close_below, 2);
+        assert!([&first, &second].map(|one| one.is_to_end(&news.edition)) == [true; 2]);
         drop(second);
         assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));
         let before = clock.now();
         drop(news);
         let settled = change.0.try_recv().unwrap();
         assert!(before <= settled && settled <= clock.now());
-        assert_eq!(board.admit().conn(), 2);
+        let (own, next) = (board.admit(true), board.admit(false));
+        assert_eq!(
+            (own.conn(), next.conn()),
+            (0, 2),
+            "each has ordinals of its own"
+        );
+        assert!(
+            ![own, next]
+                .iter()
+                .any(|one| one.is_to_end(&board.lock().edition))
+        );
     }
 }

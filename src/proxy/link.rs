@@ -9,7 +9,7 @@ use super::Route;
 use super::board::Subscription;
 use super::card::Card;
 use super::pipe::Pipe;
-use super::stats::{OpenGuard, Tally};
+use super::stats::{Counters, OpenGuard, Tally};
 use crate::action::Protocol;
 use crate::event::{Carried, ClosedBy, Fact, Impact, Name};
 use crate::fault::{Candidate, ConnKey, Direction, How};
@@ -45,9 +45,11 @@ impl Link {
         opened: Moment,
         worker: usize,
     ) -> Self {
-        let candidate = candidate(&route, orders.conn(), client, opened);
+        let candidate = candidate(&route, &orders, client, opened);
         let pipe = Pipe::new(candidate, Arc::clone(&route.budget));
-        let session = (route.protocol == Protocol::Postgres).then(Session::new);
+        // What we ask ourselves is nobody's session.
+        let followed = route.protocol == Protocol::Postgres && !orders.is_own();
+        let session = followed.then(Session::new);
         Self {
             route,
             pipe,
@@ -68,7 +70,7 @@ impl Link {
     /// Follows what was changed since the last call; `Some` if the connection is to end.
     pub(super) fn obey(&mut self, cx: &Context<'_>) -> Option<Ending> {
         let news = self.orders.poll(cx, self.worker)?;
-        if self.conn() < news.edition.close_below {
+        if self.orders.is_to_end(&news.edition) {
             return Some(Ending::new(ClosedBy::Shutdown, How::Fin));
         }
         let now = self.route.recorder.clock().now();
@@ -78,7 +80,8 @@ impl Link {
 
     /// Records what faults did; `Some` if one of them cut the connection.
     pub(super) fn report(&mut self) -> Option<Ending> {
-        let (tally, card) = (self.route.counters.tally(self.worker), &self.card);
+        let counters = self.route.counters(self.orders.is_own());
+        let (tally, card) = (counters.tally(self.worker), &self.card);
         self.pipe.released(|release| {
             tally.released(&release);
             card.held(release.direction, release.arrived, release.due);
@@ -200,7 +203,7 @@ impl Link {
     /// It goes to another worker.
     pub(super) fn leave_worker(&mut self) {
         self.orders.leave_worker();
-        self.route.counters.handed_on();
+        self.counters().handed_on();
     }
 
     /// Changes no longer wait for it. Tells the present moment.
@@ -213,6 +216,9 @@ impl Link {
     pub(super) fn closed(&mut self, at: Moment, cause: ClosedBy) {
         // Whoever hears of the end may count on the place that it leaves.
         self.open = None;
+        if self.orders.is_own() {
+            return;
+        }
         self.route.recorder.record_at(
             at,
             Fact::ConnectionClosed {
@@ -234,11 +240,18 @@ impl Link {
         self.card.carried()
     }
 
+    fn counters(&self) -> &Counters {
+        self.route.counters(self.orders.is_own())
+    }
+
     fn tally(&self) -> &Tally {
-        self.route.counters.tally(self.worker)
+        self.counters().tally(self.worker)
     }
 
     pub(super) fn hit(&self, fault: Name, impact: Impact) {
+        if self.orders.is_own() {
+            return;
+        }
         self.card.hit(&fault);
         self.route.recorder.record(Fact::FaultHit {
             fault,
@@ -274,15 +287,21 @@ impl Ending {
 }
 
 /// A connection, as the faults of its proxy choose among them.
-pub(super) fn candidate(route: &Route, conn: u64, client: IpAddr, opened: Moment) -> Candidate {
+pub(super) fn candidate(
+    route: &Route,
+    orders: &Subscription,
+    client: IpAddr,
+    opened: Moment,
+) -> Candidate {
     Candidate {
         key: ConnKey {
             seed: route.seed,
             proxy: route.name.clone(),
-            conn,
+            conn: orders.conn(),
         },
         client,
         opened,
         active: opened,
+        own: orders.is_own(),
     }
 }

@@ -68,6 +68,8 @@ struct Route {
     recorder: Recorder,
     board: Arc<Board>,
     counters: Arc<Counters>,
+    /// Of the connections that chaosproxy itself opens: nobody reads them.
+    own_counters: Arc<Counters>,
     budget: Arc<Budget>,
 }
 
@@ -130,6 +132,7 @@ impl Proxy {
             recorder,
             board: Arc::new(Board::new(clock, workers.count())),
             counters: Arc::new(Counters::new(workers.count())),
+            own_counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
         });
         let listener = route.listen(spec.listen).map_err(failed)?;
@@ -271,6 +274,15 @@ impl Route {
                 retries,
             }) => net::keep_alive(socket, idle, interval, retries),
             None => Ok(()),
+        }
+    }
+
+    /// Where a client's connection, or one of our own, is counted.
+    const fn counters(&self, own: bool) -> &Arc<Counters> {
+        if own {
+            &self.own_counters
+        } else {
+            &self.counters
         }
     }
 

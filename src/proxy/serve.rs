@@ -299,11 +299,10 @@ impl Link {
         read_for: Duration,
     ) -> Ending {
         self.hit(fault.clone(), Impact::Refused);
-        let conn = self.conn();
         let mut inlet = socket::Inlet::new(client);
         let first_packet = poll_fn(|cx| {
             let news = self.orders.poll(cx, self.worker);
-            if news.is_some_and(|news| conn < news.edition.close_below) {
+            if news.is_some_and(|news| self.orders.is_to_end(&news.edition)) {
                 return Poll::Ready(());
             }
             let mut buffer = desk.buffer();

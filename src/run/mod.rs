@@ -197,6 +197,7 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
     if !steady_state::reached(plan, stage, halt).await {
         return Ok(());
     }
+    steady_state::tell_unused(plan, stage).await?;
     let mut awaited = Awaited::default();
     let completed = schedule::walk(plan, stage, halt, &mut awaited).await?;
     stage.heal().await?;

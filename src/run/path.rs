@@ -65,10 +65,6 @@ impl Way {
     async fn probe(&self, address: SocketAddr, protocol: Protocol) -> std::io::Result<()> {
         let connected = self.lab.ports().connect(address);
         let mut stream = tokio::time::timeout(GIVE_UP_AFTER, connected).await??;
-        self.recorder.record(Fact::SideProbe {
-            proxy: self.target.clone(),
-            peer: stream.local_addr()?,
-        });
         match protocol {
             Protocol::Postgres => {
                 stream.write_all(&SSL_REQUEST).await?;

@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
+
 use crate::check::metric::Terms;
 use crate::event::{Condition, Fact, Gate, Phase};
 use crate::scenario::Plan;
 
+use super::RunError;
 use super::halt::Halt;
 use super::provision::Stage;
 
@@ -25,6 +28,24 @@ pub(super) async fn reached(plan: &Plan, stage: &Stage<'_>, halt: &Halt) -> bool
         }
     }
     false
+}
+
+/// Records which proxies that faults act on no client has connected through so far: those faults
+/// may meet nobody, and whoever watches can mend that at once.
+pub(super) async fn tell_unused(plan: &Plan, stage: &Stage<'_>) -> Result<(), RunError> {
+    let targets = plan.faults.iter().flat_map(|fault| &fault.targets);
+    let proxies: BTreeSet<_> = targets.filter(|name| stage.proxy(name).is_some()).collect();
+    for proxy in proxies {
+        if stage.engine().stats(proxy.clone()).await?.accepted == 0 {
+            stage.recorder().record(Fact::Trouble {
+                message: format!(
+                    "no client has connected through `{proxy}` up to the steady state; see that \
+                     the service uses the address of the proxy"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Judges the last window and records it.

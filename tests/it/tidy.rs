@@ -9,7 +9,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("template", &[]),
     ("jsonpath", &[]),
-    ("sql", &[]),
+    ("own", &["units"]),
+    ("sql", &["own"]),
     ("sys", &["units"]),
     ("diag", &["units"]),
     ("event", &["units"]),
@@ -19,16 +20,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("check", &["event", "diag", "units"]),
     (
         "proxy",
-        &["fault", "action", "wire", "event", "units", "sys"],
+        &["fault", "action", "wire", "event", "units", "own", "sys"],
     ),
     (
         "probe",
         &[
-            "event", "units", "template", "jsonpath", "sql", "sys", "load",
+            "event", "units", "template", "jsonpath", "own", "sql", "sys", "load",
         ],
     ),
     ("load", &["event", "units", "template", "jsonpath", "sys"]),
-    ("lab", &["event", "units", "template", "sql", "sys"]),
+    ("lab", &["event", "units", "template", "own", "sql", "sys"]),
     (
         "scenario",
         &[

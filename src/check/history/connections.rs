@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use crate::event::{ClosedBy, Event, Fact, Name, Startup};
@@ -39,19 +39,10 @@ impl Connection {
 }
 
 pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
-    let own: HashSet<(&Name, SocketAddr)> = events
-        .iter()
-        .filter_map(|event| match &event.fact {
-            Fact::SideProbe { proxy, peer } => Some((proxy, *peer)),
-            _ => None,
-        })
-        .collect();
     let mut proxies: BTreeMap<Name, Vec<Connection>> = BTreeMap::new();
     let mut places: HashMap<(&Name, u64), usize> = HashMap::new();
     for event in events {
-        if let Fact::ConnectionOpened { proxy, conn, peer } = &event.fact
-            && !own.contains(&(proxy, *peer))
-        {
+        if let Fact::ConnectionOpened { proxy, conn, peer } = &event.fact {
             let list = proxies.entry(proxy.clone()).or_default();
             places.insert((proxy, *conn), list.len());
             list.push(Connection {

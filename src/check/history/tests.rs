@@ -1,6 +1,6 @@
 use crate::check::testing::{Story, at, ok};
 use crate::check::{History, Window};
-use crate::event::{ClosedBy, Fact, Impact};
+use crate::event::{ClosedBy, Impact};
 
 fn window(history: &History, text: &str) -> Option<(f64, f64)> {
     let window: Window = text.parse().unwrap();
@@ -54,18 +54,10 @@ fn a_disconnect_is_lifted_at_once() {
 }
 
 #[test]
-fn our_own_probes_are_no_clients() {
+fn a_connection_has_a_session_until_it_is_closed() {
     let history = Story::until(80.0)
         .session(1, 5.0)
-        .session(2, 6.0)
         .closed(1, 7.0, ClosedBy::Client)
-        .fact(
-            6.0,
-            Fact::SideProbe {
-                proxy: "db".into(),
-                peer: ([127, 0, 0, 1], 40_002).into(),
-            },
-        )
         .history(None);
     let connections = history.connections("db");
     assert_eq!(connections.len(), 1);

@@ -78,10 +78,10 @@ impl Database {
 
     /// Runs statements, each over one and the same direct connection.
     pub(super) async fn set_up(&self, statements: &[String]) -> Result<(), LabError> {
-        let connecting = |error| LabError::Connect {
+        let connecting = |error: sql::ConnectError| LabError::Connect {
             database: Name::clone(&self.name),
             address: self.address,
-            why: sql::describe(&error),
+            why: error.to_string(),
         };
         let client = sql::connect(&self.config).await.map_err(connecting)?;
         for statement in statements {

@@ -50,6 +50,49 @@ fn a_service_that_goes_past_the_proxy_passes_nothing_and_is_told_so() {
     }
 }
 
+/// Besides the service past the proxy, a look of our own at it each 10 ms.
+fn looked_at(server: &Server) -> String {
+    let text = scenario(server, REJECTED);
+    let proxy = text.split("listen   = \"").nth(1).unwrap();
+    let proxy = proxy.split('"').next().unwrap();
+    let probe = format!(
+        "[[probe]]\nname  = \"look\"\ntcp   = {{ address = \"{proxy}\" }}\nevery = \"10ms\"\n"
+    );
+    format!("{}\n{probe}", past_the_proxy(server)).replace(
+        CHECK,
+        "[[check]]\nname = \"back\"\ntype = \"recovery\"\nservice = \"web\"\n\
+         fault = \"trouble\"\nwithin = \"200ms\"\nhold = \"50ms\"\n\
+         that = [\"health.ok_ratio == 100%\"]\n",
+    )
+}
+
+#[test]
+fn what_chaosproxy_opens_itself_is_nobodys_demand() {
+    let (desk, server) = (Desk::new(), well());
+    desk.write("looked.toml", &looked_at(&server));
+    let run = desk
+        .run(&["run", "looked.toml", "--report-dir", "out"])
+        .exits_with(4);
+    let unused = "no client has connected through `edge` up to the steady state";
+    for told in [
+        "check `back` is inconclusive: fault `trouble` touched 0 connections",
+        unused,
+    ] {
+        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+    }
+    assert!(run.stderr.contains(unused), "{}", run.stderr);
+    let journal = desk.read("out/journal.jsonl");
+    let facts = |wanted: &str| journal.lines().filter(|line| line.contains(wanted)).count();
+    assert!(facts("\"source\":\"look\"") >= 50, "the probe looked");
+    assert!(
+        facts("\"fact\":\"path_open\"") == 1,
+        "and so did the probe of the path"
+    );
+    for fact in ["connection_opened", "connection_closed", "fault_hit"] {
+        assert_eq!(facts(&format!("\"fact\":\"{fact}\"")), 0, "{fact}");
+    }
+}
+
 #[test]
 fn a_scenario_without_a_check_is_warned_about() {
     let (desk, server) = (Desk::new(), well());

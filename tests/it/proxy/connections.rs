@@ -104,6 +104,45 @@ async fn a_closed_connection_tells_how_long_faults_held_it_and_which() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_we_open_ourselves_meets_the_faults_of_everybody_and_leaves_no_trace() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        let stream = chaosproxy::own::connect(path.proxy).await.unwrap();
+        open.push((stream, path.server.accept().await.unwrap()));
+    }
+    assert_eq!(rig.engine.stats("db".into()).await.unwrap().accepted, 0);
+    let scope = Scope {
+        percent: "99%".parse().unwrap(),
+        ..Scope::default()
+    };
+    // Nothing is drawn for us: the end that everybody gets is the first.
+    rig.inject("disconnect", json!({ "how": "fin" }), scope)
+        .await;
+    rig.inject_as(&"all".into(), "disconnect", json!({ "how": "rst" }))
+        .await;
+    for (stream, _) in &mut open {
+        let ended = read_to_end(stream).await.1;
+        assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset));
+    }
+    rig.lift("disconnect").await;
+    rig.lift("all").await;
+    let _client = path.connect().await;
+    let first = rig
+        .fact(|fact| match fact {
+            Fact::ConnectionOpened { conn, .. } | Fact::ConnectionClosed { conn, .. } => {
+                Some(*conn)
+            }
+            Fact::FaultHit { .. } => panic!("nobody was hit: {fact:?}"),
+            _ => None,
+        })
+        .await;
+    assert_eq!(first, 0, "clients are counted by themselves");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_fault_never_gave_back_was_held_to_the_end() {
     let mut rig = Rig::new();
     let clock = rig.recorder.clock();

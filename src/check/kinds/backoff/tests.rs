@@ -225,19 +225,6 @@ fn a_storm_of_encryption_requests_is_not_folded_away() {
 }
 
 #[test]
-fn our_own_probes_are_no_attempts() {
-    let peer = ([127, 0, 0, 1], 40_900).into();
-    let story = story(&GOOD).attempt(900, 45.0, 45.001).fact(
-        45.0,
-        crate::event::Fact::SideProbe {
-            proxy: "db".into(),
-            peer,
-        },
-    );
-    assert_eq!(judge(story).verdict, Verdict::Pass);
-}
-
-#[test]
 fn loops_are_judged_one_by_one_if_they_can_be_told_apart() {
     let reset = || ClosedBy::Fault("cut".into());
     let two = |names: [&str; 2]| {

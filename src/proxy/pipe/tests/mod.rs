@@ -96,6 +96,7 @@ impl Rig {
             client: "127.0.0.1".parse().unwrap(),
             opened: Moment::ZERO,
             active: Moment::ZERO,
+            own: false,
         };
         Self {
             pipe: Pipe::new(candidate, Arc::clone(budget)),
