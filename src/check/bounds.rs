@@ -4,6 +4,7 @@
 //! The same service measured twice never gives the same p95, so a plain comparison would blame
 //! chance.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -403,17 +404,11 @@ fn interval(unit: Unit, excess: &Excess) -> String {
 fn blocks(samples: &[Sample], (from, to): (Moment, Moment), deadline: Duration) -> stats::Blocks {
     let length = (to.since(from) / 16).min(Duration::from_secs(1));
     let nanos = length.as_nanos().max(1);
-    let mut blocks: stats::Blocks = Vec::new();
-    let mut current = None;
+    let mut blocks: BTreeMap<u128, Vec<f64>> = BTreeMap::new();
     for sample in samples {
         let bin = sample.intended.since(from).as_nanos() / nanos;
-        if current != Some(bin) {
-            blocks.push(Vec::new());
-            current = Some(bin);
-        }
-        if let Some(block) = blocks.last_mut() {
-            block.push(sample.counted_latency(deadline).as_secs_f64());
-        }
+        let latency = sample.counted_latency(deadline).as_secs_f64();
+        blocks.entry(bin).or_default().push(latency);
     }
-    blocks
+    blocks.into_values().collect()
 }

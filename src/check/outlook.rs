@@ -56,6 +56,12 @@ impl Outlook {
             .filter(|from| *from >= moment)
             .min()
     }
+
+    /// Whether a fault is injected so many seconds after time zero.
+    pub(super) fn injects_at(&self, seconds: f64) -> bool {
+        let mut all = self.faults.values().flat_map(|fault| &fault.windows);
+        all.any(|(from, _)| (from.as_secs_f64() - seconds).abs() < 1e-9)
+    }
 }
 
 /// A check as it is written, right or wrong.

@@ -231,7 +231,7 @@ mod tests {
                 "isolation",
                 json!({ "service": "codebase", "during": "fault:cut", "that": ["health.p99 < 110% of baseline"] }),
                 "that[0]",
-                "the baseline holds 200 samples, 1000",
+                "`baseline` holds 199 samples of `health`, 1000",
             ),
             (
                 "health",
@@ -367,15 +367,19 @@ mod tests {
 
     #[test]
     fn a_window_that_holds_exactly_what_is_needed_is_left_to_chance() {
-        let label = |min_samples: u64| {
-            let params = json!({ "during": "fault:cut", "that": ["writes.p95 <= 50ms"],
+        let label = |during: &str, min_samples: u64| {
+            let params = json!({ "during": during, "that": ["writes.p95 <= 50ms"],
                 "min_samples": min_samples });
             let found = (kind("slo").unwrap().lint)(&params, &outlook("stall")).unwrap();
             found.first().map(|lint| lint.label.clone())
         };
-        assert_eq!(label(159), None);
-        assert_eq!(label(160).unwrap(), "chance decides");
-        assert_eq!(label(161).unwrap(), "cannot pass");
+        assert_eq!(label("fault:cut", 159), None);
+        assert_eq!(label("fault:cut", 160).unwrap(), "chance decides");
+        assert_eq!(label("fault:cut", 161).unwrap(), "cannot pass");
+        // What the fault finds under way is not the baseline's.
+        assert_eq!(label("baseline", 398), None);
+        assert_eq!(label("baseline", 399).unwrap(), "chance decides");
+        assert_eq!(label("baseline", 401).unwrap(), "cannot pass");
     }
 
     #[test]

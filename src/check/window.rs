@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::assertion::ParseError;
-use super::{Experiment, History, Outlook};
+use super::{Experiment, FaultBrief, History, Outlook};
 use crate::diag::did_you_mean;
 use crate::event::Name;
 use crate::units::Moment;
 
 /// A named stretch of a run: `baseline`, `fault:NAME`, `recovery:NAME`, `all`, or two of them
-/// joined as `A..B`, from the start of the first to the end of the second.
+/// joined as `A..B`, from the start of the first to the end of the second. Which observations
+/// belong to it [`History::samples_in`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Window {
@@ -36,12 +37,22 @@ impl Window {
         }
     }
 
+    /// The time before the first fault.
+    pub const fn baseline() -> Self {
+        Self {
+            from: Stretch::Baseline,
+            to: None,
+        }
+    }
+
     /// The parts of a run: the baseline, each fault and its recovery, and all.
     pub fn each(experiment: &Experiment) -> impl Iterator<Item = Self> {
-        let faults = experiment.faults.iter().map(|fault| &fault.name);
-        let under = faults.clone().map(|name| Stretch::Fault(name.clone()));
-        let after = faults.map(|name| Stretch::Recovery(name.clone()));
-        let stretches = [Stretch::Baseline].into_iter().chain(under).chain(after);
+        let of_fault = |fault: &FaultBrief| {
+            let name = || fault.name.clone();
+            [Stretch::Fault(name()), Stretch::Recovery(name())]
+        };
+        let faults = experiment.faults.iter().flat_map(of_fault);
+        let stretches = [Stretch::Baseline].into_iter().chain(faults);
         stretches
             .chain([Stretch::All])
             .map(|from| Self { from, to: None })

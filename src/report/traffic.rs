@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{
     ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord, held,
 };
-use crate::check::{Connection, History};
+use crate::check::{Connection, History, Window};
 use crate::event::{Fact, Impact, Name, Outcome, Sample, Spread, Startup};
 use crate::units::Moment;
 
@@ -15,16 +15,9 @@ type Span = (Moment, Moment);
 
 /// The windows that figures are given for: the baseline, each fault and its recovery, and all.
 pub(super) fn windows(history: &History) -> Vec<(String, Span)> {
-    let (start, first_fault) = history.baseline();
-    let mut windows = vec![("baseline".to_owned(), (start, first_fault))];
-    for fault in &history.experiment().faults {
-        let name = &*fault.name;
-        let window = |kind: &str, span: Option<Span>| Some((format!("{kind}:{name}"), span?));
-        windows.extend(window("fault", history.fault_window(name)));
-        windows.extend(window("recovery", history.recovery_window(name)));
-    }
-    windows.push(("all".to_owned(), (start, history.schedule_end())));
-    windows
+    Window::each(history.experiment())
+        .filter_map(|window| Some((window.to_string(), window.resolve(history)?)))
+        .collect()
 }
 
 /// What each source saw in each window.

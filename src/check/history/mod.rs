@@ -2,6 +2,7 @@
 
 mod connections;
 mod faults;
+mod observations;
 
 pub use connections::Connection;
 pub use faults::{Hit, Occurrence};
@@ -14,6 +15,7 @@ use super::metric::{Metric, Terms};
 use super::{Assertion, Experiment, Measured, stats};
 use crate::event::{Event, Fact, Fate, Name, Phase, Sample};
 use crate::units::Moment;
+use observations::{Edges, Observations};
 
 /// A finished run, indexed for the questions that checks ask.
 #[derive(Debug)]
@@ -29,12 +31,11 @@ struct Facts {
     experiment: Experiment,
     events: Vec<Event>,
     lost: u64,
-    /// When any fault was injected, in order.
-    injections: Vec<Moment>,
+    edges: Edges,
     phases: BTreeMap<Phase, Moment>,
     /// When the last window began that was tried for the steady state.
     last_try: Option<Moment>,
-    samples: BTreeMap<Name, Vec<Sample>>,
+    samples: BTreeMap<Name, Observations>,
     connections: BTreeMap<Name, Vec<Connection>>,
     logs: BTreeMap<Name, Vec<(Moment, String)>>,
     writes: BTreeMap<Name, Vec<Write>>,
@@ -85,9 +86,8 @@ impl History {
     /// Indexes the events of a run.
     pub fn new(experiment: Experiment, events: Vec<Event>) -> Self {
         let faults = faults::index(&experiment, &events);
-        let injections = faults.values().flatten().map(|one| one.inject);
         let mut facts = Facts {
-            injections: injections.collect(),
+            edges: Edges::of(&faults),
             connections: connections::index(&events),
             experiment,
             lost: 0,
@@ -103,12 +103,12 @@ impl History {
             busy: Vec::new(),
             events: Vec::new(),
         };
-        facts.injections.sort_unstable();
         for event in &events {
             facts.index(event);
         }
-        for samples in facts.samples.values_mut() {
-            samples.sort_by_key(|sample| (sample.intended, sample.done));
+        let start = facts.baseline_start();
+        for observations in facts.samples.values_mut() {
+            observations.assign(&facts.edges, start);
         }
         facts.events = events;
         Self {
@@ -173,7 +173,7 @@ impl History {
 
     /// The moment at which the steady state was confirmed and the schedule began.
     pub fn time_zero(&self) -> Moment {
-        self.phase(Phase::Experiment).unwrap_or_default()
+        self.facts.time_zero()
     }
 
     /// The end of the schedule; without one the end of what was recorded.
@@ -196,17 +196,18 @@ impl History {
     /// From the beginning of the steady state to the first injection of any fault after it; what
     /// was in force before belongs to the steady state. Windows in which it was refused do not.
     pub fn baseline(&self) -> (Moment, Moment) {
-        let start = self.facts.last_try.unwrap_or_else(|| self.time_zero());
+        let start = self.facts.baseline_start();
         let first = self.next_injection(start);
         (start, first.unwrap_or_else(|| self.schedule_end()))
     }
 
-    /// From the first injection of a fault to its last lift.
+    /// From the first injection of a fault to its last lift. One that acts at once has at least the
+    /// requests that it found under way.
     pub fn fault_window(&self, fault: &str) -> Option<(Moment, Moment)> {
         let occurrences = self.fault(fault);
         let from = occurrences.iter().map(|one| one.inject).min()?;
         let to = occurrences.iter().map(|one| self.lifted(one)).max()?;
-        Some((from, to))
+        Some((from, to.max(from + Duration::from_nanos(1))))
     }
 
     /// From the last lift of a fault to the next injection of any fault, or to the end of the
@@ -221,9 +222,7 @@ impl History {
 
     /// The first injection of any fault at or after `moment`.
     pub fn next_injection(&self, moment: Moment) -> Option<Moment> {
-        let injections = &self.facts.injections;
-        let next = injections.partition_point(|inject| *inject < moment);
-        injections.get(next).copied()
+        self.facts.edges.next_injection(moment)
     }
 
     /// Each time that a fault was in force, in order.
@@ -251,15 +250,15 @@ impl History {
 
     /// The observations of a workload or probe, by their intended moment.
     pub fn samples(&self, source: &str) -> &[Sample] {
-        self.facts.samples.get(source).map_or(&[], Vec::as_slice)
+        let observations = self.facts.samples.get(source);
+        observations.map_or(&[], Observations::all)
     }
 
-    /// Those intended from `from` on and before `to`.
-    pub fn samples_in(&self, source: &str, (from, to): (Moment, Moment)) -> &[Sample] {
-        let all = self.samples(source);
-        let first = all.partition_point(|sample| sample.intended < from);
-        let last = all.partition_point(|sample| sample.intended < to);
-        &all[first..last.max(first)]
+    /// Those that belong to a window: intended in it, or under way when a fault was injected in it
+    /// (see [`Observations::assign`]).
+    pub fn samples_in(&self, source: &str, window: (Moment, Moment)) -> &[Sample] {
+        let observations = self.facts.samples.get(source);
+        observations.map_or(&[], |observations| observations.within(window))
     }
 
     /// The value of a metric of a workload or probe in a window.
@@ -355,6 +354,15 @@ impl History {
 }
 
 impl Facts {
+    fn time_zero(&self) -> Moment {
+        let zero = self.phases.get(&Phase::Experiment);
+        zero.copied().unwrap_or_default()
+    }
+
+    fn baseline_start(&self) -> Moment {
+        self.last_try.unwrap_or_else(|| self.time_zero())
+    }
+
     fn index(&mut self, event: &Event) {
         let at = event.at;
         match &event.fact {

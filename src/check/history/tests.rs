@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use crate::check::testing::{Story, at, ok};
 use crate::check::{History, Window};
 use crate::event::{ClosedBy, Impact};
@@ -79,4 +81,156 @@ fn samples_are_found_by_their_intended_moment() {
         history.lateness("p", (at(0.0), at(80.0))),
         Some(std::time::Duration::ZERO)
     );
+}
+
+/// A probe each 20 ms that answers in `usual`, but what a fault from 20 s on finds under way
+/// answers when it is lifted.
+fn probed(usual: f64, round: impl Fn(f64) -> Option<f64>) -> Story {
+    Story::until(60.0).samples(("p", "s"), 0.02, (0.01, 60.0), move |when| {
+        (round(when).unwrap_or(usual), ok())
+    })
+}
+
+fn count(history: &History, text: &str) -> usize {
+    let window: Window = text.parse().unwrap();
+    history
+        .samples_in("p", window.resolve(history).unwrap())
+        .len()
+}
+
+fn longest(history: &History, text: &str) -> f64 {
+    let window: Window = text.parse().unwrap();
+    let samples = history.samples_in("p", window.resolve(history).unwrap());
+    let latencies = samples.iter().map(|sample| sample.latency().as_secs_f64());
+    latencies.fold(0.0, f64::max)
+}
+
+#[test]
+fn what_a_fault_finds_under_way_belongs_to_the_fault() {
+    // Sent 10 ms before the injection.
+    let held = |when: f64| (19.98..28.0).contains(&when).then_some(28.0 - when);
+    let history = probed(0.015, held).fault("cut", 20.0, 28.0).history(None);
+    assert_eq!(count(&history, "baseline"), 999);
+    assert!(longest(&history, "baseline") < 0.016);
+    assert_eq!(count(&history, "fault:cut"), 401);
+    assert!(longest(&history, "fault:cut") > 8.0);
+    assert_eq!(count(&history, "recovery:cut"), 1_600);
+}
+
+#[test]
+fn what_hung_before_the_fault_is_trouble_of_the_time_before() {
+    // From 19.5 s on nothing is answered: the server's own doing.
+    let hangs = |when: f64| (19.5..28.0).contains(&when).then_some(28.0 - when);
+    let history = probed(0.015, hangs).fault("cut", 20.0, 28.0).history(None);
+    assert_eq!(count(&history, "baseline"), 999);
+    // With what the first of them had taken by then, not with what the fault made of it.
+    let longest = longest(&history, "baseline");
+    assert!((0.48..0.5).contains(&longest), "{longest}");
+    // As it was seen it stays for those who look at answers.
+    let all = history.samples("p").iter();
+    assert!(
+        all.map(|sample| sample.latency().as_secs_f64())
+            .any(|took| took > 8.0)
+    );
+}
+
+#[test]
+fn what_a_late_sender_sent_under_the_fault_met_nothing_before_it() {
+    let held = |when: f64| (19.98..28.0).contains(&when).then_some(28.0 - when);
+    let history = probed(0.001, held)
+        .fault("cut", 20.0, 28.0)
+        .late("p", 0.011)
+        .history(None);
+    assert_eq!(count(&history, "baseline"), 999);
+}
+
+#[test]
+fn what_is_sent_under_a_fault_belongs_to_it_whatever_comes_next() {
+    // Held by the first fault, and still under way when the second begins.
+    let held = |when: f64| (19.98..28.0).contains(&when).then_some(35.0 - when);
+    let history = probed(0.015, held)
+        .fault("cut", 20.0, 28.0)
+        .fault("next", 30.0, 34.0)
+        .history(None);
+    assert_eq!(count(&history, "fault:cut"), 401);
+    assert_eq!(count(&history, "recovery:cut"), 99);
+    assert!(longest(&history, "recovery:cut") < 0.016);
+    assert_eq!(count(&history, "fault:next"), 201);
+}
+
+#[test]
+fn a_fault_within_another_has_what_it_found_under_way() {
+    let held = |when: f64| (29.98..34.0).contains(&when).then_some(34.0 - when);
+    let history = probed(0.015, held)
+        .fault("around", 20.0, 50.0)
+        .fault("within", 30.0, 34.0)
+        .fault("before", 25.0, 26.0)
+        .history(None);
+    assert_eq!(count(&history, "recovery:before"), 199);
+    assert!(longest(&history, "recovery:before") < 0.016);
+    assert_eq!(count(&history, "fault:within"), 201);
+    assert_eq!(count(&history, "fault:around"), 1_501);
+}
+
+#[test]
+fn a_fault_that_acts_at_once_has_its_victims_alone() {
+    let cut = |when: f64| (19.98..20.0).contains(&when).then_some(0.5);
+    let history = probed(0.015, cut)
+        .fault_of("cut", "disconnect", serde_json::json!({}), 20.0, 20.0)
+        .history(None);
+    assert_eq!(count(&history, "baseline"), 999);
+    assert_eq!(count(&history, "fault:cut"), 1);
+    assert_eq!(count(&history, "recovery:cut"), 2_000);
+    assert!(longest(&history, "recovery:cut") < 0.016);
+    assert_eq!(count(&history, "baseline..recovery:cut"), 3_000);
+}
+
+/// A run of adjacent and distant faults whose windows are a partition of the time.
+fn partitioned(
+    (interval, latencies): (f64, Vec<f64>),
+    (gap, length): (f64, f64),
+) -> (History, [&'static str; 7]) {
+    let turn = std::cell::Cell::new(0);
+    let latency = move || {
+        turn.set(turn.get() + 1);
+        latencies[turn.get() % latencies.len()]
+    };
+    let edges = [20.0, 20.0 + length, 20.0 + length + gap];
+    let history = Story::until(60.0)
+        .samples(("p", "s"), interval, (0.0, 60.0), |_| (latency(), ok()))
+        .fault("a", edges[0], edges[1])
+        // Begins at the moment at which the first one ends.
+        .fault("b", edges[1], edges[2])
+        .fault("c", 45.0, 50.0)
+        .history(None);
+    let windows = [
+        "baseline",
+        "fault:a",
+        "recovery:a",
+        "fault:b",
+        "recovery:b",
+        "fault:c",
+        "recovery:c",
+    ];
+    (history, windows)
+}
+
+proptest! {
+    #[test]
+    fn every_observation_belongs_to_exactly_one_window(
+        interval in 0.005..0.7_f64,
+        latencies in prop::collection::vec(0.0..9.0_f64, 1..9),
+        gap in 0.1..9.0_f64,
+        length in 0.1..9.0_f64,
+    ) {
+        let (history, windows) = partitioned((interval, latencies), (gap, length));
+        let windows = windows.iter().filter_map(|text| {
+            text.parse::<Window>().unwrap().resolve(&history)
+        });
+        let inside = windows.flat_map(|window| history.samples_in("p", window));
+        let mut intended: Vec<_> = inside.map(|sample| sample.intended).collect();
+        intended.sort_unstable();
+        let all = history.samples("p").iter().map(|sample| sample.intended);
+        prop_assert_eq!(intended, all.collect::<Vec<_>>());
+    }
 }

@@ -4,7 +4,8 @@ use crate::check::metric::Unit;
 use crate::check::{bounds, show};
 
 /// A window that will hold too few observations of `source`, or exactly as many as are needed: then
-/// it is for chance to decide, because neither begins to the microsecond.
+/// it is for chance to decide, because neither begins to the microsecond. What the next fault finds
+/// under way is not the window's, so that it may have one less than fit.
 pub(in crate::check) fn samples(
     key: impl Into<String>,
     source: &str,
@@ -14,20 +15,21 @@ pub(in crate::check) fn samples(
 ) -> Option<Lint> {
     let interval = outlook.sources.get(source)?.interval?.as_secs_f64();
     let (from, to) = during.planned(outlook)?;
-    let count = ((to - from) / interval.max(1e-9) + 1e-6).floor();
+    let fit = ((to - from) / interval.max(1e-9) + 1e-6).floor();
+    let count = (fit - if outlook.injects_at(to) { 1.0 } else { 0.0 }).max(0.0);
     let needed = needed as f64;
     (needed > 0.0 && from < to && count <= needed).then(|| {
         Lint::warning(
             key,
             format!("`{during}` holds {count} samples of `{source}`, {needed} are needed"),
-            if count < needed {
+            if fit < needed {
                 "cannot pass"
             } else {
                 "chance decides"
             },
             format!(
                 "raise the rate, or let the window last longer than {}",
-                show::seconds(needed * interval)
+                show::seconds((needed + fit - count) * interval)
             ),
         )
     })

@@ -19,7 +19,7 @@ pub struct SourceRecord {
 }
 
 /// What a workload or probe saw in one window: `baseline`, `fault:NAME`, `recovery:NAME` or `all`.
-/// An observation belongs to the window in which it was meant to be sent.
+/// They are those of checks: what a fault finds under way belongs to the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceWindow {
     /// The window.

@@ -184,7 +184,8 @@ fn events(recovers: bool) -> Vec<Event> {
 fn samples() -> Vec<(u64, Fact)> {
     let mut facts = Vec::new();
     for ms in (0..10_000).step_by(100) {
-        let lost = (4001..6001).contains(&ms);
+        // The first of them is under way when the fault begins, a millisecond later than planned.
+        let lost = (4000..6001).contains(&ms);
         let (outcome, latency) = if lost {
             (Outcome::Timeout, 1000)
         } else {
@@ -265,10 +266,10 @@ fn the_figures_of_each_window_are_those_of_its_observations() {
         .map(|window| (window.window.as_str(), window.requests, window.errors))
         .collect();
     let expected = [
-        ("baseline", 41, 0),
-        ("fault:loss", 20, 20),
+        ("baseline", 40, 0),
+        ("fault:loss", 21, 21),
         ("recovery:loss", 39, 0),
-        ("all", 100, 20),
+        ("all", 80, 21),
     ];
     assert_eq!(windows, expected);
     for window in &report.sources[0].windows {

@@ -68,9 +68,7 @@ fn compare(
     history: &History,
     window: (Moment, Moment),
 ) -> Finding {
-    let mut before = digests(history, &params.source, history.baseline());
-    // What was under way when the first fault began, it may have met.
-    before.retain(|answer| answer.done <= history.baseline().1);
+    let before = digests(history, &params.source, history.baseline());
     let during = digests(history, &params.source, window);
     let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
     let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
@@ -123,19 +121,17 @@ fn compare(
     finding
 }
 
-/// What was answered, when it was asked and when it was there.
+/// What was answered, and when it was asked.
 struct Answered<'a> {
     asked: Moment,
-    done: Moment,
     digest: &'a str,
 }
 
-/// The answers to what was asked in the window. An error is no answer; other checks count it.
+/// The answers that belong to the window. An error is no answer; other checks count it.
 fn digests<'a>(history: &'a History, source: &str, window: (Moment, Moment)) -> Vec<Answered<'a>> {
     let digest = |sample: &'a Sample| {
         Some(Answered {
             asked: sample.intended,
-            done: sample.done,
             digest: sample.digest.as_deref()?,
         })
     };

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::Sample;
@@ -27,7 +28,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// `samples` are in order and lie within the window.
+    /// `samples` are those of the window.
     pub(super) fn cut(
         samples: &[Sample],
         (from, to): (Moment, Moment),
@@ -42,18 +43,23 @@ impl Slots {
             rest: duration(whole.saturating_sub(all * nanos)),
             ..Self::default()
         };
-        let slot = |sample: &Sample| (sample.intended.since(from).as_nanos() / nanos).min(all - 1);
+        let mut groups: BTreeMap<u128, (usize, usize)> = BTreeMap::new();
+        for sample in samples {
+            let slot = (sample.intended.since(from).as_nanos() / nanos).min(all - 1);
+            let (ok, count) = groups.entry(slot).or_default();
+            *ok += usize::from(sample.outcome.is_ok());
+            *count += 1;
+        }
         let mut down = false;
-        for group in samples.chunk_by(|one, next| slot(one) == slot(next)) {
-            let ok = group.iter().filter(|sample| sample.outcome.is_ok()).count();
-            let share = ok as f64 / group.len() as f64;
+        for (slot, (ok, count)) in groups {
+            let share = ok as f64 / count as f64;
             slots.judged += 1;
             if slots.worst.is_none_or(|(_, worst)| share < worst) {
-                slots.worst = Some((from + duration(slot(&group[0]) * nanos), share));
+                slots.worst = Some((from + duration(slot * nanos), share));
             }
             let bad = share < good;
             if bad {
-                let last = slot(&group[0]) == all - 1;
+                let last = slot == all - 1;
                 slots.bad += 1;
                 slots.bad_time += length + if last { slots.rest } else { Duration::ZERO };
             }

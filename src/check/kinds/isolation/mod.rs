@@ -49,21 +49,17 @@ impl Check for Isolation {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::assertions(&params.that, outlook));
         found.extend(lint::demands(&params.that, &params.during, None, outlook));
-        for (index, assertion) in params.that.iter().enumerate() {
-            let brief = outlook.sources.get(&assertion.source);
-            let Some(interval) = brief.and_then(|brief| brief.interval) else {
-                continue;
-            };
-            let baseline = outlook.baseline.as_secs_f64() / interval.as_secs_f64().max(1e-9);
-            let needed = bounds::needed(assertion.metric) as f64;
-            if assertion.needs_baseline() && baseline < needed {
-                found.push(Lint::warning(
-                    format!("that[{index}]"),
-                    format!("the baseline holds {baseline:.0} samples, {needed} are needed"),
-                    "cannot be decided",
-                    "raise the rate, or let the first fault begin later",
-                ));
-            }
+        let compared = params.that.iter().enumerate();
+        for (index, assertion) in compared.filter(|(_, assertion)| assertion.needs_baseline()) {
+            let (key, source) = (format!("that[{index}]"), &assertion.source);
+            let needed = bounds::needed(assertion.metric);
+            found.extend(lint::samples(
+                key,
+                source,
+                &Window::baseline(),
+                needed,
+                outlook,
+            ));
         }
         found
     }

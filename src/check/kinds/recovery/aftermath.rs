@@ -87,15 +87,10 @@ impl<'a> Aftermath<'a> {
         failed as f64 > (1.0 - OK) * samples().count() as f64
     }
 
-    /// From here on requests may have met the next fault: those are left out that would still have
-    /// been under way if they had taken as long as any that was ok in the baseline.
+    /// The next injection of any fault, or the end of observation.
     fn limit(&self) -> Moment {
-        let end = self.history.end();
-        let before = self.in_window(self.history.baseline()).flatten();
-        let ok = before.filter(|sample| sample.outcome.is_ok());
-        let longest = ok.map(Sample::latency).max().unwrap_or_default();
         let next = self.history.next_injection(self.healed);
-        next.map_or(end, |next| next.before(longest)).min(end)
+        next.unwrap_or_else(|| self.history.end())
     }
 
     /// The moments at which a stretch may begin: each observation, a hundredth of a stretch apart.

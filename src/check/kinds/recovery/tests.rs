@@ -310,3 +310,30 @@ fn one_stray_failure_before_the_next_fault_is_not_a_failure_to_recover() {
     let finding = judge(story(60.0, down).fault("next", 42.0, 50.0));
     assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
 }
+
+#[test]
+fn the_victims_of_the_fault_raise_no_limit() {
+    // A rate so low that what the fault finds under way were more than a twentieth of the baseline.
+    let slow = |when: f64| match when {
+        _ if (19.0..20.0).contains(&when) => (10.0, ok()),
+        _ if when < 20.0 => (1.2, ok()),
+        _ => (4.0, ok()),
+    };
+    let finding = Story::until(90.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.05, 0, Impact::Withheld)
+        .samples(("writes", "codebase"), 0.1, (12.0, 90.0), slow)
+        .judge(
+            "recovery",
+            json!({ "service": "codebase", "fault": "cut", "within": "10s",
+                "that": ["writes.error_rate == 0%"] }),
+        );
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(
+        finding
+            .summary
+            .contains("`writes` p95 4 s, 1.2 s in the baseline"),
+        "{}",
+        finding.summary
+    );
+}
