@@ -152,9 +152,11 @@ impl Demands<'_> {
                 assertion.to_string(),
                 format!("`{}` {measured}", assertion.source),
             );
-            finding
-                .evidence
-                .push(evidence.over(self.window, samples.len() as u64));
+            finding.evidence.push(
+                evidence
+                    .over(self.window, samples.len() as u64)
+                    .of([&assertion.source]),
+            );
             let (source, metric) = (&assertion.source, assertion.metric);
             if let Some(value) = self.history.figure(metric, source, self.window) {
                 let name = show::figure_name(source, metric);

@@ -1,4 +1,5 @@
 use super::{CheckSpec, Evidence, Finding, Verdict};
+use crate::event::Name;
 use crate::units::Moment;
 
 impl Finding {
@@ -95,7 +96,16 @@ impl Evidence {
             measured: measured.into(),
             window: None,
             samples: 0,
+            sources: Vec::new(),
+            reasons: Vec::new(),
         }
+    }
+
+    /// That it rests on the observations of these workloads and probes.
+    #[must_use]
+    pub(super) fn of<'a>(mut self, sources: impl IntoIterator<Item = &'a Name>) -> Self {
+        self.sources = sources.into_iter().cloned().collect();
+        self
     }
 
     #[must_use]

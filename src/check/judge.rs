@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{CheckSpec, Finding, History, Verdict, registry, sweep};
+use super::{CheckSpec, Finding, History, Verdict, registry, show, sweep};
+use crate::event::reasons;
 
 /// Runs every check of the experiment over its history, in the order of the file.
 ///
@@ -39,6 +40,7 @@ fn guarded(
             "this is a bug in chaosproxy; please report it with the journal",
         );
     };
+    explain(&mut finding, spec, history);
     if let Some(missing) = history.incomplete() {
         // What was lost may be what a failure misses. A run that ended early lacks only what it
         // had not come to.
@@ -54,14 +56,59 @@ fn guarded(
     finding
 }
 
+/// Adds to each piece of evidence why its observations were not ok, and to a finding that is no
+/// pass the service whose end comes before it.
+fn explain(finding: &mut Finding, spec: &CheckSpec, history: &History) {
+    for evidence in &mut finding.evidence {
+        if let Some(window) = evidence.window {
+            let samples = |source| history.samples_in(source, window);
+            let sources = evidence.sources.iter();
+            evidence.reasons = reasons(sources.flat_map(|source| samples(source)));
+        }
+    }
+    let ended = history.ended().into_iter();
+    let mut ended = ended.filter(|one| may_suffer(spec, history, &one.service));
+    if let (false, Some(first)) = (finding.verdict == Verdict::Pass, ended.next()) {
+        let (service, how) = (&first.service, &first.how);
+        let at = show::seconds(first.at.seconds_from(history.time_zero()));
+        finding
+            .notes
+            .insert(0, format!("`{service}` ended at {at}: {how}"));
+        finding.help = Some(format!(
+            "see first why `{service}` ended: its log is beside the report"
+        ));
+    }
+}
+
+/// Whether a check may be about what a service does: it names the service, or something that talks
+/// to it, or it looks at a proxy, which anybody may use.
+fn may_suffer(spec: &CheckSpec, history: &History, service: &str) -> bool {
+    let sources = &history.experiment().sources;
+    let talks = |source: &str| {
+        let brief = sources.get(source);
+        brief.is_some_and(|brief| &*brief.service == service)
+    };
+    let params = spec.params.as_object().into_iter().flatten();
+    let mut names = params.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    let named = names.any(|(key, name)| match key {
+        "service" => name == service,
+        "probe" | "source" | "workload" => talks(name),
+        "proxy" => true,
+        _ => false,
+    });
+    let that = spec.params["that"].as_array().into_iter().flatten();
+    let mut assertions = that.filter_map(|one| one.as_str()?.split('.').next());
+    named || assertions.any(talks)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::testing::{Story, ok};
+    use crate::check::testing::{Story, ok, unanswered};
     use crate::check::{Check, Severity, SourceMap, kinds::health::Health};
-    use crate::event::{Fact, Outcome};
+    use crate::event::{Fact, Outcome, ServiceChange};
 
     fn spec(kind: &str) -> CheckSpec {
         CheckSpec {
@@ -111,6 +158,51 @@ mod tests {
         assert_eq!(failed(lost), Verdict::Inconclusive);
         let cut = slow().history(Some(spec(Health::TYPE))).truncated(true);
         assert_eq!(judge(&cut)[0].verdict, Verdict::Fail);
+    }
+
+    fn ended(story: Story, service: &str) -> Story {
+        let change = ServiceChange::Exited("exit code 7".into());
+        let service = service.into();
+        story.fact(20.0, Fact::Service { service, change })
+    }
+
+    /// A run with a probe that gets no answer from 20 s on.
+    fn dead() -> Story {
+        Story::until(40.0).samples(("p", "s"), 0.1, (0.0, 40.0), |when| {
+            let [refused, _] = unanswered();
+            (0.01, if when < 20.0 { ok() } else { refused })
+        })
+    }
+
+    fn unwell() -> CheckSpec {
+        let mut spec = spec(Health::TYPE);
+        spec.params["that"] = json!(["p.error_rate == 0%"]);
+        spec
+    }
+
+    #[test]
+    fn evidence_says_why_observations_were_not_ok() {
+        let finding = &judge(&dead().history(Some(unwell())))[0];
+        assert_eq!(finding.verdict, Verdict::Fail);
+        let reasons = &finding.evidence[0].reasons;
+        assert_eq!(reasons.len(), 1);
+        assert_eq!(reasons[0].count, 200);
+        assert!(reasons[0].text.contains("connection reset by peer"));
+        let well = &judge(&story().history(Some(unwell())))[0];
+        assert_eq!(well.verdict, Verdict::Pass);
+        assert_eq!(well.evidence[0].reasons, []);
+    }
+
+    #[test]
+    fn what_did_not_pass_points_at_the_service_that_ended() {
+        let judged = |story: Story| judge(&story.history(Some(unwell()))).remove(0);
+        let finding = judged(ended(dead(), "s"));
+        assert_eq!(finding.notes[0], "`s` ended at 10 s: exit code 7");
+        assert!(finding.help.unwrap().contains("why `s` ended"));
+        let other = judged(ended(dead(), "another"));
+        assert!(!other.notes.iter().any(|note| note.contains("ended")));
+        let well = judged(ended(story(), "s"));
+        assert_eq!((well.verdict, well.notes.len()), (Verdict::Pass, 0));
     }
 
     #[test]

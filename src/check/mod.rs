@@ -26,7 +26,7 @@ mod window;
 pub use assertion::{Assertion, Measured, ParseError, Watch};
 pub use exercise::{STARVED, max_busy, starved};
 pub use history::{
-    Connection, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
+    Connection, Ended, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::Span;
-use crate::event::Name;
+use crate::event::{Name, Reason};
 use crate::units::{Moment, Period};
 
 /// What a check came to. Ordered so that the worst of several is their maximum.
@@ -228,4 +228,8 @@ pub struct Evidence {
     pub window: Option<(Moment, Moment)>,
     /// Observations that it rests on.
     pub samples: u64,
+    /// The workloads and probes that made them.
+    pub sources: Vec<Name>,
+    /// Why some of them were not ok.
+    pub reasons: Vec<Reason>,
 }

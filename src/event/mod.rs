@@ -7,12 +7,14 @@
 mod bus;
 mod connection;
 mod journal;
+mod reason;
 mod sample;
 mod traffic;
 
 pub use bus::{Recorder, Stream, bus};
 pub use connection::{ClosedBy, Startup};
 pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
+pub use reason::{Reason, reasons};
 pub use sample::{Fate, Outcome, Sample};
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 
@@ -299,6 +301,9 @@ pub struct Condition {
     pub met: bool,
     /// What was measured.
     pub measured: String,
+    /// Why observations were not ok.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
 }
 
 /// One of the two edges of a fault.

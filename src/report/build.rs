@@ -1,3 +1,4 @@
+use super::ended::ended;
 use super::outcome::{Early, early_end, outcome};
 use super::recheck::recheck;
 use super::{
@@ -44,11 +45,11 @@ fn told(header: &Header, history: &History) -> Report {
     let sweeps = check::sweeps(history, &judged).into_iter();
     let sweeps = sweeps.map(|one| sweep(one, early.as_ref())).collect();
     let blocks = experiment.checks.iter().map(|spec| spec.source.block);
-    let mut checks: Vec<_> = judged
-        .into_iter()
-        .zip(blocks)
-        .map(|(finding, block)| scene.check(finding, block, early.as_ref()))
-        .collect();
+    let judged = judged.into_iter().zip(blocks);
+    let judged = judged.map(|(finding, block)| scene.check(finding, block, early.as_ref()));
+    let ended = ended(&history.ended(), scene.origin);
+    let ended = ended.filter(|_| experiment.purpose == Purpose::Judge);
+    let mut checks: Vec<_> = ended.into_iter().chain(judged).collect();
     if experiment.purpose == Purpose::Judge {
         checks.extend(recheck(history, &steady_state));
     }
@@ -149,6 +150,7 @@ impl Scene {
                 .window
                 .map(|(from, to)| (from.seconds_from(origin), to.seconds_from(origin))),
             samples: evidence.samples,
+            reasons: evidence.reasons,
         }
     }
 
@@ -180,6 +182,7 @@ impl Scene {
             condition: text.clone(),
             met: condition.met,
             measured: condition.measured.clone(),
+            reasons: condition.reasons.clone(),
             place,
         }
     }

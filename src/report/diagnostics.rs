@@ -1,7 +1,7 @@
 use super::{CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
 use crate::check::{Severity, Verdict};
 use crate::diag::{Diagnostic, Label, Span};
-use crate::event::Gate;
+use crate::event::{Gate, Reason};
 
 /// Each check that did not pass, and a steady state that was not met, as a message that points
 /// into the scenario's text. In the order of the report.
@@ -42,6 +42,7 @@ pub(super) fn diagnostic(check: &CheckRecord) -> Option<Diagnostic> {
             )),
         }
         diagnostic.notes.extend(window(evidence));
+        diagnostic.notes.extend(why(&evidence.reasons));
     }
     // What has no evidence has a place all the same.
     diagnostic.primary = diagnostic.primary.or_else(|| {
@@ -87,6 +88,12 @@ fn window(evidence: &EvidenceRecord) -> Option<String> {
     ))
 }
 
+/// Why observations were not ok, in a line.
+pub(super) fn why(reasons: &[Reason]) -> Option<String> {
+    let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+    (!reasons.is_empty()).then(|| format!("not ok: {}", reasons.join("; ")))
+}
+
 const fn span(place: Place) -> Span {
     Span {
         start: place.start,
@@ -109,7 +116,9 @@ fn gate(report: &Report) -> Option<Diagnostic> {
         first.measured.clone(),
     )
     .help("see that the servers are well before faults are injected, or relax the condition");
+    diagnostic.notes.extend(why(&first.reasons));
     for condition in missed {
+        diagnostic.notes.extend(why(&condition.reasons));
         diagnostic = diagnostic.related(at(condition.place), condition.measured.clone());
     }
     Some(diagnostic)

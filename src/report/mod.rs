@@ -8,6 +8,7 @@ mod build;
 mod course;
 mod diagnostics;
 mod dials;
+mod ended;
 mod faults;
 mod held;
 mod html;

@@ -44,6 +44,7 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         place: one.place,
         window_s: None,
         samples: 0,
+        reasons: one.reasons.clone(),
     };
     let mut evidence: Vec<_> = after.conditions.iter().map(evidence).collect();
     evidence.sort_by_key(|one| std::cmp::Reverse(one.verdict));

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::metric::Terms;
-use crate::event::{Condition, Fact, Gate, Phase};
+use crate::event::{Condition, Fact, Gate, Phase, reasons};
 use crate::scenario::Plan;
 
 use super::RunError;
@@ -67,6 +67,7 @@ pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
                 condition: assertion.to_string(),
                 met: measured.holds() == Some(true),
                 measured: measured.to_string(),
+                reasons: reasons(&samples),
             }
         })
         .collect();

@@ -3,9 +3,11 @@
 mod connections;
 mod faults;
 mod observations;
+mod services;
 
 pub use connections::Connection;
 pub use faults::{Hit, Occurrence};
+pub use services::Ended;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,12 +2,38 @@ use proptest::prelude::*;
 
 use crate::check::testing::{Story, at, ok};
 use crate::check::{History, Window};
-use crate::event::{ClosedBy, Impact};
+use crate::event::{ClosedBy, Fact, Impact, LogStream, ServiceChange};
 
 fn window(history: &History, text: &str) -> Option<(f64, f64)> {
     let window: Window = text.parse().unwrap();
     let (from, to) = window.resolve(history)?;
     Some((from.seconds_from(at(0.0)), to.seconds_from(at(0.0))))
+}
+
+#[test]
+fn a_service_that_ends_by_itself_is_told_from_one_that_a_fault_ends() {
+    let exit = |story: Story, when, service: &str| {
+        let change = ServiceChange::Exited("exit code 1".into());
+        let service = service.into();
+        story.fact(when, Fact::Service { service, change })
+    };
+    let line = |line: &str| Fact::Log {
+        service: "api".into(),
+        stream: LogStream::Stderr,
+        line: line.into(),
+    };
+    // The fault acts on `db`.
+    let story = Story::until(40.0)
+        .fault("kill", 20.0, 25.0)
+        .fact(21.9, line("panicked"))
+        .fact(23.0, line("said by the next process"));
+    let story = exit(exit(story, 21.0, "db"), 22.0, "api");
+    // Before the schedule and in the tear-down.
+    let story = exit(exit(story, 5.0, "early"), 41.5, "late");
+    let ended = exit(story, 30.0, "db").history(None).ended();
+    let services: Vec<_> = ended.iter().map(|one| (&*one.service, one.at)).collect();
+    assert_eq!(services, [("api", at(22.0)), ("db", at(30.0))]);
+    assert_eq!(ended[0].last_line.as_deref(), Some("panicked"));
 }
 
 #[test]

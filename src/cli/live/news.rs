@@ -91,7 +91,11 @@ fn steady_state_words(gate: Gate, met: bool, conditions: &[Condition]) -> (Tone,
     }
     let missed = conditions.iter().filter(|one| !one.met);
     let missed: Vec<_> = missed
-        .map(|one| format!("{} (measured {})", one.condition, one.measured))
+        .map(|one| {
+            let reasons = one.reasons.iter().map(|reason| format!("; {reason}"));
+            let reasons: String = reasons.collect();
+            format!("{} (measured {}{reasons})", one.condition, one.measured)
+        })
         .collect();
     (
         Tone::Bad,

@@ -215,7 +215,7 @@ pub(super) fn steady_state(report: &Report) -> Markup {
                         (one.condition)
                         @if let Some(place) = one.place { div .quiet { (line(place.line)) } }
                     }
-                    td { (one.measured) }
+                    td { (one.measured) @for reason in &one.reasons { br; (reason.to_string()) } }
                     td { (badge(if one.met { CheckVerdict::Pass } else { CheckVerdict::Fail })) }
                 }
             }

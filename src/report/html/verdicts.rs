@@ -2,6 +2,7 @@ use maud::{Markup, html};
 
 use super::{badge, class, line};
 use crate::check::Severity;
+use crate::report::diagnostics::why;
 use crate::report::{CheckRecord, CheckVerdict, EvidenceRecord, Report};
 
 /// Demands of one check that are listed at most; the worst come first.
@@ -55,6 +56,7 @@ fn evidence(evidence: &EvidenceRecord) -> Markup {
                 dt { "demanded" } dd { (evidence.expected) }
                 dt { "measured" } dd { (evidence.measured) }
             }
+            @if let Some(why) = why(&evidence.reasons) { p { (why) } }
             p .quiet {
                 @if let Some(place) = evidence.place { (line(place.line)) }
                 @if evidence.samples > 0 { span { (evidence.samples) " observations" } }

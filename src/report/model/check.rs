@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use crate::check::{Severity, Verdict};
-use crate::event::Name;
+use crate::event::{Name, Reason};
 use crate::units::Period;
 
 /// What a check came to in this run.
@@ -144,4 +144,7 @@ pub struct EvidenceRecord {
     pub window_s: Option<(f64, f64)>,
     /// Observations that it rests on.
     pub samples: u64,
+    /// Why some of them were not ok, the commonest reasons first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
 }

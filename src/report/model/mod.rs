@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Course, Outcome};
-use crate::event::Gate;
+use crate::event::{Gate, Reason};
 use check::{CheckRecord, SweepRecord};
 use fault::FaultRecord;
 use traffic::{ProxyRecord, SourceRecord};
@@ -118,6 +118,9 @@ pub struct ConditionRecord {
     pub met: bool,
     /// What was measured.
     pub measured: String,
+    /// Why observations were not ok.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
     /// Where the scenario demands it.
     pub place: Option<Place>,
 }

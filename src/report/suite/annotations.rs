@@ -1,6 +1,7 @@
 use super::{Run, Series, Suite};
 use crate::check::Verdict;
 use crate::diag::{Severity, annotation};
+use crate::report::diagnostics::why;
 use crate::report::{CheckRecord, CheckVerdict, Outcome, Place};
 
 /// The suite as workflow commands of GitHub Actions, one a line: an error for each failed and each
@@ -66,7 +67,14 @@ fn of_run(run: &Run) -> Vec<Remark> {
         place: missed.and_then(|condition| condition.place),
         title: format!("run {}", report.outcome.word()),
         message: match missed {
-            Some(condition) => format!("{reason}: {}", condition.measured),
+            Some(condition) => {
+                let why = why(&condition.reasons).map(|why| format!(", {why}"));
+                format!(
+                    "{reason}: {}{}",
+                    condition.measured,
+                    why.unwrap_or_default()
+                )
+            }
             None => reason.clone(),
         },
     });

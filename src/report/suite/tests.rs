@@ -61,6 +61,7 @@ fn record(name: &str, verdict: CheckVerdict, line: usize) -> CheckRecord {
         }),
         window_s: None,
         samples: 1,
+        reasons: Vec::new(),
     };
     CheckRecord {
         name: name.into(),

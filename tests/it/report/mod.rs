@@ -11,7 +11,7 @@ use chaosproxy::check::{
 };
 use chaosproxy::event::{
     Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
-    JournalWriter, Name, Outcome, Phase, Sample, Spread, Totals, Volume,
+    JournalWriter, Name, Outcome, Phase, Reason, Sample, Spread, Totals, Volume,
 };
 use chaosproxy::report::{
     self, CheckRecord, CheckVerdict, EvidenceRecord, LengthRecord, Place, Report,
@@ -140,6 +140,7 @@ fn events(recovers: bool) -> Vec<Event> {
             condition: "reads.error_rate == 0%".into(),
             met,
             measured: if met { "0%" } else { "25%" }.into(),
+            reasons: Vec::new(),
         }];
         (
             ms,
@@ -243,6 +244,10 @@ fn mixed() -> Report {
             place: Some(place),
             window_s: Some((2.0, 4.0)),
             samples: 20,
+            reasons: vec![Reason {
+                text: "status 503".into(),
+                count: 17,
+            }],
         }],
         help: Some("let the pool reconnect".into()),
         ..check("bad", CheckVerdict::Fail, Severity::Error)

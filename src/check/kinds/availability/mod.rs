@@ -174,6 +174,7 @@ impl Case<'_> {
     ) -> Evidence {
         Evidence::new(verdict, self.spec, key, expected, measured)
             .over(self.window, self.slots.samples)
+            .of([&self.params.source])
     }
 
     /// The share of all observations, by its confidence bounds.

@@ -127,7 +127,8 @@ fn demand(
     }
     let key = format!("that[{index}]");
     let evidence = Evidence::new(verdict, spec, &key, assertion.to_string(), words);
-    (evidence.over(window, measured.samples), doubt)
+    let evidence = evidence.over(window, measured.samples);
+    (evidence.of([&assertion.source]), doubt)
 }
 
 /// Observations without which a metric says nothing: for a percentile as many as leave one beyond

@@ -209,7 +209,12 @@ impl Case<'_> {
         } else {
             let state = last.state.as_deref().unwrap_or("not done");
             let progress = last.progress.map(|items| format!(" at {items} items"));
-            let measured = format!("still `{state}`{} at the end", progress.unwrap_or_default());
+            let progress = progress.unwrap_or_default();
+            let measured = if over(state) {
+                format!("the job ended `{state}`{progress}")
+            } else {
+                format!("still `{state}`{progress} at the end")
+            };
             (Verdict::Fail, measured)
         };
         self.evidence(verdict, "workload", "the job ends done", measured)
@@ -235,6 +240,20 @@ impl Case<'_> {
             verdict, self.spec, "verify", expected, measured,
         ))
     }
+}
+
+/// Whether a state in the service's own words is one from which no job goes on.
+fn over(state: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "aborted",
+        "canceled",
+        "cancelled",
+        "error",
+        "errored",
+        "failed",
+        "failure",
+    ];
+    WORDS.iter().any(|word| state.eq_ignore_ascii_case(word))
 }
 
 fn advise(finding: &mut Finding) {

@@ -151,3 +151,19 @@ fn a_job_that_the_fault_did_not_meet_decides_nothing() {
     assert_eq!(unverified.verdict, Verdict::Inconclusive);
     assert_eq!(unverified.summary, "stored: the query was never asked");
 }
+
+#[test]
+fn a_job_that_ended_failed_is_not_called_still_running() {
+    let status = |state: &str| Fact::JobStatus {
+        workload: "index".into(),
+        job: "1".into(),
+        progress: Some(320),
+        done: false,
+        state: Some(state.into()),
+    };
+    let story = story(|when| paused(when).min(320));
+    let finding = judge(story.fact(60.2, status("FAILED")));
+    assert_eq!(finding.verdict, Verdict::Fail);
+    let said = "the job ended `FAILED` at 320 items";
+    assert!(finding.summary.contains(said), "{}", finding.summary);
+}

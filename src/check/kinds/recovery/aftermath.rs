@@ -72,6 +72,10 @@ impl<'a> Aftermath<'a> {
             .map(move |source| history.samples_in(source, window))
     }
 
+    pub(super) fn sources(&self) -> impl Iterator<Item = &'a Name> {
+        self.sources.iter().copied()
+    }
+
     pub(super) fn first_success(&self) -> Option<Moment> {
         self.in_window((Moment::ZERO, Moment::MAX))
             .flatten()

@@ -305,7 +305,8 @@ fn support(
         .sum::<usize>();
     finding.evidence.push(
         Evidence::new(finding.verdict, spec, "within", expected, &finding.summary)
-            .over((watch.healed, until), count as u64),
+            .over((watch.healed, until), count as u64)
+            .of(watch.sources()),
     );
     if finding.verdict == Verdict::Fail {
         finding.help = Some(
