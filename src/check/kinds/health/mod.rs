@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::assertion::Op;
 use crate::check::bounds::Doubt;
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::{Metric, Unit};
@@ -66,7 +67,7 @@ fn observed(
     window: (Moment, Moment),
 ) -> Finding {
     let mut finding = Finding::new(spec, Verdict::Pass, "");
-    let mut doubts = Vec::new();
+    let (mut doubts, mut verdicts) = (Vec::new(), Vec::new());
     for (index, assertion) in params.that.iter().enumerate() {
         let (evidence, doubt) = demand(
             params,
@@ -76,16 +77,20 @@ fn observed(
             (index, assertion),
             &mut finding,
         );
+        verdicts.push(evidence.verdict);
         finding.evidence.push(evidence);
         doubts.extend(doubt);
     }
     finding.decide();
     finding.help = match finding.verdict {
         Verdict::Pass => None,
-        Verdict::Fail => Some(
-            "answer from state kept in the background, never by waiting for the database"
-                .to_owned(),
-        ),
+        Verdict::Fail => params
+            .that
+            .iter()
+            .zip(&verdicts)
+            .find_map(|(assertion, verdict)| {
+                (*verdict == Verdict::Fail).then(|| advice(assertion).to_owned())
+            }),
         Verdict::Inconclusive => doubts.first().map(|doubt| doubt.advice().to_owned()),
     };
     finding
@@ -129,6 +134,24 @@ fn demand(
     let evidence = Evidence::new(verdict, spec, &key, assertion.to_string(), words);
     let evidence = evidence.over(window, measured.samples);
     (evidence.of([&assertion.source]), doubt)
+}
+
+/// What to do about a demand that does not hold.
+fn advice(assertion: &Assertion) -> &'static str {
+    let wants_errors = match assertion.metric {
+        Metric::OkRatio => matches!(assertion.op, Op::AtMost | Op::Below),
+        Metric::ErrorRate => matches!(assertion.op, Op::AtLeast | Op::Above),
+        _ => false,
+    };
+    match assertion.metric {
+        _ if wants_errors => {
+            "let the endpoint say that the service cannot do its work while its database is gone"
+        }
+        Metric::ErrorRate | Metric::OkRatio => {
+            "see why it answered so: the commonest reasons stand beside the demand"
+        }
+        _ => "answer from state kept in the background, never by waiting for the database",
+    }
 }
 
 /// Observations without which a metric says nothing: for a percentile as many as leave one beyond

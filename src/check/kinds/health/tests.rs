@@ -148,3 +148,18 @@ fn the_advice_is_for_the_reason() {
     let starved = judge(story(0.1, |_| (0.06, ok())).busy(0.99));
     assert!(starved.help.unwrap().contains("machine with time to spare"));
 }
+
+#[test]
+fn the_advice_follows_from_what_was_demanded() {
+    let lies = |that: &str| {
+        let story = Story::until(60.0).fault("cut", 20.0, 30.0);
+        let story = story.hit("cut", 20.0, 0, Impact::Withheld);
+        let story = story.samples(("p", "s"), 0.1, (0.0, 60.0), |_| (0.01, ok()));
+        let params = json!({ "probe": "p", "during": "fault:cut", "that": [that] });
+        let finding = story.judge("health", params);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        finding.help.unwrap()
+    };
+    assert!(lies("p.ok_ratio <= 20%").contains("say that the service cannot"));
+    assert!(lies("p.p95 <= 1ms").contains("kept in the background"));
+}
