@@ -104,3 +104,49 @@ fn a_scenario_without_a_check_is_warned_about() {
         assert!(told.contains(warning), "{command}: {told}");
     }
 }
+
+#[test]
+fn a_service_that_ends_comes_first_and_what_it_spoils_points_there() {
+    let desk = Desk::new();
+    let text = r#"
+[scenario]
+title    = "a service that ends"
+duration = "3s"
+[steady_state]
+window  = "500ms"
+require = ["health.ok_ratio == 100%"]
+[[service]]
+name    = "api"
+url     = "http://127.0.0.1:0"
+command = ["timeout", "2", "CHAOSPROXY", "demo", "embeddings", "--listen", "{{service.api.address}}"]
+ready   = "/health"
+log     = "stderr"
+[[probe]]
+name  = "health"
+http  = { service = "api", path = "/health" }
+every = "10ms"
+[[check]]
+name = "answers"
+type = "slo"
+that = ["health.error_rate == 0%"]
+"#;
+    let exe = crate::support::exe().display().to_string();
+    desk.write("ends.toml", &text.replace("CHAOSPROXY", &exe));
+    let run = desk.run(&["run", "ends.toml"]).exits_with(1);
+    let place = |text: &str| {
+        run.stdout
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {}", run.stdout))
+    };
+    let first = place("services-stay-up    `api` ended at ");
+    assert!(first < place("answers             `health` failed"));
+    assert!(run.stdout.contains("exit code 124"), "{}", run.stdout);
+    for said in [
+        "note: `api` ended at ",
+        "help: see first why `api` ended",
+        "note: not ok: ",
+        " x no connection: ",
+    ] {
+        place(said);
+    }
+}
