@@ -89,8 +89,8 @@ fn may_suffer(spec: &CheckSpec, history: &History, service: &str) -> bool {
         brief.is_some_and(|brief| &*brief.service == service)
     };
     let params = spec.params.as_object().into_iter().flatten();
-    let mut names = params.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
-    let named = names.any(|(key, name)| match key {
+    let mut texts = params.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    let named = texts.any(|(key, name)| match key {
         "service" => name == service,
         "probe" | "source" | "workload" => talks(name),
         "proxy" => true,
