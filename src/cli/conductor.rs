@@ -1,6 +1,5 @@
 //! Performs runs one after another, with the display beside them, and writes their reports.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::event::Event;
 use crate::report::{self, suite::Run};
 use crate::run::{self, Halt, Options, Recording};
 use crate::scenario::Plan;
-use crate::sys::process;
+use crate::sys::{folder as folders, process};
 use crate::units::Clock;
 
 /// How often the live display is drawn again.
@@ -90,7 +89,7 @@ impl Conductor {
     /// Runs the plan, writes its reports into `folder`, which is made if it is not there, and
     /// prints the one for people.
     pub fn perform(&mut self, plan: Plan, folder: &Path) -> anyhow::Result<Run> {
-        fs::create_dir_all(folder).with_context(|| no_folder(folder))?;
+        folders::make_private(folder).with_context(|| no_folder(folder))?;
         let options = Options {
             executable: std::env::current_exe().context("cannot find the running executable")?,
             directory: folder.to_owned(),

@@ -67,15 +67,18 @@ impl Link {
         self.orders.conn()
     }
 
-    /// Follows what was changed since the last call; `Some` if the connection is to end.
-    pub(super) fn obey(&mut self, cx: &Context<'_>) -> Option<Ending> {
-        let news = self.orders.poll(cx, self.worker)?;
+    /// Follows what was changed since the last call: whether anything was, or that the connection
+    /// is to end.
+    pub(super) fn obey(&mut self, cx: &Context<'_>) -> Result<bool, Ending> {
+        let Some(news) = self.orders.poll(cx, self.worker) else {
+            return Ok(false);
+        };
         if self.orders.is_to_end(&news.edition) {
-            return Some(Ending::new(ClosedBy::Shutdown, How::Fin));
+            return Err(Ending::new(ClosedBy::Shutdown, How::Fin));
         }
         let now = self.route.recorder.clock().now();
         self.pipe.set(now, &news.edition.armed, self.card.active());
-        self.report()
+        self.report().map_or(Ok(true), Err)
     }
 
     /// Records what faults did; `Some` if one of them cut the connection.

@@ -214,7 +214,7 @@ impl Link {
         let mut timer = desk.timer();
         let mut reset = pin!(client.ready(Interest::ERROR));
         poll_fn(|cx| {
-            if let Some(ending) = self.obey(cx) {
+            if let Err(ending) = self.obey(cx) {
                 return Poll::Ready(Err(ending));
             }
             while let Some(at) = self.pipe.next_wake()

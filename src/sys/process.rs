@@ -177,8 +177,18 @@ pub fn with_environment(name: &str, value: &Path) -> Vec<Pid> {
 
 /// The name of a process and its id, for people.
 pub fn describe(pid: Pid) -> String {
+    format!("{} (process {pid})", name(pid))
+}
+
+/// The name of a process; empty if it is gone.
+pub fn name(pid: Pid) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    format!("{} (process {pid})", name.trim_end())
+    name.trim_end().to_owned()
+}
+
+/// Whether a process is there and has not ended; one that waits to be collected has.
+pub fn runs(pid: Pid) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty())
 }
 
 /// `(process, parent)` of every process.

@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::report::{HTML_FILE, JOURNAL_FILE, JSON_FILE, JUNIT_FILE};
@@ -83,7 +84,7 @@ fn new_folder(name: &str) -> PathBuf {
     loop {
         let folder = Path::new(HOME).join(numbered(&format!("{name}-{now}"), number));
         // Making it is the only way to know that nobody else just has.
-        match fs::create_dir(&folder) {
+        match DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
             _ => return folder,
         }

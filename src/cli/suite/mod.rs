@@ -19,6 +19,7 @@ use super::output::Printer;
 use crate::report::suite::{self, Repetition, Series, Suite};
 use crate::report::{JUNIT_FILE, Outcome};
 use crate::scenario::Plan;
+use crate::sys::folder;
 
 /// Runs that are to follow each other.
 pub struct Order {
@@ -66,7 +67,7 @@ pub fn perform(order: &Order, surroundings: &Surroundings, printer: Printer) -> 
     }
     if order.folders.several() {
         let root = order.folders.root();
-        fs::create_dir_all(root)
+        folder::make_private(root)
             .and_then(|()| fs::write(root.join(JUNIT_FILE), suite::junit(&suite)))
             .with_context(|| format!("cannot write {JUNIT_FILE} into {}", root.display()))?;
         printer.data(&suite::text(&suite));

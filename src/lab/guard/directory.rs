@@ -1,15 +1,16 @@
 //! The directory of a run: made, locked, and swept up by a later run if a machine crash left it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::sys::process;
+use crate::sys::{process, shm};
 
 const PREFIX: &str = "chaosproxy-";
 const LOCK: &str = "lock";
@@ -20,8 +21,10 @@ pub const CLUSTERS: &str = "clusters";
 /// In the environment of everything that a guard starts: the directory of its run.
 pub(super) const MARK: &str = "CHAOSPROXY_RUN_DIRECTORY";
 
-/// How long a postmaster of a crashed run may take to end.
+/// How long a postmaster of a crashed run, or a server of its initdb, may take to end.
 const POSTMASTER_PATIENCE: Duration = Duration::from_secs(5);
+/// How often is looked whether it did.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A run's directory. Its lock is held for as long as this lives.
 #[derive(Debug)]
@@ -50,8 +53,9 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Removes it with all it holds.
-    pub(super) fn remove(self) -> io::Result<()> {
+    /// Removes it with all it holds, and the shared memory that processes of its run left.
+    pub(super) fn remove(self, ended: BTreeSet<Pid>) -> io::Result<()> {
+        remove_memory(&self.path, ended);
         fs::remove_dir_all(&self.path)
     }
 }
@@ -74,7 +78,8 @@ pub(super) async fn sweep(temp: &Path) {
             continue;
         };
         if lock.try_lock().is_ok() && end_postmasters(&entry.path()).await {
-            end_programs(&entry.path());
+            let ended = end_programs(&entry.path()).await;
+            remove_memory(&entry.path(), ended);
             // What cannot be removed now is met again by the next sweep.
             fs::remove_dir_all(entry.path()).ok();
         }
@@ -92,7 +97,7 @@ async fn end_postmasters(directory: &Path) -> bool {
             .iter()
             .any(|(pid, data)| serves(*pid, data.as_path()))
         {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(POSTMASTER_PATIENCE, gone)
@@ -100,28 +105,68 @@ async fn end_postmasters(directory: &Path) -> bool {
         .is_ok()
 }
 
-/// Ends the programs that a guard started for the run in `directory`, with all that they started.
+/// Ends the programs that a guard started for the run in `directory`, with all that they started;
+/// tells which ones.
 ///
 /// Most of them ended with their guard; one in a session of its own did not, nor did its children.
-fn end_programs(directory: &Path) {
-    for pid in process::with_environment(MARK, directory) {
-        process::send(pid, Signal::SIGKILL);
+/// The servers of an initdb end by themselves, now that it is gone; they would leave their shared
+/// memory if they were killed.
+async fn end_programs(directory: &Path) -> BTreeSet<Pid> {
+    let (servers, others): (Vec<_>, Vec<_>) = process::with_environment(MARK, directory)
+        .into_iter()
+        .partition(|pid| process::name(*pid) == "postgres");
+    for pid in &others {
+        process::send(*pid, Signal::SIGKILL);
     }
+    for pid in &servers {
+        process::send(*pid, Signal::SIGCONT);
+    }
+    let gone = async {
+        while servers.iter().any(|pid| process::runs(*pid)) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if (tokio::time::timeout(POSTMASTER_PATIENCE, gone).await).is_err() {
+        for pid in process::with_environment(MARK, directory) {
+            process::send(pid, Signal::SIGKILL);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    servers.into_iter().chain(others).collect()
+}
+
+/// Removes the shared memory that was left by processes that `ended` and by servers whose data lies
+/// in `directory`.
+fn remove_memory(directory: &Path, ended: BTreeSet<Pid>) {
+    let begun = fs::metadata(directory.join(LOCK)).and_then(|lock| lock.modified());
+    let servers = data_of(directory).filter_map(|data| server_of(&data));
+    let creators = servers.chain(ended).collect();
+    shm::remove_left(&creators, begun.unwrap_or(SystemTime::UNIX_EPOCH));
 }
 
 fn postmasters(directory: &Path) -> Vec<(Pid, PathBuf)> {
-    let Ok(entries) = fs::read_dir(directory.join(CLUSTERS)) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let data = entry.path();
-            let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-            let pid = Pid::from_raw(text.lines().next()?.trim().parse().ok()?);
-            serves(pid, &data).then_some((pid, data))
-        })
+    data_of(directory)
+        .filter_map(|data| Some((server_of(&data)?, data)))
+        .filter(|(pid, data)| serves(*pid, data))
         .collect()
+}
+
+/// The data directories of a run.
+fn data_of(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(directory.join(CLUSTERS));
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+}
+
+/// The server that works on `data`, or did so when it was killed.
+fn server_of(data: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    // A server that is nobody's child writes its number with a minus.
+    let number: i32 = text.lines().next()?.trim().parse().ok()?;
+    Some(Pid::from_raw(number.abs()))
 }
 
 /// Whether the process is a postmaster on `data`: it works there. Its number alone proves nothing,

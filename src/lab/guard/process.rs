@@ -4,7 +4,7 @@
 //! It must run on one thread that lives as long as the process: the parent-death signal of its
 //! children fires when the *thread* that started them ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub async fn serve(stream: std::os::unix::net::UnixStream, temp: &Path) -> io::R
     }
     let mut left = children.clear().await;
     if left.is_empty()
-        && let Err(error) = directory.remove()
+        && let Err(error) = directory.remove(children.ended)
     {
         left.push(error.to_string());
     }
@@ -112,6 +112,8 @@ struct Children {
     running: Vec<Child>,
     /// What is to be started when the run is gone.
     promises: BTreeMap<u64, Launch>,
+    /// What was there when clearing away began or while it went on.
+    ended: BTreeSet<Pid>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +129,7 @@ impl Children {
             directory: directory.path().to_owned(),
             running: Vec::new(),
             promises: BTreeMap::new(),
+            ended: BTreeSet::new(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Children {
     async fn clear(&mut self) -> Vec<String> {
         let mut left = self.keep_promises().await;
         let postgres = [Kind::Postmaster, Kind::Initdb].map(|kind| self.all_of(kind));
+        self.family();
         for pid in process::descendants(getpid(), &postgres.concat()) {
             process::send(pid, Signal::SIGTERM);
             process::send(pid, Signal::SIGCONT);
@@ -281,15 +285,24 @@ impl Children {
     async fn nothing(&mut self) {
         loop {
             self.reap();
-            if process::descendants(getpid(), &[]).is_empty() {
+            if self.family().is_empty() {
                 return;
             }
             sleep(LOOK).await;
         }
     }
 
-    fn programs(&self) -> Vec<Pid> {
-        process::descendants(getpid(), &self.all_of(Kind::Postmaster))
+    fn programs(&mut self) -> Vec<Pid> {
+        let programs = process::descendants(getpid(), &self.all_of(Kind::Postmaster));
+        self.ended.extend(&programs);
+        programs
+    }
+
+    /// Every descendant.
+    fn family(&mut self) -> Vec<Pid> {
+        let family = process::descendants(getpid(), &[]);
+        self.ended.extend(&family);
+        family
     }
 
     fn all_of(&self, kind: Kind) -> Vec<Pid> {

@@ -1,5 +1,7 @@
 //! Report folders: what an earlier run left is never replaced, nor mixed with another.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 /// Every journal below a folder, with what it holds.
@@ -29,6 +31,13 @@ fn a_folder_that_holds_a_run_is_refused_before_anything_is_started() {
     desk.run(&first).exits_with(3);
     let before = journals(&desk.path("runs"));
     assert_eq!(before.len(), 3);
+    for folder in ["runs", "runs/repeat-1"] {
+        let mode = fs::metadata(desk.path(folder))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700, "journals and logs may tell secrets");
+    }
     for args in [
         &["run", "gone.toml", "--repeat", "2", "--report-dir", "runs"][..],
         &["run", "gone.toml", "--report-dir", "runs"],
