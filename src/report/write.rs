@@ -3,7 +3,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Report, html, json, junit};
-use crate::sys::folder;
 
 /// The journal's name in a report's folder.
 pub const JOURNAL_FILE: &str = "journal.jsonl";
@@ -34,7 +33,7 @@ pub enum ReportError {
 /// Writes every form of the report into `dir`, which is made if it is not there. Each file appears
 /// whole or not at all.
 pub fn write(report: &Report, scenario_text: &str, dir: &Path) -> Result<(), ReportError> {
-    folder::make_private(dir).map_err(|source| io(dir, source))?;
+    fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
     replace(&dir.join(JSON_FILE), &json(report))?;
     replace(&dir.join(JUNIT_FILE), &junit(report, scenario_text))?;
     replace(&dir.join(HTML_FILE), &html(report, scenario_text))
