@@ -518,9 +518,10 @@ mod tests {
             recorder: bus(clock).0,
             board: Arc::new(Board::new(clock, 1)),
             counters: Arc::new(Counters::new(1)),
+            own_counters: Arc::new(Counters::new(1)),
             budget: Arc::default(),
         });
-        let orders = route.board.admit();
+        let orders = route.board.admit(false);
         let (open, card) = OpenGuard::new(&route.counters, orders.conn());
         let (opened, address) = (clock.now(), Ipv4Addr::LOCALHOST.into());
         let mut link = Link::new(Arc::clone(&route), orders, open, card, address, opened, 0);
