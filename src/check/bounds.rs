@@ -12,9 +12,9 @@ use rand_chacha::ChaCha12Rng;
 
 use super::assertion::{Op, Value};
 use super::exercise::{Patience, STARVED};
-use super::metric::{Metric, Unit};
-use super::{Assertion, CheckSpec, Evidence, Finding, History, Verdict, show, stats};
-use crate::event::Sample;
+use super::metric::{Metric, Tally, Unit};
+use super::{Assertion, CheckSpec, Evidence, Finding, History, Measured, Verdict, show, stats};
+use crate::event::{Answers, Sample};
 use crate::units::Moment;
 
 /// Samples without a failure that are needed to call a rate zero.
@@ -72,6 +72,8 @@ pub(super) struct Demands<'a> {
     pub(super) history: &'a History,
     pub(super) window: (Moment, Moment),
     pub(super) that: &'a [Assertion],
+    /// The answers that latencies are taken of.
+    pub(super) of: Answers,
     /// A shift of a latency against its baseline that is too small to matter.
     pub(super) floor: Duration,
     /// Samples that each demand needs, if not those of [`needed`].
@@ -93,14 +95,29 @@ pub(super) struct Judged {
 pub(super) enum Doubt {
     /// Too few observations in the window.
     Few,
+    /// Too few of them were answered well.
+    FewGood,
     /// Too few observations in the baseline.
     FewBefore,
     /// A share is nearer to its limit than its bounds are wide.
     NearShare,
     /// So is a latency, whose bounds follow from the bins of the window, not from what is in them.
     NearLatency,
+    /// The latency is that of an observation without an answer, and the limit not below its deadline.
+    Unanswered,
     /// It may be the machine that was slow, not the service.
     Machine,
+}
+
+impl Judged {
+    /// A verdict that leaves no doubt.
+    pub(super) fn sure(verdict: Verdict, measured: &Measured) -> Self {
+        Self {
+            verdict,
+            measured: measured.to_string(),
+            doubt: None,
+        }
+    }
 }
 
 impl Doubt {
@@ -108,6 +125,10 @@ impl Doubt {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::Few => "raise the rate or lengthen the window",
+            Self::FewGood => {
+                "find out why the others failed; a quick error counts as an answer only with \
+                 `of = \"all\"`"
+            }
             Self::FewBefore => "raise the rate, or let the first fault begin later",
             Self::NearShare => {
                 "raise the rate or lengthen the window until the bounds are narrower than the \
@@ -116,6 +137,9 @@ impl Doubt {
             Self::NearLatency => {
                 "lengthen the window: the bounds follow from how its seconds differ, and more \
                  requests in each of them change little"
+            }
+            Self::Unanswered => {
+                "demand `timeouts == 0`, or a limit below the `timeout` of the source"
             }
             Self::Machine => STARVED,
         }
@@ -144,7 +168,8 @@ impl Demands<'_> {
                 doubt,
             } = self.demand(assertion);
             doubts.extend(doubt);
-            let samples = self.history.samples_in(&assertion.source, self.window);
+            let (source, metric) = (&assertion.source, assertion.metric);
+            let measurement = self.history.measure(assertion, self.of, self.window);
             let evidence = Evidence::new(
                 verdict,
                 spec,
@@ -154,11 +179,10 @@ impl Demands<'_> {
             );
             finding.evidence.push(
                 evidence
-                    .over(self.window, samples.len() as u64)
+                    .over(self.window, measurement.tally.all)
                     .of([&assertion.source]),
             );
-            let (source, metric) = (&assertion.source, assertion.metric);
-            if let Some(value) = self.history.figure(metric, source, self.window) {
+            if let Some(value) = measurement.value {
                 let name = show::figure_name(source, metric);
                 finding.figure(name, value);
             }
@@ -177,25 +201,16 @@ impl Demands<'_> {
         let baseline = self.history.baseline();
         let before = self.history.samples_in(&assertion.source, baseline);
         let metric = assertion.metric;
-        let measured = self.history.measure(assertion, self.window);
+        let measured = self.history.measure(assertion, self.of, self.window);
         let needed = self.min_samples.unwrap_or(needed(metric)).max(1);
         if demands_zero(assertion) {
             return zero(samples, needed);
         }
-        if (samples.len() as u64) < needed {
-            return Judged {
-                verdict: Verdict::Inconclusive,
-                measured: format!("{measured}, {needed} needed"),
-                doubt: Some(Doubt::Few),
-            };
+        if measured.weight(false) < needed {
+            return too_few(&measured, needed);
         }
-        if assertion.needs_baseline() && (before.len() as u64) < needed {
-            let count = show::samples(before.len() as u64);
-            return Judged {
-                verdict: Verdict::Inconclusive,
-                measured: format!("{measured}, but {count} in the baseline, {needed} needed"),
-                doubt: Some(Doubt::FewBefore),
-            };
+        if let Some(few) = self.few_before(assertion, &measured, before, needed) {
+            return few;
         }
         let (verdict, words) = match metric {
             Metric::ErrorRate | Metric::OkRatio => {
@@ -223,12 +238,40 @@ impl Demands<'_> {
                 (verdict, String::new())
             }
         };
+        if verdict == Verdict::Pass && measured.weight(true) < needed {
+            return too_few(&measured, needed);
+        }
         let limit = measured
             .limit
             .map(|limit| show::figure(metric.unit(), limit));
         let limit = limit.unwrap_or_else(|| "unknown".to_owned());
         let words = format!("{measured} (limit {limit}{words})");
+        if verdict == Verdict::Pass && measured.holds().is_none() {
+            return unanswered(&words);
+        }
         self.unless_starved(assertion, verdict, words)
+    }
+
+    /// Whether a comparison lacks observations in the baseline.
+    fn few_before(
+        &self,
+        assertion: &Assertion,
+        measured: &Measured,
+        before: &[Sample],
+        needed: u64,
+    ) -> Option<Judged> {
+        let count = match assertion.metric.unit() {
+            Unit::Time => Tally::of(before).answers(self.of),
+            _ => before.len() as u64,
+        };
+        (assertion.needs_baseline() && count < needed).then(|| {
+            let count = show::samples(count);
+            Judged {
+                verdict: Verdict::Inconclusive,
+                measured: format!("{measured}, but {count} in the baseline, {needed} needed"),
+                doubt: Some(Doubt::FewBefore),
+            }
+        })
     }
 
     /// On a starved machine little but the absence of any failure can be believed.
@@ -300,10 +343,11 @@ impl Demands<'_> {
         let q = assertion.metric.quantile()?;
         let deadline = self.history.experiment().deadline(&assertion.source);
         let mut rng = ChaCha12Rng::seed_from_u64(SEED);
-        let during = stats::bootstrap(&blocks(samples, self.window, deadline), q, ROUNDS, &mut rng);
+        let blocks = |samples, window| blocks(samples, window, (self.of, deadline));
+        let during = stats::bootstrap(&blocks(samples, self.window), q, ROUNDS, &mut rng);
         let (excess, shift) = match assertion.value {
             Value::OfBaseline(factor) => {
-                let baseline = blocks(before, self.history.baseline(), deadline);
+                let baseline = blocks(before, self.history.baseline());
                 let baseline = stats::bootstrap(&baseline, q, ROUNDS, &mut rng);
                 let pairs = || during.iter().zip(&baseline);
                 let shift = pairs().map(|(now, then)| now - then).collect();
@@ -339,6 +383,28 @@ impl Demands<'_> {
             (false, true) => Verdict::Fail,
             (false, false) => Verdict::Inconclusive,
         }
+    }
+}
+
+/// Too few observations, or too few that were answered well.
+pub(super) fn too_few(measured: &Measured, needed: u64) -> Judged {
+    Judged {
+        verdict: Verdict::Inconclusive,
+        measured: format!("{measured}, {needed} needed"),
+        doubt: Some(if measured.tally.all < needed.max(1) {
+            Doubt::Few
+        } else {
+            Doubt::FewGood
+        }),
+    }
+}
+
+/// A latency that is no answer's.
+pub(super) fn unanswered(words: &str) -> Judged {
+    Judged {
+        verdict: Verdict::Inconclusive,
+        measured: format!("{words}, but it is that of an observation without an answer"),
+        doubt: Some(Doubt::Unanswered),
     }
 }
 
@@ -403,14 +469,20 @@ fn interval(unit: Unit, excess: &Excess) -> String {
 }
 
 /// Latencies in bins of a second, or of a sixteenth of a short window.
-fn blocks(samples: &[Sample], (from, to): (Moment, Moment), deadline: Duration) -> stats::Blocks {
+fn blocks(
+    samples: &[Sample],
+    (from, to): (Moment, Moment),
+    (of, deadline): (Answers, Duration),
+) -> stats::Blocks {
     let length = (to.since(from) / 16).min(Duration::from_secs(1));
     let nanos = length.as_nanos().max(1);
     let mut blocks: BTreeMap<u128, Vec<f64>> = BTreeMap::new();
     for sample in samples {
+        let Some(latency) = sample.counted_latency(of, deadline) else {
+            continue;
+        };
         let bin = sample.intended.since(from).as_nanos() / nanos;
-        let latency = sample.counted_latency(deadline).as_secs_f64();
-        blocks.entry(bin).or_default().push(latency);
+        blocks.entry(bin).or_default().push(latency.as_secs_f64());
     }
     blocks.into_values().collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stats;
-use crate::event::{Outcome, Sample};
+use crate::event::{Answers, Sample};
 
 /// What is measured of a set of observations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Metric {
     P99,
     /// Largest latency.
     Max,
-    /// Number of observations without an answer in time.
+    /// Number of observations without an answer: none in time, refused, reset, broken.
     Timeouts,
     /// Number of observations.
     Count,
@@ -48,6 +48,50 @@ pub struct Terms {
     pub length: Duration,
     /// How long each could wait for its answer.
     pub deadline: Duration,
+    /// The answers that latencies are taken of.
+    pub of: Answers,
+}
+
+/// How many observations came out in which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// All of them.
+    pub all: u64,
+    /// Those that were ok.
+    pub good: u64,
+    /// Those without an answer.
+    pub unanswered: u64,
+}
+
+impl Tally {
+    /// Counts observations.
+    pub fn of<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Self {
+        let mut tally = Self::default();
+        for sample in samples {
+            tally.all += 1;
+            tally.good += u64::from(sample.outcome.is_ok());
+            tally.unanswered += u64::from(!sample.outcome.is_answer());
+        }
+        tally
+    }
+
+    /// Those that were not ok.
+    pub const fn failed(self) -> u64 {
+        self.all - self.good
+    }
+
+    /// Those that are not ok, by all, from 0 to 1; 0 of none.
+    pub fn failed_share(self) -> f64 {
+        self.failed() as f64 / self.all.max(1) as f64
+    }
+
+    /// Answers that a latency is taken of.
+    pub const fn answers(self, of: Answers) -> u64 {
+        match of {
+            Answers::Good => self.good,
+            Answers::All => self.all - self.unanswered,
+        }
+    }
 }
 
 impl Metric {
@@ -106,36 +150,22 @@ impl Metric {
                 let length = terms.length.as_secs_f64();
                 (length > 0.0).then(|| count / length)
             }
-            Self::ErrorRate => share(samples, |outcome| !outcome.is_ok()),
-            Self::OkRatio => share(samples, Outcome::is_ok),
-            Self::Timeouts => {
-                let (hits, all) = tally(samples, |outcome| matches!(outcome, Outcome::Timeout));
-                (all > 0).then_some(hits as f64)
+            Self::ErrorRate | Self::OkRatio | Self::Timeouts => {
+                let tally = Tally::of(samples);
+                (tally.all > 0).then(|| match self {
+                    Self::ErrorRate => tally.failed_share(),
+                    Self::OkRatio => tally.good as f64 / tally.all as f64,
+                    _ => tally.unanswered as f64,
+                })
             }
             Self::P50 | Self::P95 | Self::P99 | Self::Max => {
                 let mut latencies: Vec<f64> = samples
-                    .map(|sample| sample.counted_latency(terms.deadline).as_secs_f64())
+                    .filter_map(|sample| sample.counted_latency(terms.of, terms.deadline))
+                    .map(|latency| latency.as_secs_f64())
                     .collect();
                 latencies.sort_unstable_by(f64::total_cmp);
                 stats::quantile(&latencies, self.quantile().unwrap_or(1.0))
             }
         }
     }
-}
-
-fn tally<'a>(
-    samples: impl Iterator<Item = &'a Sample>,
-    matches: impl Fn(&Outcome) -> bool,
-) -> (u64, u64) {
-    samples.fold((0, 0), |(hits, all), sample| {
-        (hits + u64::from(matches(&sample.outcome)), all + 1)
-    })
-}
-
-fn share<'a>(
-    samples: impl Iterator<Item = &'a Sample>,
-    matches: impl Fn(&Outcome) -> bool,
-) -> Option<f64> {
-    let (hits, all) = tally(samples, matches);
-    (all > 0).then(|| hits as f64 / all as f64)
 }

@@ -366,6 +366,27 @@ mod tests {
     }
 
     #[test]
+    fn latencies_of_answers_that_are_not_wanted_are_found_before_the_run() {
+        let of = |of: &str, that: &[&str]| json!({ "probe": "health", "during": "all", "of": of, "that": that });
+        let degraded = ["health.p99 <= 50ms", "health.ok_ratio == 0%"];
+        finds(
+            "health",
+            &of("good", &degraded),
+            "that[0]",
+            "`p99` is of good answers, and `health.ok_ratio == 0%` wants none",
+        );
+        finds(
+            "health",
+            &of("all", &["health.timeouts == 0"]),
+            "of",
+            "no latency",
+        );
+        for params in [of("all", &degraded), of("good", &degraded[..1])] {
+            assert_eq!(lints("health", &params, "stall"), [], "{params}");
+        }
+    }
+
+    #[test]
     fn a_window_that_holds_exactly_what_is_needed_is_left_to_chance() {
         let label = |during: &str, min_samples: u64| {
             let params = json!({ "during": during, "that": ["writes.p95 <= 50ms"],

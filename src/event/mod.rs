@@ -15,7 +15,7 @@ pub use bus::{Recorder, Stream, bus};
 pub use connection::{ClosedBy, Startup};
 pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
 pub use reason::{Reason, reasons};
-pub use sample::{Fate, Outcome, Sample};
+pub use sample::{Answers, Fate, Outcome, Sample};
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 
 use std::collections::BTreeMap;

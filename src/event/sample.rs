@@ -31,19 +31,39 @@ impl Sample {
         self.done.since(self.intended)
     }
 
-    /// The latency that counts: whatever got no answer took its deadline at least, however soon
-    /// that was known. A refused connection is not a fast one.
-    pub fn counted_latency(&self, deadline: Duration) -> Duration {
-        if self.outcome.is_answer() {
-            self.latency()
-        } else {
-            self.latency().max(deadline)
+    /// The latency that counts, `None` if this observation is left out. What got no answer took its
+    /// deadline at least, however soon that was known: a refused connection is not a fast one.
+    pub fn counted_latency(&self, of: Answers, deadline: Duration) -> Option<Duration> {
+        match (&self.outcome, of) {
+            (Outcome::NotOk { .. }, Answers::Good) => None,
+            (outcome, _) if outcome.is_answer() => Some(self.latency()),
+            _ => Some(self.latency().max(deadline)),
         }
     }
 
     /// How late it was sent.
     pub fn lateness(&self) -> Duration {
         self.sent.since(self.intended)
+    }
+}
+
+/// The answers that a latency is taken of. Observations without an answer always count.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// Those that were ok: an error in no time is not a fast answer.
+    #[default]
+    Good,
+    /// Errors as well.
+    All,
+}
+
+impl Answers {
+    /// Whether it is the default.
+    pub const fn is_good(&self) -> bool {
+        matches!(self, Self::Good)
     }
 }
 

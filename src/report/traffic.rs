@@ -5,7 +5,7 @@ use super::{
     ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord, held,
 };
 use crate::check::{Connection, History, Window};
-use crate::event::{Fact, Impact, Name, Outcome, Sample, Spread, Startup};
+use crate::event::{Answers, Fact, Impact, Name, Outcome, Sample, Spread, Startup};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
@@ -44,7 +44,7 @@ fn source_window(window: &str, samples: &[Sample], deadline: Duration) -> Option
     };
     let mut latencies: Vec<_> = samples
         .iter()
-        .map(|sample| sample.counted_latency(deadline))
+        .filter_map(|sample| sample.counted_latency(Answers::Good, deadline))
         .collect();
     latencies.sort_unstable();
     let errors = count(|outcome| !outcome.is_ok());
@@ -52,7 +52,7 @@ fn source_window(window: &str, samples: &[Sample], deadline: Duration) -> Option
         window: window.to_owned(),
         requests: samples.len() as u64,
         errors,
-        timeouts: count(|outcome| matches!(outcome, Outcome::Timeout)),
+        timeouts: count(|outcome| !outcome.is_answer()),
         error_rate: errors as f64 / samples.len() as f64,
         latency_p50_ms: percentile_ms(&latencies, 50),
         latency_p95_ms: percentile_ms(&latencies, 95),

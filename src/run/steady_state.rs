@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::metric::Terms;
-use crate::event::{Condition, Fact, Gate, Phase, reasons};
+use crate::event::{Answers, Condition, Fact, Gate, Phase, reasons};
 use crate::scenario::Plan;
 
 use super::RunError;
@@ -61,6 +61,7 @@ pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
             let terms = Terms {
                 length: plan.steady_state.window,
                 deadline: plan.experiment.deadline(&assertion.source),
+                of: Answers::Good,
             };
             let measured = assertion.measure(&samples, terms, None);
             Condition {

@@ -13,9 +13,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::metric::{Metric, Terms};
+use super::metric::{Metric, Tally, Terms, Unit};
 use super::show;
-use crate::event::{Name, Sample};
+use crate::event::{Answers, Name, Sample};
 use crate::units::{Period, Rate, Share};
 
 /// One demand on the observations of one workload or probe.
@@ -78,8 +78,10 @@ pub struct Measured {
     pub limit: Option<f64>,
     /// How it was compared.
     pub op: Op,
-    /// The number of observations.
-    pub samples: u64,
+    /// The terms on which it was measured.
+    pub terms: Terms,
+    /// The observations.
+    pub tally: Tally,
 }
 
 impl Op {
@@ -119,15 +121,14 @@ impl Assertion {
         terms: Terms,
         baseline: Option<f64>,
     ) -> Measured {
-        let mut count = 0;
-        let counted = samples.into_iter().inspect(|_| count += 1);
-        let value = self.metric.of(counted, terms);
+        let samples: Vec<&Sample> = samples.into_iter().collect();
         Measured {
             metric: self.metric,
-            value,
+            value: self.metric.of(samples.iter().copied(), terms),
             limit: self.value.limit(baseline),
             op: self.op,
-            samples: count,
+            terms,
+            tally: Tally::of(samples),
         }
     }
 
@@ -138,24 +139,55 @@ impl Assertion {
 }
 
 impl Measured {
-    /// Whether the assertion holds; `None` if nothing was observed or the baseline is missing.
+    /// Whether the assertion holds; `None` if nothing was observed, the baseline is missing, or the
+    /// latency is that of an observation without an answer, which may have taken any time beyond its
+    /// deadline.
     pub fn holds(&self) -> Option<bool> {
-        Some(self.op.holds(self.value?, self.limit?))
+        let holds = self.op.holds(self.value?, self.limit?);
+        let at_most = matches!(self.op, Op::AtMost | Op::Below | Op::Equal);
+        (!(holds && at_most && self.is_beyond_deadline())).then_some(holds)
+    }
+
+    fn is_beyond_deadline(&self) -> bool {
+        let deadline = self.terms.deadline.as_secs_f64();
+        self.metric.unit() == Unit::Time
+            && self.tally.unanswered > 0
+            && self.value.is_some_and(|value| value >= deadline)
+    }
+
+    /// How many observations it rests on if it holds, or if it does not. Only answers show that a
+    /// latency is kept; those that never came may show that it is not.
+    pub const fn weight(&self, holds: bool) -> u64 {
+        match self.metric.unit() {
+            Unit::Time => {
+                let answers = self.tally.answers(self.terms.of);
+                answers + if holds { 0 } else { self.tally.unanswered }
+            }
+            Unit::Share | Unit::Number | Unit::Rate => self.tally.all,
+        }
     }
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (metric, unit, tally) = (self.metric.name(), self.metric.unit(), self.tally);
         match self.value {
-            Some(value) => write!(
-                f,
-                "{} {} over {}",
-                self.metric.name(),
-                show::figure(self.metric.unit(), value),
-                show::samples(self.samples)
-            ),
-            None => write!(f, "{} of no samples", self.metric.name()),
+            Some(value) => write!(f, "{metric} {} over ", show::figure(unit, value))?,
+            None if tally.all == 0 => return write!(f, "{metric} of no samples"),
+            None => write!(f, "{metric} of ")?,
         }
+        if unit != Unit::Time || tally.failed() == 0 {
+            return f.write_str(&show::samples(tally.all));
+        }
+        let answers = match self.terms.of {
+            Answers::Good => "good answer",
+            Answers::All => "answer",
+        };
+        f.write_str(&show::plural(tally.answers(self.terms.of), answers))?;
+        if tally.unanswered > 0 {
+            write!(f, " and {} unanswered", tally.unanswered)?;
+        }
+        write!(f, " ({} failed)", show::percent(tally.failed_share()))
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Assertion, Measured};
 use crate::check::metric::Terms;
-use crate::event::Sample;
+use crate::event::{Answers, Sample};
 use crate::units::{Moment, Period};
 
 /// Into how many parts the watched time is cut; the condition must hold in each.
@@ -79,6 +79,7 @@ impl Watch {
         let terms = Terms {
             length: to.since(from),
             deadline: self.deadline,
+            of: Answers::Good,
         };
         self.assertion.measure(within, terms, None)
     }

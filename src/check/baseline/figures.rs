@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::ParseError;
 use crate::check::judge::judge_one;
-use crate::check::metric::{Metric, Unit};
+use crate::check::metric::{Metric, Tally, Unit};
 use crate::check::{self, CheckSpec, History, Window, show};
 use crate::event::Name;
 
@@ -14,7 +14,7 @@ use crate::event::Name;
 pub type Figures = BTreeMap<String, f64>;
 
 /// What is kept of each workload and probe, with the observations that it takes.
-pub(in crate::check) const METRICS: [(Metric, usize); 4] = [
+pub(in crate::check) const METRICS: [(Metric, u64); 4] = [
     (Metric::P50, ENOUGH),
     (Metric::P95, ENOUGH),
     (Metric::P99, 100),
@@ -44,7 +44,7 @@ pub struct Figure {
 }
 
 /// Observations from which on figures of a workload or probe are kept, and their number.
-const ENOUGH: usize = 20;
+const ENOUGH: u64 = 20;
 
 /// The figures of a run in which more or less is worse: of workloads and probes, with the number of
 /// observations, and of all checks but those that compare with a baseline themselves. Rounded to
@@ -86,10 +86,14 @@ fn of_sources(history: &History, window: &Window, found: &mut Figures) {
         if brief.interval.is_none() {
             continue;
         }
-        let samples = history.samples_in(source, (from, to));
+        let tally = Tally::of(history.samples_in(source, (from, to)));
         let count = (Metric::Count, ENOUGH);
         for (metric, enough) in METRICS.into_iter().chain([count]) {
-            if samples.len() < enough {
+            let counted = match metric.unit() {
+                Unit::Time => tally.good + tally.unanswered,
+                _ => tally.all,
+            };
+            if counted < enough {
                 continue;
             }
             if let Some(value) = history.figure(metric, source, (from, to)) {

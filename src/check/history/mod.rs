@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::metric::{Metric, Terms};
 use super::{Assertion, Experiment, Measured, stats};
-use crate::event::{Event, Fact, Fate, Name, Phase, Sample};
+use crate::event::{Answers, Event, Fact, Fate, Name, Phase, Sample};
 use crate::units::Moment;
 use observations::{Edges, Observations};
 
@@ -263,25 +263,43 @@ impl History {
         observations.map_or(&[], |observations| observations.within(window))
     }
 
-    /// The value of a metric of a workload or probe in a window.
+    /// The value of a metric of a workload or probe in a window; latencies are those of good answers.
     pub fn figure(&self, metric: Metric, source: &str, window: (Moment, Moment)) -> Option<f64> {
-        metric.of(self.samples_in(source, window), self.terms(source, window))
+        self.figure_of(metric, Answers::Good, source, window)
+    }
+
+    /// The same; latencies are those of the answers `of`.
+    fn figure_of(
+        &self,
+        metric: Metric,
+        of: Answers,
+        source: &str,
+        window: (Moment, Moment),
+    ) -> Option<f64> {
+        let terms = self.terms(source, window, of);
+        metric.of(self.samples_in(source, window), terms)
     }
 
     /// Measures an assertion in a window, and the baseline that it may be compared with.
-    pub fn measure(&self, assertion: &Assertion, window: (Moment, Moment)) -> Measured {
+    pub fn measure(
+        &self,
+        assertion: &Assertion,
+        of: Answers,
+        window: (Moment, Moment),
+    ) -> Measured {
         let source = &*assertion.source;
         assertion.measure(
             self.samples_in(source, window),
-            self.terms(source, window),
-            self.figure(assertion.metric, source, self.baseline()),
+            self.terms(source, window, of),
+            self.figure_of(assertion.metric, of, source, self.baseline()),
         )
     }
 
-    fn terms(&self, source: &str, (from, to): (Moment, Moment)) -> Terms {
+    fn terms(&self, source: &str, (from, to): (Moment, Moment), of: Answers) -> Terms {
         Terms {
             length: to.since(from),
             deadline: self.experiment().deadline(source),
+            of,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Assertion, Lint, Outlook, Window, show};
 use crate::diag::{Severity, did_you_mean};
-use crate::event::Name;
+use crate::event::{Answers, Name};
 
 impl Lint {
     pub(super) fn error(
@@ -124,7 +124,7 @@ pub(super) fn regex(key: &str, text: &str) -> Option<Lint> {
 }
 
 /// The assertions of `that`: known sources, and none that checks cannot honour.
-pub(super) fn assertions(that: &[Assertion], outlook: &Outlook) -> Vec<Lint> {
+pub(super) fn assertions(that: &[Assertion], of: Answers, outlook: &Outlook) -> Vec<Lint> {
     let mut found = Vec::new();
     if that.is_empty() {
         found.push(Lint::error(
@@ -147,6 +147,7 @@ pub(super) fn assertions(that: &[Assertion], outlook: &Outlook) -> Vec<Lint> {
             ));
         }
     }
+    found.extend(reach::answers(that, of));
     found
 }
 

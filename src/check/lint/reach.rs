@@ -1,7 +1,8 @@
 use super::{Assertion, Lint, Outlook, Window};
 use crate::check::assertion::{Op, Value};
-use crate::check::metric::Unit;
+use crate::check::metric::{Metric, Unit};
 use crate::check::{bounds, show};
+use crate::event::Answers;
 
 /// A window that will hold too few observations of `source`, or exactly as many as are needed: then
 /// it is for chance to decide, because neither begins to the microsecond. What the next fault finds
@@ -58,6 +59,43 @@ pub(in crate::check) fn demands(
         found.extend(samples(&key, &assertion.source, during, needed, outlook));
     }
     found
+}
+
+/// Answers that latencies are taken of, and that there are none of, or no latencies.
+pub(super) fn answers(that: &[Assertion], of: Answers) -> Option<Lint> {
+    let timed = |assertion: &Assertion| assertion.metric.unit() == Unit::Time;
+    if of == Answers::All {
+        return (!that.iter().any(timed)).then(|| {
+            let message = "no latency is demanded that it could be about";
+            Lint::warning("of", message, "has no effect", "leave it out")
+        });
+    }
+    let mut each = that.iter().enumerate();
+    each.find_map(|(index, assertion)| {
+        let mut others = that.iter().filter(|one| one.source == assertion.source);
+        let other = others.find(|other| timed(assertion) && wants_errors_only(other))?;
+        let metric = assertion.metric.name();
+        Some(Lint::error(
+            format!("that[{index}]"),
+            format!(
+                "the check cannot pass: `{metric}` is of good answers, and `{other}` wants none"
+            ),
+            "of no answers",
+            "write `of = \"all\"` to take the latencies of errors as well",
+        ))
+    })
+}
+
+/// Whether the assertion holds only if nothing is ok.
+fn wants_errors_only(assertion: &Assertion) -> bool {
+    let Value::Share(share) = assertion.value else {
+        return false;
+    };
+    match (assertion.metric, assertion.op) {
+        (Metric::OkRatio, Op::Equal | Op::AtMost) => share.fraction() <= 0.0,
+        (Metric::ErrorRate, Op::Equal | Op::AtLeast) => share.fraction() >= 1.0,
+        _ => false,
+    }
 }
 
 /// A limit that every figure keeps to, or none.

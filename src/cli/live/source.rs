@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::draw::Tone;
-use crate::event::Sample;
+use crate::event::{Answers, Sample};
 use crate::units::Moment;
 
 /// What a workload or probe saw last.
@@ -21,7 +21,8 @@ pub(super) struct Observed {
 #[derive(Debug)]
 struct Recent {
     at: Moment,
-    latency: Duration,
+    /// `None` of an error.
+    latency: Option<Duration>,
     ok: bool,
 }
 
@@ -38,7 +39,7 @@ impl Observed {
     pub(super) fn see(&mut self, at: Moment, sample: &Sample) {
         self.recent.push_back(Recent {
             at,
-            latency: sample.counted_latency(self.deadline),
+            latency: sample.counted_latency(Answers::Good, self.deadline),
             ok: sample.outcome.is_ok(),
         });
         let oldest = at.before(self.horizon);
@@ -54,16 +55,19 @@ impl Observed {
         let inside: Vec<_> = self.recent.iter().filter(|one| one.at >= oldest).collect();
         let rate = inside.len() as f64 / self.horizon.as_secs_f64();
         let errors = inside.iter().filter(|one| !one.ok).count();
-        let mut latencies: Vec<_> = inside.iter().map(|one| one.latency).collect();
+        let mut latencies: Vec<_> = inside.iter().filter_map(|one| one.latency).collect();
         latencies.sort_unstable();
-        let Some(p95) = latencies.get((latencies.len() * 95).div_ceil(100).saturating_sub(1))
-        else {
+        if inside.is_empty() {
             return Some(("silent".to_owned(), Tone::Warning));
-        };
+        }
+        let rank = (latencies.len() * 95).div_ceil(100);
+        let p95 = rank.checked_sub(1).map_or_else(
+            || format!("{:>8}   ", "-"),
+            |index| format!("{:>8.1} ms", latencies[index].as_secs_f64() * 1e3),
+        );
         let text = format!(
-            "{rate:>6.1}/s  {:>5.1} % errors  p95 {:>8.1} ms",
+            "{rate:>6.1}/s  {:>5.1} % errors  p95 {p95}",
             100.0 * errors as f64 / inside.len() as f64,
-            p95.as_secs_f64() * 1e3
         );
         Some((text, if errors > 0 { Tone::Bad } else { Tone::Plain }))
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::check::History;
-use crate::event::{Name, Sample};
+use crate::event::{Answers, Name, Sample};
 use crate::report::traffic::nearest_rank_ms;
 use crate::units::Moment;
 
@@ -104,10 +104,11 @@ fn bins(sorted: &[Sample], bin: Duration, deadline: Duration, origin: Moment) ->
 fn percentiles(samples: &[Sample], deadline: Duration) -> Option<[f64; 3]> {
     let counted = samples
         .iter()
-        .map(|sample| sample.counted_latency(deadline));
+        .filter_map(|sample| sample.counted_latency(Answers::Good, deadline));
     let mut latencies: Vec<_> = counted.collect();
     latencies.sort_unstable();
-    (!samples.is_empty()).then(|| [50, 95, 99].map(|percent| nearest_rank_ms(&latencies, percent)))
+    (!latencies.is_empty())
+        .then(|| [50, 95, 99].map(|percent| nearest_rank_ms(&latencies, percent)))
 }
 
 #[cfg(test)]

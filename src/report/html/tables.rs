@@ -119,7 +119,15 @@ const fn felt(impact: Impact) -> &'static str {
 /// The figures of each workload and probe in each window.
 pub(super) fn traffic(report: &Report) -> Markup {
     let heads = [
-        "source", "window", "requests", "errors", "timeouts", "p50", "p95", "p99", "longest",
+        "source",
+        "window",
+        "requests",
+        "errors",
+        "unanswered",
+        "p50",
+        "p95",
+        "p99",
+        "longest",
     ];
     html! { @if !report.sources.is_empty() { (table(&heads, &html! {
         @for source in &report.sources {

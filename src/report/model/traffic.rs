@@ -26,14 +26,14 @@ pub struct SourceWindow {
     pub window: String,
     /// Observations.
     pub requests: u64,
-    /// Those that came out other than wanted, timeouts included.
+    /// Those that came out other than wanted, those without an answer included.
     pub errors: u64,
-    /// Those without an answer within the deadline.
+    /// Those without an answer: none within the deadline, refused, reset, broken.
     pub timeouts: u64,
     /// Errors by requests, from 0 to 1.
     pub error_rate: f64,
-    /// Latency of all observations, from the intended send; what got no answer counts with its
-    /// deadline. Absent below 10 of them.
+    /// Latency of good answers, from the intended send; what got no answer counts with its deadline,
+    /// errors are left out. Absent below 10 of them.
     pub latency_p50_ms: Option<f64>,
     /// Never below the median.
     pub latency_p95_ms: Option<f64>,

@@ -13,7 +13,7 @@ use crate::check::{
     Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
     show,
 };
-use crate::event::Name;
+use crate::event::{Answers, Name};
 use crate::units::{Moment, Period, Share};
 use slots::Slots;
 
@@ -184,6 +184,7 @@ impl Case<'_> {
             history: self.history,
             window: self.window,
             that: std::slice::from_ref(&demand),
+            of: Answers::Good,
             floor: std::time::Duration::ZERO,
             min_samples: None,
             patience: Patience {

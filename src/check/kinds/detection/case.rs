@@ -188,7 +188,7 @@ impl<'a> Case<'a> {
                 let last = samples
                     .filter(|sample| sample.done < occurrence.inject)
                     .max_by_key(|sample| sample.done);
-                last.is_some_and(|sample| matches!(sample.outcome, Outcome::NotOk { .. }))
+                last.is_some_and(|sample| !sample.outcome.is_ok())
             }
             Watched::Log(regex) => {
                 let (start, end) = self.history.baseline();
@@ -231,6 +231,11 @@ impl<'a> Case<'a> {
             (Watched::Probe(probe), None) if self.hung(probe, occurrence) => {
                 format!("`{probe}` hung")
             }
+            (Watched::Probe(probe), None)
+                if self.mostly(probe, occurrence, |outcome| !outcome.is_answer()) =>
+            {
+                format!("`{probe}` did not answer")
+            }
             (Watched::Probe(probe), None) => format!("`{probe}` never said so"),
             (Watched::Log(_), Some(after)) => format!("the log said so after {after}"),
             (Watched::Log(_), None) => "the log stayed silent".to_owned(),
@@ -243,12 +248,16 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether most rounds of a probe under the fault got no answer.
+    /// Whether most rounds of a probe under the fault got no answer in time.
     fn hung(&self, probe: &str, occurrence: &Occurrence) -> bool {
+        self.mostly(probe, occurrence, |outcome| *outcome == Outcome::Timeout)
+    }
+
+    /// Whether most rounds of a probe under the fault came out so.
+    fn mostly(&self, probe: &str, occurrence: &Occurrence, so: fn(&Outcome) -> bool) -> bool {
         let window = (occurrence.inject, self.until(occurrence));
         let samples = self.history.samples_in(probe, window);
-        let silent = |sample: &&Sample| matches!(sample.outcome, Outcome::Timeout);
-        2 * samples.iter().filter(silent).count() > samples.len()
+        2 * samples.iter().filter(|sample| so(&sample.outcome)).count() > samples.len()
     }
 
     fn summary(

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::check::testing::{Story, at, not_ok, ok};
+use crate::check::testing::{Story, at, not_ok, ok, unanswered};
 use crate::check::{Finding, Verdict};
 use crate::event::{ClosedBy, Fact, Impact, Outcome, Phase};
 
@@ -71,6 +71,26 @@ fn a_degraded_answer_and_a_log_line_in_time_pass() {
     assert_eq!(finding.summary, "detected after 2 s (bound 5 s)");
     assert!((finding.figures["signal_0_s"] - 1.452).abs() < 0.01);
     assert!((finding.figures["impact_after_injection_s"] - 0.05).abs() < 1e-6);
+}
+
+#[test]
+fn a_health_endpoint_that_is_gone_is_no_detection_and_none_after_it_was_gone_before() {
+    let gone = |from: f64, back: f64| {
+        move |when: f64| match when {
+            when if when < from || when >= 28.0 => (0.002, ok()),
+            when if when < back => (0.001, unanswered()[0].clone()),
+            _ => (0.002, not_ok()),
+        }
+    };
+    let signal = json!({ "any_of": [{ "probe": "health", "answers": "not_ok" }] });
+    let finding = judge(story(gone(20.0, 28.0)), &signal);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    let words = "`health` did not answer";
+    assert!(finding.summary.ends_with(words), "{}", finding.summary);
+    let finding = judge(story(gone(18.0, 21.0)), &signal);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let words = "as before the fault";
+    assert!(finding.summary.ends_with(words), "{}", finding.summary);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::Op;
-use crate::check::bounds::Doubt;
+use crate::check::bounds::{self, Doubt, Judged};
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::{Metric, Unit};
 use crate::check::{
     Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
     show,
 };
-use crate::event::Name;
+use crate::event::{Answers, Name};
 use crate::units::{Moment, Period, Share};
 
 /// See [`Check::SUMMARY`].
@@ -27,6 +27,9 @@ pub struct Params {
     pub during: Window,
     /// What must hold of it in that time.
     pub that: Vec<Assertion>,
+    /// The answers that latencies are taken of: `good` (the default), or `all`, errors as well.
+    #[serde(default, skip_serializing_if = "Answers::is_good")]
+    pub of: Answers,
     /// How busy the machine may be for a slow answer to count. Default 95%.
     #[serde(default = "exercise::max_busy")]
     pub max_busy: Share,
@@ -44,7 +47,7 @@ impl Check for Health {
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::source("probe", &params.probe, outlook));
-        found.extend(lint::assertions(&params.that, outlook));
+        found.extend(lint::assertions(&params.that, params.of, outlook));
         for (index, assertion) in params.that.iter().enumerate() {
             let (key, source) = (format!("that[{index}]"), &assertion.source);
             let needed = needed(assertion);
@@ -105,35 +108,37 @@ fn demand(
     finding: &mut Finding,
 ) -> (Evidence, Option<Doubt>) {
     let (metric, source) = (assertion.metric, &*assertion.source);
-    let measured = history.measure(assertion, window);
-    let mut words = measured.to_string();
+    let measured = history.measure(assertion, params.of, window);
+    let needed = needed(assertion);
     let slow = metric.unit() == Unit::Time;
     let patience = Patience {
         max_busy: params.max_busy,
         max_lateness: params.max_lateness.get(),
     };
-    let (verdict, doubt) = match measured.holds() {
-        None => (Verdict::Inconclusive, Some(Doubt::Few)),
-        _ if measured.samples < needed(assertion) => {
-            words = format!("{words}, {} needed", needed(assertion));
-            (Verdict::Inconclusive, Some(Doubt::Few))
+    let judged = match measured.holds() {
+        None if measured.value.is_some() && measured.weight(false) >= needed => {
+            bounds::unanswered(&measured.to_string())
         }
-        Some(true) => (Verdict::Pass, None),
+        None => bounds::too_few(&measured, needed),
+        Some(holds) if measured.weight(holds) < needed => bounds::too_few(&measured, needed),
+        Some(true) => Judged::sure(Verdict::Pass, &measured),
         Some(false) => match patience.exceeded(history, source, window).filter(|_| slow) {
-            Some(why) => {
-                words = format!("{words}, but {why}");
-                (Verdict::Inconclusive, Some(Doubt::Machine))
-            }
-            None => (Verdict::Fail, None),
+            Some(why) => Judged {
+                verdict: Verdict::Inconclusive,
+                measured: format!("{measured}, but {why}"),
+                doubt: Some(Doubt::Machine),
+            },
+            None => Judged::sure(Verdict::Fail, &measured),
         },
     };
     if let Some(value) = measured.value {
         finding.figure(show::figure_name(source, metric), value);
     }
     let key = format!("that[{index}]");
-    let evidence = Evidence::new(verdict, spec, &key, assertion.to_string(), words);
-    let evidence = evidence.over(window, measured.samples);
-    (evidence.of([&assertion.source]), doubt)
+    let (expected, words) = (assertion.to_string(), judged.measured);
+    let evidence = Evidence::new(judged.verdict, spec, &key, expected, words);
+    let evidence = evidence.over(window, measured.tally.all);
+    (evidence.of([&assertion.source]), judged.doubt)
 }
 
 /// What to do about a demand that does not hold.

@@ -14,24 +14,90 @@ fn story(every: f64, health: impl Fn(f64) -> (f64, Outcome)) -> Story {
 }
 
 fn judge(story: Story) -> Finding {
+    judge_of(story, "good")
+}
+
+fn judge_of(story: Story, of: &str) -> Finding {
     story.judge(
         "health",
-        json!({ "probe": "health", "during": "fault:cut..fault:down",
+        json!({ "probe": "health", "during": "fault:cut..fault:down", "of": of,
             "that": ["health.p99 <= 50ms", "health.timeouts == 0"] }),
     )
 }
 
 #[test]
-fn an_endpoint_that_answers_degraded_at_once_passes() {
+fn an_endpoint_that_answers_degraded_at_once_is_quick_where_errors_count_as_answers() {
     let degraded = |when: f64| (0.003, if when > 21.0 { not_ok() } else { ok() });
-    let finding = judge(story(0.1, degraded));
+    let finding = judge_of(story(0.1, degraded), "all");
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
-    assert!(
-        finding.summary.contains("p99 3 ms over 300 samples"),
-        "{}",
-        finding.summary
-    );
     assert!((finding.figures["health.p99_s"] - 0.003).abs() < 1e-9);
+    let words = "p99 3 ms over 300 answers (96.33 % failed); timeouts 0";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+
+    let finding = judge_of(story(0.1, degraded), "good");
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let words = "p99 3 ms over 11 good answers (96.33 % failed), 100 needed";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+    assert!(finding.help.unwrap().contains("of = \"all\""));
+}
+
+#[test]
+fn errors_in_no_time_are_not_quick_answers() {
+    let errors = |share: f64| {
+        let health = move |when: f64| {
+            let nth = (when * 10.0).round() % 10.0;
+            (0.002, if nth < share { not_ok() } else { ok() })
+        };
+        let finding = story(0.1, health).judge(
+            "health",
+            json!({ "probe": "health", "during": "all", "that": ["health.p95 <= 50ms"] }),
+        );
+        (finding.verdict, finding.summary)
+    };
+    let (verdict, words) = errors(10.0);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert_eq!(words, "p95 of 0 good answers (100 % failed), 20 needed");
+    let (verdict, words) = errors(9.0);
+    assert_eq!(verdict, Verdict::Pass);
+    assert_eq!(words, "p95 2 ms over 50 good answers (90 % failed)");
+}
+
+#[test]
+fn a_server_that_is_not_there_does_not_answer() {
+    for outcome in unanswered().into_iter().chain([Outcome::Timeout]) {
+        let dead = move |when: f64| (0.001, if when < 14.0 { ok() } else { outcome.clone() });
+        let finding = story(0.1, dead).judge(
+            "health",
+            json!({ "probe": "health", "during": "all", "that": ["health.timeouts == 0"] }),
+        );
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+        assert_eq!(finding.summary, "timeouts 460 over 500 samples");
+    }
+}
+
+#[test]
+fn a_limit_beyond_the_deadline_is_not_met_by_no_answers() {
+    for (outcome, expected) in [
+        (Outcome::Timeout, Verdict::Inconclusive),
+        (ok(), Verdict::Pass),
+    ] {
+        let half = move |when: f64| {
+            let nth = (when * 10.0).round() % 2.0;
+            (0.002, if nth < 1.0 { outcome.clone() } else { ok() })
+        };
+        let finding = story(0.1, half).judge(
+            "health",
+            json!({ "probe": "health", "during": "all", "that": ["health.p95 <= 5s"] }),
+        );
+        assert_eq!(finding.verdict, expected, "{finding:#?}");
+        let undecided = "p95 3 s over 250 good answers and 250 unanswered (50 % failed), but it is \
+                         that of an observation without an answer";
+        let words = match expected {
+            Verdict::Pass => "p95 2 ms over 500 samples",
+            _ => undecided,
+        };
+        assert_eq!(finding.summary, words);
+    }
 }
 
 #[test]
@@ -95,7 +161,9 @@ fn an_endpoint_that_is_gone_is_not_quick() {
         let finding = judge(story(0.1, gone));
         assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
         assert!(
-            finding.summary.contains("p99 3 s over 300 samples"),
+            finding
+                .summary
+                .contains("p99 3 s over 220 good answers and 80 unanswered (26.67 % failed)"),
             "{}",
             finding.summary
         );

@@ -7,7 +7,7 @@ use crate::check::exercise::{self, Patience};
 use crate::check::{
     Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
-use crate::event::Name;
+use crate::event::{Answers, Name};
 use crate::units::{Period, Share};
 
 /// See [`Check::SUMMARY`].
@@ -24,6 +24,9 @@ pub struct Params {
     pub during: Window,
     /// What must hold of its workloads and probes in that time.
     pub that: Vec<Assertion>,
+    /// The answers that latencies are taken of: `good` (the default), or `all`, errors as well.
+    #[serde(default, skip_serializing_if = "Answers::is_good")]
+    pub of: Answers,
     /// A shift of a latency that is too small to matter. Default 5ms.
     #[serde(default = "floor")]
     pub floor: Period,
@@ -47,7 +50,7 @@ impl Check for Isolation {
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
-        found.extend(lint::assertions(&params.that, outlook));
+        found.extend(lint::assertions(&params.that, params.of, outlook));
         found.extend(lint::demands(&params.that, &params.during, None, outlook));
         let compared = params.that.iter().enumerate();
         for (index, assertion) in compared.filter(|(_, assertion)| assertion.needs_baseline()) {
@@ -70,6 +73,7 @@ impl Check for Isolation {
                 history,
                 window,
                 that: &params.that,
+                of: params.of,
                 floor: params.floor.get(),
                 min_samples: None,
                 patience: Patience {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::Params;
 use crate::check::metric::Metric;
 use crate::check::{Assertion, History, show};
-use crate::event::{Name, Sample};
+use crate::event::{Answers, Name, Sample};
 use crate::units::Moment;
 
 /// The time after a fault, as the service's clients saw it.
@@ -210,7 +210,7 @@ impl<'a> Aftermath<'a> {
     }
 
     fn broken(&self, assertion: &Assertion, window: (Moment, Moment)) -> Option<String> {
-        let measured = self.history.measure(assertion, window);
+        let measured = self.history.measure(assertion, Answers::Good, window);
         (measured.holds() != Some(true)).then(|| format!("`{}` {measured}", assertion.source))
     }
 }

@@ -12,7 +12,7 @@ use crate::check::{
     Assertion, Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence,
     Outlook, Verdict, exercise, lint, show,
 };
-use crate::event::{Name, Sample};
+use crate::event::{Answers, Name, Sample};
 use crate::units::{Moment, Period, Share};
 use aftermath::{Aftermath, Course};
 
@@ -67,7 +67,7 @@ impl Check for Recovery {
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::faults(&params.fault.0, outlook);
-        found.extend(lint::assertions(&params.that, outlook));
+        found.extend(lint::assertions(&params.that, Answers::Good, outlook));
         let needed = params.within.get() + params.hold.get();
         for fault in &params.fault.0 {
             if let Some(left) = time_left(fault, outlook).filter(|left| *left < needed) {

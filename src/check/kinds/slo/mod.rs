@@ -7,6 +7,7 @@ use crate::check::exercise::{self, Patience};
 use crate::check::{
     Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
+use crate::event::Answers;
 use crate::units::{Period, Share};
 
 /// See [`Check::SUMMARY`].
@@ -19,6 +20,9 @@ pub struct Slo;
 pub struct Params {
     /// The objectives, of workloads or probes.
     pub that: Vec<Assertion>,
+    /// The answers that latencies are taken of: `good` (the default), or `all`, errors as well.
+    #[serde(default, skip_serializing_if = "Answers::is_good")]
+    pub of: Answers,
     /// The time in which they must be met. Default `all`.
     #[serde(default = "Window::all")]
     pub during: Window,
@@ -49,7 +53,7 @@ impl Check for Slo {
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
-        found.extend(lint::assertions(&params.that, outlook));
+        found.extend(lint::assertions(&params.that, params.of, outlook));
         let (that, during) = (&params.that, &params.during);
         found.extend(lint::demands(that, during, params.min_samples, outlook));
         found
@@ -61,6 +65,7 @@ impl Check for Slo {
                 history,
                 window,
                 that: &params.that,
+                of: params.of,
                 floor: params.floor.get(),
                 min_samples: params.min_samples,
                 patience: Patience {

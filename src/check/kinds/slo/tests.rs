@@ -156,8 +156,85 @@ fn requests_that_got_no_answer_are_not_fast() {
             assert!(finding.summary.contains(" 3 s over"), "{}", finding.summary);
         }
     }
-    let refused = under_fault(not_ok(), "p95");
-    assert_eq!(refused.verdict, Verdict::Pass, "{refused:#?}");
+    let errors = under_fault(not_ok(), "p95");
+    assert_eq!(errors.verdict, Verdict::Inconclusive, "{errors:#?}");
+    let words = "`reads` p95 of 0 good answers (100 % failed), 200 needed";
+    assert_eq!(errors.summary, words);
+}
+
+/// Of ten reads `errors` are answered with an error in 1 ms and `silent` not at all, the others well
+/// in 30 ms.
+fn mixed(errors: f64, silent: f64) -> Story {
+    story(move |when| {
+        let nth = (when * 100.0).round() % 10.0;
+        match nth {
+            nth if nth < errors => (0.001, not_ok()),
+            nth if nth < errors + silent => (3.0, Outcome::Timeout),
+            _ => (0.03, ok()),
+        }
+    })
+}
+
+#[test]
+fn percentiles_are_those_of_good_answers_and_of_what_got_none() {
+    let p95 = |(errors, silent): (f64, f64), more: &Value| {
+        let mut params = json!({ "that": ["reads.p95 <= 20ms"], "min_samples": 700 });
+        for (key, value) in more.as_object().unwrap() {
+            params[key] = value.clone();
+        }
+        let finding = mixed(errors, silent).judge("slo", params);
+        (finding.verdict, finding.summary)
+    };
+    // Fast errors do not hide slow answers, and with them or without the failed share is told.
+    let (verdict, words) = p95((7.0, 0.0), &json!({}));
+    assert_eq!(verdict, Verdict::Fail, "{words}");
+    assert!(
+        words.contains("p95 30 ms over 900 good answers (70 % failed)"),
+        "{words}"
+    );
+    let (verdict, words) = p95((8.0, 0.0), &json!({}));
+    assert_eq!(verdict, Verdict::Inconclusive, "{words}");
+    assert!(
+        words.contains("over 600 good answers (80 % failed), 700 needed"),
+        "{words}"
+    );
+    // What is beyond the limit for want of answers is beyond it, however few were good.
+    let (verdict, words) = p95((0.0, 8.0), &json!({}));
+    assert_eq!(verdict, Verdict::Fail, "{words}");
+    let counted = "p95 3 s over 600 good answers and 2400 unanswered (80 % failed)";
+    assert!(words.contains(counted), "{words}");
+    // All answers are taken only where it is written.
+    let all = json!({ "of": "all", "that": ["reads.p50 <= 20ms"] });
+    let (verdict, words) = p95((7.0, 0.0), &all);
+    assert_eq!(verdict, Verdict::Pass, "{words}");
+    assert!(
+        words.contains("p50 1 ms over 3000 answers (70 % failed)"),
+        "{words}"
+    );
+    let (verdict, words) = p95((7.0, 0.0), &json!({ "of": "all" }));
+    assert_eq!(verdict, Verdict::Fail, "{words}");
+}
+
+#[test]
+fn a_latency_that_is_a_share_of_the_baseline_needs_good_answers_there() {
+    let read = |when: f64| (0.01, if when < 20.0 { not_ok() } else { ok() });
+    let that = json!(["reads.p95 <= 125% of baseline"]);
+    let params = json!({ "that": that, "during": "fault:cut" });
+    let finding = story(read).judge("slo", params);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let words = "but 0 samples in the baseline, 200 needed";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+}
+
+#[test]
+fn a_server_that_is_not_there_meets_no_objective_about_answers() {
+    for outcome in unanswered() {
+        let dead = move |when: f64| (0.001, if when < 14.0 { ok() } else { outcome.clone() });
+        let finding = judge(story(dead), &json!(["reads.timeouts == 0"]));
+        assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+        let words = "timeouts 2600 over 3000 samples";
+        assert!(finding.summary.contains(words), "{}", finding.summary);
+    }
 }
 
 #[test]
