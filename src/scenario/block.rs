@@ -54,6 +54,18 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Stands for a block that the file lacks.
+    pub(super) fn missing(kind: &'static str) -> Self {
+        Self {
+            kind,
+            header: format!("[{kind}]"),
+            values: Map::new(),
+            source: SourceMap::default(),
+            keys: BTreeMap::new(),
+            written: BTreeMap::new(),
+        }
+    }
+
     /// The block's name, if it has one.
     pub(super) fn name(&self) -> Option<&str> {
         self.text("name")

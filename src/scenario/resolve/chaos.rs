@@ -36,9 +36,9 @@ pub(super) fn chaos(
     out: &mut Vec<Diagnostic>,
 ) -> Option<Chaos> {
     let block = blocks.iter().find(|block| block.kind == "chaos")?;
-    let shape = fit::shape::<shape::Chaos>(block, out)?;
+    let (shape, whole) = fit::shape::<shape::Chaos>(block, out)?;
     let before = out.len();
-    if shape.faults.is_empty() {
+    if shape.faults.is_empty() && block.values.contains_key("faults") {
         out.push(mistake::refused(
             block,
             "faults",
@@ -89,7 +89,7 @@ pub(super) fn chaos(
     if out.len() == before {
         out.extend(too_large(block, &chaos, faults));
     }
-    (out.len() == before).then_some(chaos)
+    (whole && out.len() == before).then_some(chaos)
 }
 
 /// What is drawn: indices of `faults` with their weights.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Sources;
 use crate::action::{Protocol, ProxySpec};
 use crate::check::{self, CheckOutlook, CheckSpec, FaultOutlook, Kind, Outlook};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, did_you_mean};
 use crate::event::Name;
 use crate::lab::spec::{LogSource, ServiceSpec};
 use crate::load::spec::{WorkloadKind, WorkloadSpec};
@@ -46,23 +46,23 @@ pub(super) fn check(
     outlook: &Outlook,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(CheckSpec, Option<Query>)> {
-    let Some(name) = block.text("type") else {
-        out.push(mistake::no_type(block));
+    let Some(kind) = kind(block, out) else {
+        fit::common::<shape::Check>(block, out);
         return None;
     };
-    let Some(kind) = check::kind(name) else {
-        let names = check::kinds().iter().map(|kind| kind.name);
-        out.push(mistake::unknown_word(block, "type", "type of check", names));
-        return None;
-    };
-    let (shape, params, lints) = fit::fit(
+    let mut values = block.values.clone();
+    values.insert("type".to_owned(), kind.name.into());
+    let is_known = block.text("type") == Some(kind.name);
+    let ((shape, params, lints), whole) = fit::fit(
         block,
-        &block.values,
+        &values,
         &schema::check(kind),
         &|value| read(kind, value, outlook),
         out,
     )?;
-    for lint in &lints {
+    // Advice may rest on a value that is to be mended first.
+    let firm = |lint: &&check::Lint| (whole && is_known) || lint.severity == Severity::Error;
+    for lint in lints.iter().filter(firm) {
         let found = mistake::check::lint(block, lint);
         // A name that nothing bears has been reported already.
         if !out.iter().any(|known| known.covers(&found)) {
@@ -78,7 +78,26 @@ pub(super) fn check(
         params,
         source: block.source.clone(),
     };
-    Some((spec, query))
+    (whole && is_known).then_some((spec, query))
+}
+
+/// The type of a check; of an unknown one the type that it was probably meant to be, so that what
+/// stands beside it can be looked at.
+fn kind(block: &Block, out: &mut Vec<Diagnostic>) -> Option<&'static Kind> {
+    let Some(name) = block.text("type") else {
+        out.push(mistake::no_type(block));
+        return None;
+    };
+    check::kind(name).or_else(|| {
+        let names = || check::kinds().iter().map(|kind| kind.name);
+        out.push(mistake::unknown_word(
+            block,
+            "type",
+            "type of check",
+            names(),
+        ));
+        did_you_mean(name, names()).and_then(check::kind)
+    })
 }
 
 fn read(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{chaos, each, order, ramp};
 use crate::check::FaultBrief;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, did_you_mean};
 use crate::fault::catalogue::Catalogue;
 use crate::fault::{self, Affect, BuildError, Kind, Ramp, Scope, Subject};
 use crate::scenario::block::Block;
@@ -49,15 +49,22 @@ fn fault(
     drawn: &BTreeSet<&str>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(FaultPlan, FaultBrief)> {
-    let (kind, values) = kind_and_values(block, catalogue, out)?;
-    let (shape, params) = fit::fit(
+    let before = out.len();
+    let Some((kind, values)) = kind_and_values(block, catalogue, out) else {
+        let shape = fit::common::<shape::Fault>(block, out)?;
+        if !drawn.contains(&*shape.name) {
+            start(block, &shape, out);
+        }
+        repetition(block, &shape, shape.length.map(Into::into), out);
+        return None;
+    };
+    let ((shape, params), _) = fit::fit(
         block,
         &values,
         &schema::fault(kind),
         &|value| read(kind, value),
         out,
     )?;
-    let before = out.len();
     let lasts = shape.length.is_some()
         || block.values.contains_key("sweep")
         || (drawn.contains(&*shape.name) && (kind.lasts)(&params));
@@ -192,7 +199,8 @@ fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) 
     }
 }
 
-/// The kind, by `type` or by the catalogue, and the block's values over those of the catalogue.
+/// The kind, by `type` or by the catalogue, and the block's values over those of the catalogue. Of an
+/// unknown name the one that was probably meant, so that what stands beside it can be looked at.
 fn kind_and_values(
     block: &Block,
     catalogue: &Catalogue,
@@ -209,19 +217,26 @@ fn kind_and_values(
                     None => unknown,
                 });
             }
-            Some((kind?, block.values.clone()))
+            let near = || did_you_mean(name, fault::kinds().iter().map(|kind| kind.name));
+            let kind = kind.or_else(|| near().and_then(fault::kind))?;
+            let mut values = block.values.clone();
+            values.insert("type".to_owned(), kind.name.into());
+            Some((kind, values))
         }
         (None, Some(name)) => {
-            let Some(entry) = catalogue.get(name) else {
-                let names = catalogue.entries().map(|entry| &*entry.name);
+            let names = || catalogue.entries().map(|entry| &*entry.name);
+            if catalogue.get(name).is_none() {
                 let what = "fault of the catalogue";
-                let unknown = mistake::unknown_word(block, "use", what, names);
+                let unknown = mistake::unknown_word(block, "use", what, names());
                 out.push(match fault::kind(name) {
                     Some(_) => mistake::other_key(unknown, "a kind of fault", "type", name),
                     None => unknown,
                 });
-                return None;
-            };
+            }
+            let near = || did_you_mean(name, names());
+            let entry = catalogue
+                .get(name)
+                .or_else(|| near().and_then(|near| catalogue.get(near)))?;
             let mut values = entry.params.clone();
             values.insert("type".to_owned(), entry.kind.clone().into());
             values.extend(block.values.clone());

@@ -10,9 +10,11 @@ mod radius;
 mod ramp;
 mod references;
 mod stage;
+mod told;
 mod traffic;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::block::Block;
 use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape, timeline};
@@ -33,11 +35,9 @@ pub(super) fn resolve(
     let names = Names::gather(blocks, out);
     references::check(blocks, &names, catalogue, out);
 
-    let Some(head) = blocks.iter().find(|block| block.kind == "scenario") else {
-        out.push(mistake::file::no_scenario());
-        return None;
-    };
-    let scenario = fit::shape::<shape::Scenario>(head, out);
+    let missing = Block::missing("scenario");
+    let (head, scenario, duration) = head(blocks, &missing, out);
+    let seed = scenario.as_ref().map_or(0, |scenario| scenario.seed);
     let radius = radius::read(blocks, out);
     let databases = each(blocks, "database", out, stage::database);
     let proxies = stage::proxies(blocks, out);
@@ -48,29 +48,23 @@ pub(super) fn resolve(
     let (faults, briefs) = faults::faults(blocks, catalogue, out);
     let chaos = chaos::chaos(blocks, &names, &faults, out);
     let steady_state = steady_state(blocks, out);
-    let aborts = each(blocks, "abort_condition", out, |block, out| {
-        let shape = fit::shape::<shape::AbortCondition>(block, out)?;
-        Some(AbortSpec {
-            when: shape.when,
-            source: block.source.clone(),
-        })
-    });
+    let aborts = each(blocks, "abort_condition", out, abort);
     let report = one::<shape::Report>(blocks, "report", out);
     let proxies = order::proxies(blocks, proxies, &services, out);
     let services = order::services(blocks, services, out);
 
-    let scenario = scenario?;
-    let duration = *scenario.duration;
     let sources = traffic::sources(&workloads, &probes);
     let all = (&*faults, chaos.as_ref());
     radius::check(blocks, &radius, all, (head, duration), out);
-    let steps = timeline::steps(&faults, &super::chaos::drawn(all, scenario.seed));
-    chaos::never_drawn(blocks, all, &steps, scenario.seed, out);
+    let steps = timeline::steps(&faults, &super::chaos::drawn(all, seed));
+    chaos::never_drawn(blocks, all, &steps, seed, out);
     let schedule = (&*faults, &*steps);
     let stage = (&*services, &*proxies, &*workloads);
     let outlook = checks::outlook(schedule, stage, (&sources, &steady_state), blocks, duration);
     let (checks, queries) = checks::checks(blocks, head, &outlook, out);
     let baselines = checks::baselines(&checks);
+    told::once(blocks, out);
+    let scenario = scenario?;
     Some(Plan {
         path: source.name.clone(),
         text: source.text.clone(),
@@ -82,7 +76,7 @@ pub(super) fn resolve(
             checks,
             purpose: Purpose::Judge,
         },
-        seed: scenario.seed,
+        seed,
         duration,
         settle: *scenario.settle,
         databases,
@@ -121,12 +115,41 @@ pub(super) fn checks(
         blocks,
         plan.duration,
     );
-    each(blocks, "check", out, |block, out| {
+    let checks = each(blocks, "check", out, |block, out| {
         let (check, query) = checks::check(block, &outlook, out)?;
         if query.is_some_and(|query| !plan.queries.contains(&query)) {
             out.push(mistake::check::unasked(block));
         }
         Some(check)
+    });
+    told::once(blocks, out);
+    checks
+}
+
+/// The `[scenario]` block, or what stands for it, and its duration. One that cannot be read ends after
+/// everything, so that nothing is said to come too late for it.
+fn head<'a>(
+    blocks: &'a [Block],
+    missing: &'a Block,
+    out: &mut Vec<Diagnostic>,
+) -> (&'a Block, Option<shape::Scenario>, Duration) {
+    const ENDLESS: Duration = Duration::from_secs(u64::MAX / 4);
+    let Some(head) = blocks.iter().find(|block| block.kind == "scenario") else {
+        out.push(mistake::file::no_scenario());
+        return (missing, None, ENDLESS);
+    };
+    let scenario = fit::shape::<shape::Scenario>(head, out).map(|(shape, _)| shape);
+    let is_read = head.text("duration").map(str::parse::<Period>);
+    let read = scenario.as_ref().filter(|_| matches!(is_read, Some(Ok(_))));
+    let duration = read.map_or(ENDLESS, |scenario| *scenario.duration);
+    (head, scenario, duration)
+}
+
+fn abort(block: &Block, out: &mut Vec<Diagnostic>) -> Option<AbortSpec> {
+    let (shape, whole) = fit::shape::<shape::AbortCondition>(block, out)?;
+    whole.then(|| AbortSpec {
+        when: shape.when,
+        source: block.source.clone(),
     })
 }
 
@@ -159,7 +182,7 @@ fn unhurried(block: &Block, path: &str, time: Period, out: &mut Vec<Diagnostic>)
     }
 }
 
-/// The only block of a kind; its default if there is none or it does not fit.
+/// The only block of a kind, with stand-ins for what does not fit; its default if there is none.
 fn one<T: serde::de::DeserializeOwned + schemars::JsonSchema + Default>(
     blocks: &[Block],
     kind: &str,
@@ -169,6 +192,7 @@ fn one<T: serde::de::DeserializeOwned + schemars::JsonSchema + Default>(
         .iter()
         .find(|block| block.kind == kind)
         .and_then(|block| fit::shape(block, out))
+        .map(|(shape, _)| shape)
         .unwrap_or_default()
 }
 

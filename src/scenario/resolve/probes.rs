@@ -12,7 +12,7 @@ use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
 
 pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpec> {
-    let shape = fit::shape::<shape::Probe>(block, out)?;
+    let (shape, whole) = fit::shape::<shape::Probe>(block, out)?;
     let shape::Probe {
         name,
         http: to_http,
@@ -58,7 +58,7 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
         ));
         return None;
     };
-    Some(ProbeSpec {
+    whole.then(|| ProbeSpec {
         name: name.into(),
         kind,
         every: *every,
@@ -149,7 +149,7 @@ fn prometheus(to: shape::MetricTarget) -> ProbeKind {
 }
 
 fn command(to: shape::CommandTarget, block: &Block, out: &mut Vec<Diagnostic>) -> ProbeKind {
-    if to.run.is_empty() {
+    if to.run.is_empty() && block.value("command.run").is_some() {
         out.push(mistake::refused(block, "command.run", "names no program"));
     }
     if let Some(path) = &to.value {

@@ -30,7 +30,8 @@ pub(super) fn check(
                     "that" | "require" | "when" => assertion(block, path, text, names, out),
                     "during" => window(block, path, text, names, out),
                     "target" if block.kind == "fault" => {
-                        let kinds = subject(block, catalogue).blocks();
+                        let subject = subject(block, catalogue);
+                        let kinds = subject.map_or(ANY_TARGET, Subject::blocks);
                         if !kinds.is_empty() {
                             name(block, path, text, kinds, names, out);
                         }
@@ -85,12 +86,14 @@ fn window(block: &Block, path: &str, text: &str, names: &Names<'_>, out: &mut Ve
     }
 }
 
-/// What a fault acts on; connections, if its kind is a mistake of its own.
-fn subject(block: &Block, catalogue: &Catalogue) -> Subject {
+/// What a fault of any kind may act on.
+const ANY_TARGET: &[&str] = &["proxy", "service", "database"];
+
+/// What a fault acts on; `None` if its kind is a mistake of its own.
+fn subject(block: &Block, catalogue: &Catalogue) -> Option<Subject> {
     let entry = block.text("use").and_then(|name| catalogue.get(name));
     let kind = entry.map_or(block.text("type"), |entry| Some(&entry.kind));
-    kind.and_then(fault::kind)
-        .map_or(Subject::Connections, |kind| kind.subject)
+    kind.and_then(fault::kind).map(|kind| kind.subject)
 }
 
 /// The kinds of block whose name stands at `key`.

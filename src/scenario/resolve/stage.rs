@@ -13,7 +13,7 @@ use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
 
 pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<DatabaseSpec> {
-    let shape = fit::shape::<shape::Database>(block, out)?;
+    let (shape, _) = fit::shape::<shape::Database>(block, out)?;
     let origin = match (shape.managed, shape.url) {
         (true, None) => Origin::Managed,
         (false, Some(url)) => {
@@ -45,7 +45,7 @@ pub(super) fn proxies(blocks: &[Block], out: &mut Vec<Diagnostic>) -> Vec<(Proxy
 }
 
 fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
-    let shape = fit::shape::<shape::Proxy>(block, out)?;
+    let (shape, _) = fit::shape::<shape::Proxy>(block, out)?;
     let listen = shape.listen.parse::<SocketAddr>().ok();
     if listen.is_none() {
         out.push(mistake::address::listener(block, "listen"));
@@ -72,7 +72,7 @@ fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Templat
 
 /// Reports an address that nobody can be reached at.
 pub(super) fn reachable(block: &Block, path: &str, address: &Template, out: &mut Vec<Diagnostic>) {
-    if is_plain(address) {
+    if is_plain(address) && block.value(path).is_some() {
         match host_and_port(address.as_str()) {
             None => out.push(mistake::address::host(block, path)),
             Some((_, 0)) => out.push(mistake::address::nowhere(block, path)),
@@ -107,7 +107,8 @@ fn watchful(written: &shape::Keepalive, block: &Block, out: &mut Vec<Diagnostic>
         ("keepalive.idle", written.idle),
         ("keepalive.interval", written.interval),
     ] {
-        if period.subsec_nanos() > 0 || !SECONDS.contains(&period.as_secs()) {
+        let is_written = block.value(key).is_some();
+        if is_written && (period.subsec_nanos() > 0 || !SECONDS.contains(&period.as_secs())) {
             out.push(mistake::refused(
                 block,
                 key,
@@ -130,10 +131,10 @@ fn watchful(written: &shape::Keepalive, block: &Block, out: &mut Vec<Diagnostic>
 }
 
 pub(super) fn service(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ServiceSpec> {
-    let shape = fit::shape::<shape::Service>(block, out)?;
+    let (shape, _) = fit::shape::<shape::Service>(block, out)?;
     let authority = address::of_url(shape.url.as_str());
     match authority.and_then(host_and_port) {
-        _ if authority.is_some_and(is_of_a_proxy) => {}
+        _ if authority.is_some_and(is_of_a_proxy) || block.text("url").is_none() => {}
         _ if !is_plain(&shape.url) => out.push(mistake::address::placeholder(block)),
         Some((_, 0)) if shape.command.is_none() => out.push(mistake::stage::port_zero(block)),
         Some(_) => {}

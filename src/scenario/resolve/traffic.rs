@@ -17,10 +17,10 @@ pub(super) fn workload(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Workl
 }
 
 fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
-    let shape = fit::shape::<shape::HttpWorkload>(block, out)?;
+    let (shape, whole) = fit::shape::<shape::HttpWorkload>(block, out)?;
     out.extend(mistake::path(block, "request.path"));
     above_zero(block, "timeout", shape.timeout, out);
-    Some(WorkloadSpec {
+    whole.then(|| WorkloadSpec {
         name: shape.name.into(),
         service: shape.service.into(),
         kind: WorkloadKind::Http {
@@ -34,7 +34,7 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
 }
 
 fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
-    let shape = fit::shape::<shape::JobWorkload>(block, out)?;
+    let (shape, whole) = fit::shape::<shape::JobWorkload>(block, out)?;
     let status = shape.status;
     unhurried(block, "every", shape.every, out);
     above_zero(block, "timeout", shape.timeout, out);
@@ -43,7 +43,8 @@ fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
             .iter()
             .filter_map(|at| mistake::path(block, at)),
     );
-    if let Err(error) = jsonpath::Condition::parse(&status.done) {
+    let done = block.value("status.done").is_some();
+    if let (true, Err(error)) = (done, jsonpath::Condition::parse(&status.done)) {
         out.push(mistake::refused(block, "status.done", &error.to_string()));
     }
     if let Some(Err(error)) = status.progress.as_deref().map(jsonpath::Path::parse) {
@@ -53,7 +54,7 @@ fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
             &error.to_string(),
         ));
     }
-    Some(WorkloadSpec {
+    whole.then(|| WorkloadSpec {
         name: shape.name.into(),
         service: shape.service.into(),
         kind: WorkloadKind::Job {
@@ -82,7 +83,7 @@ fn request(shape: shape::Request) -> RequestSpec {
 }
 
 pub(super) fn ledger(block: &Block, out: &mut Vec<Diagnostic>) -> Option<LedgerSpec> {
-    let shape = fit::shape::<shape::Ledger>(block, out)?;
+    let (shape, whole) = fit::shape::<shape::Ledger>(block, out)?;
     let mut rules = |key: &str, texts: &[String]| -> Vec<FateRule> {
         let rule = |(index, text): (usize, &String)| {
             let rule = fate_rule(text);
@@ -93,9 +94,10 @@ pub(super) fn ledger(block: &Block, out: &mut Vec<Diagnostic>) -> Option<LedgerS
         };
         texts.iter().enumerate().filter_map(rule).collect()
     };
-    Some(LedgerSpec {
-        ok: rules("ok", &shape.ok),
-        fail: rules("fail", &shape.fail),
+    let (ok, fail) = (rules("ok", &shape.ok), rules("fail", &shape.fail));
+    whole.then(|| LedgerSpec {
+        ok,
+        fail,
         name: shape.name.into(),
         key: shape.key,
         database: shape.readback.database.into(),

@@ -1,8 +1,11 @@
 //! Holds the values of a block against what is expected, and blames exactly the values that do
-//! not fit: all of them at once.
+//! not fit: all of them at once. What is right beside them is read all the same, with stand-ins for
+//! what is not, so that no mistake hides another.
 //!
 //! The JSON Schema finds unknown, missing and mistyped keys; what only the types know (the grammar
 //! of a period, of an assertion) is found by trying each value alone.
+
+mod stand_in;
 
 use serde_json::{Map, Value};
 
@@ -10,14 +13,16 @@ use super::block::{Block, join};
 use super::mistake;
 use crate::diag::{Diagnostic, Span, did_you_mean};
 
-/// Makes a `T` of the block, or reports every value that stands in the way.
+/// Makes a `T` of the block and reports every value that stands in the way. The `bool` tells whether
+/// the `T` is what the file says: otherwise there are stand-ins in it for what is missing or does not
+/// fit, and only what it says besides may be looked at.
 pub(super) fn fit<T>(
     block: &Block,
     values: &Map<String, Value>,
     schema: &Value,
     attempt: &dyn Fn(&Value) -> Result<T, String>,
     out: &mut Vec<Diagnostic>,
-) -> Option<T> {
+) -> Option<(T, bool)> {
     let whole = Value::Object(values.clone());
     let mut found = Vec::new();
     let mut fitting = Fitting {
@@ -29,28 +34,47 @@ pub(super) fn fit<T>(
         attempt(&part).err().filter(|error| !is_about_keys(error))
     });
     match attempt(&whole) {
-        Ok(made) if found.is_empty() => return Some(made),
+        Ok(made) if found.is_empty() => return Some((made, true)),
         Err(error) if found.is_empty() && !is_unread(&whole) => {
             found.push(mistake::refused(block, "", &error));
         }
         _ => {}
     }
+    let reported = found.iter().flat_map(|found| &found.primary);
+    let mending = stand_in::Mending {
+        block,
+        reported: reported.map(|label| label.span).collect(),
+    };
+    let mended = mending.mended(schema, "", &whole);
     out.extend(found);
-    None
+    Some((attempt(&mended?).ok()?, false))
 }
 
 /// A value of a plain type.
 pub(super) fn shape<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     block: &Block,
     out: &mut Vec<Diagnostic>,
-) -> Option<T> {
+) -> Option<(T, bool)> {
     fit(
         block,
         &block.values,
         &super::schema::of::<T>(),
-        &|value| serde_json::from_value(value.clone()).map_err(|error| error.to_string()),
+        &|value| T::deserialize(value).map_err(|error| error.to_string()),
         out,
     )
+}
+
+/// The keys that all blocks of a kind have, of one whose type nobody knows.
+pub(super) fn common<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
+    block: &Block,
+    out: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    let schema = super::schema::of::<T>();
+    let mut values = block.values.clone();
+    values.retain(|key, _| super::schema::has(&schema, key));
+    values.insert("type".to_owned(), "unknown".into());
+    let attempt = |value: &Value| T::deserialize(value).map_err(|error| error.to_string());
+    fit(block, &values, &schema, &attempt, out).map(|(shape, _)| shape)
 }
 
 /// The error that says most: one about a value, if there is one.
