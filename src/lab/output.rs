@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::guard::Exit;
+use super::guard::{Child, Exit};
 use super::{Lab, LabError};
 use crate::sys;
+use crate::sys::process::kill_group;
 
 /// Bytes of an output that are kept; what says more is ended by its closed pipe.
 const KEEP: u64 = 1 << 20;
+/// How long after the end of a command its output is read: all that it wrote is there by then, and
+/// what left its process group may hold the pipe for ever.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a command said, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +29,8 @@ pub struct Output {
 }
 
 impl Lab {
-    /// Runs a command to its end, and until nobody writes to its outputs any more; `None` if that
-    /// took longer than `deadline`, and its process group was killed.
+    /// Runs a command to its end; `None` if that took longer than `deadline`. In either case the
+    /// rest of its process group is killed.
     pub async fn output(
         &self,
         command: &[String],
@@ -58,23 +62,40 @@ impl Lab {
         launch.stdout = out.to_owned();
         launch.stderr = err.to_owned();
         let child = self.guard.launch(launch).await?;
-        let all = async { tokio::join!(text(output), text(errors), child.ended()) };
-        let Ok((stdout, stderr, exit)) = tokio::time::timeout(deadline, all).await else {
-            child.kill().await?;
-            child.ended().await?;
+        let exit = async {
+            let ended = tokio::time::timeout(deadline, child.ended()).await;
+            if ended.is_err() {
+                child.kill().await?;
+                child.ended().await?;
+            }
+            // What it left behind holds its outputs open.
+            kill_group(child.pid());
+            ended.ok().transpose()
+        };
+        let (exit, stdout, stderr) = tokio::join!(exit, text(output, &child), text(errors, &child));
+        let Some(exit) = exit? else {
             return Ok(None);
         };
         Ok(Some(Output {
-            exit: exit?,
+            exit,
             stdout,
             stderr,
         }))
     }
 }
 
-/// The beginning of what comes out of a pipe; one that cannot be read has ended for us.
-async fn text(pipe: impl AsyncRead + Unpin) -> String {
+/// The beginning of what comes out of a pipe, until shortly after the end of `child`; one that cannot
+/// be read has ended for us.
+async fn text(pipe: impl AsyncRead + Unpin, child: &Child) -> String {
     let mut bytes = Vec::new();
-    pipe.take(KEEP).read_to_end(&mut bytes).await.ok();
+    let mut pipe = pipe.take(KEEP);
+    let over = async {
+        child.ended().await.ok();
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        _ = pipe.read_to_end(&mut bytes) => {}
+        () = over => {}
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }

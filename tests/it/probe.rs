@@ -252,6 +252,26 @@ async fn a_command_probe_holds_exit_code_and_number_against_what_is_wanted() {
 }
 
 #[tokio::test]
+async fn what_a_command_leaves_behind_keeps_nobody_waiting() {
+    let report = tempfile::tempdir().unwrap();
+    let (lab, programs) = lab(&report).await;
+    let mark = uuid::Uuid::new_v4().to_string();
+    let stray = format!("CHAOSPROXY_TEST_MARK={mark} sleep 1000");
+    let ok = Outcome::Ok { status: None };
+    let script = format!("{stray} & echo 5");
+    let outcome = run(&programs, command(&script, 0, Some(10.0))).await;
+    assert_eq!(outcome, ok);
+    let none_is_left = || processes::with(&mark).is_empty();
+    assert!(processes::eventually(Duration::from_secs(20), none_is_left).await);
+    // One that leaves the process group is left to the guard.
+    let script = format!("setsid env {stray} & echo 5");
+    let outcome = run(&programs, command(&script, 0, Some(10.0))).await;
+    assert_eq!(outcome, ok);
+    lab.shutdown().await.unwrap();
+    assert!(none_is_left());
+}
+
+#[tokio::test]
 async fn commands_never_pile_up_and_none_is_left() {
     let report = tempfile::tempdir().unwrap();
     let (lab, programs) = lab(&report).await;
