@@ -112,6 +112,11 @@ pub(super) fn victims(history: &History, fault: &str) -> String {
 pub(super) const NO_VICTIMS: &str = "see that the service connects to the address of the proxy, \
      not past it to the upstream, and that something is asked of it while the fault is in force";
 
+/// The advice for a log that was not seen whole.
+pub(super) const UNREAD: &str = "see that the whole log is read: what brings it must run as long as \
+     the run does, and lines of more than 4096 bytes or more than 2000 in a second are not recorded \
+     whole";
+
 /// What a machine may do for latencies to count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {

@@ -26,7 +26,7 @@ mod window;
 pub use assertion::{Assertion, Measured, ParseError, Watch};
 pub use exercise::{STARVED, max_busy, starved};
 pub use history::{
-    Connection, Ended, History, Hit, JobPoll, Occurrence, QueryRows, StoredBaseline, Write,
+    Connection, Ended, History, Hit, JobPoll, LogLine, Occurrence, QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};

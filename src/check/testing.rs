@@ -9,8 +9,8 @@ use super::{
     CheckSpec, Experiment, FaultBrief, Finding, History, Severity, SourceBrief, SourceMap, registry,
 };
 use crate::event::{
-    Carried, ClosedBy, Edge, Event, Fact, Fate, Impact, LogStream, Name, Outcome, Phase, Sample,
-    Startup,
+    Carried, ClosedBy, Edge, Event, Fact, Fate, Impact, LogGap, LogStream, Name, Outcome, Phase,
+    Sample, Startup,
 };
 use crate::units::Moment;
 
@@ -168,6 +168,13 @@ impl Story {
         }
     }
 
+    /// Makes a source one that observes whenever there is something, as a probe of a log does.
+    pub(super) fn irregular(mut self, source: &str) -> Self {
+        let brief = self.experiment.sources.get_mut(source);
+        brief.expect("a source of the story").interval = None;
+        self
+    }
+
     /// Lets each observation of a source be sent so many seconds late.
     pub(super) fn late(mut self, source: &str, seconds: f64) -> Self {
         for event in &mut self.events {
@@ -293,8 +300,32 @@ impl Story {
                 service: service.into(),
                 stream: LogStream::Stderr,
                 line: line.into(),
+                cut: false,
             },
         )
+    }
+
+    /// Cuts the line that was logged last.
+    pub(super) fn cut(mut self) -> Self {
+        if let Some(Event {
+            fact: Fact::Log { cut, .. },
+            ..
+        }) = self.events.last_mut()
+        {
+            *cut = true;
+        }
+        self
+    }
+
+    /// A time in which lines of a service's log may have been missed.
+    pub(super) fn log_gap(self, service: &str, from: f64, until: Option<f64>) -> Self {
+        let gap = LogGap {
+            service: service.into(),
+            from: at(from),
+            until: until.map(at),
+            why: "`tail` ended".into(),
+        };
+        self.fact(until.unwrap_or(from), Fact::LogGap(gap))
     }
 
     pub(super) fn write(self, key: &str, when: f64, fate: Fate) -> Self {

@@ -7,6 +7,7 @@
 mod bus;
 mod connection;
 mod journal;
+mod log;
 mod reason;
 mod sample;
 mod traffic;
@@ -14,6 +15,7 @@ mod traffic;
 pub use bus::{Recorder, Stream, bus};
 pub use connection::{ClosedBy, Startup};
 pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
+pub use log::LogGap;
 pub use reason::{Reason, reasons};
 pub use sample::{Answers, Fate, Outcome, Sample};
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
@@ -210,7 +212,12 @@ pub enum Fact {
         stream: LogStream,
         /// The line, cut at 4,096 bytes.
         line: String,
+        /// Whether it was longer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cut: bool,
     },
+    /// Lines that a service may have logged were not seen.
+    LogGap(LogGap),
     /// A service's life.
     Service {
         /// The service.

@@ -3,17 +3,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::LabError;
 use super::form::Form;
 use super::guard::{Child, Guard, Kind, Launch};
 use super::log::{LogBook, Use};
 use super::spec::LogSource;
-use crate::event::{Fact, LogStream, Name, Recorder};
+use crate::event::{LogStream, Name};
 use crate::sys;
 use crate::template::Template;
+
+/// How long after its output is closed a program may take to end.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Follows the log of one service.
 #[derive(Debug)]
@@ -67,7 +72,6 @@ impl Follower {
         &self,
         guard: &Guard,
         book: &Arc<LogBook>,
-        recorder: &Recorder,
         readers: &mut JoinSet<()>,
     ) -> Result<Child, LabError> {
         let launch = self.launch(guard.directory())?;
@@ -76,15 +80,16 @@ impl Follower {
         let errors = sys::fifo::create(&launch.stderr).map_err(piping())?;
         let child = guard.launch(launch).await?;
         let (stream, form) = (self.stream, self.form.clone());
-        // What `journalctl` itself complains about was not logged by the service.
-        let complaints = match form {
-            Form::Lines => Use::Record,
-            Form::Entries(_) => Use::Keep,
-        };
         let (first, second) = (Arc::clone(book), Arc::clone(book));
-        readers.spawn(async move { first.read(output, stream, Use::Record, &form).await });
-        readers.spawn(async move { second.read(errors, stream, complaints, &Form::Lines).await });
-        readers.spawn(self.report_end(child.clone(), recorder.clone()));
+        let silent = CancellationToken::new();
+        let closed = silent.clone().drop_guard();
+        readers.spawn(async move {
+            let _closed = closed;
+            first.read(output, stream, Use::Record, &form).await;
+        });
+        // What the program itself complains about was not logged by the service.
+        readers.spawn(async move { second.read(errors, stream, Use::Keep, &Form::Lines).await });
+        readers.spawn(self.report_end(child.clone(), silent, Arc::clone(book)));
         Ok(child)
     }
 
@@ -120,14 +125,29 @@ impl Follower {
         }
     }
 
-    fn report_end(&self, child: Child, recorder: Recorder) -> impl Future<Output = ()> + use<> {
-        let (service, command) = (Name::clone(&self.service), self.words.join(" "));
+    /// Records that nothing is seen of the log any more, once the program has ended or its output
+    /// is closed.
+    fn report_end(
+        &self,
+        child: Child,
+        silent: CancellationToken,
+        book: Arc<LogBook>,
+    ) -> impl Future<Output = ()> + use<> {
+        let command = self.words.join(" ");
         async move {
-            if let Ok(exit) = child.ended().await {
-                let message =
-                    format!("the log of `{service}` ends here: `{command}` ended with {exit}");
-                recorder.record(Fact::Trouble { message });
+            tokio::select! {
+                _ = child.ended() => {}
+                () = silent.cancelled() => {}
             }
+            let from = book.now();
+            // Mostly its output is closed because it has ended.
+            let why = match tokio::time::timeout(LAST_WORDS, child.ended()).await {
+                Ok(Ok(exit)) => format!("`{command}` ended with {exit}"),
+                // The guard is gone, and the run with it.
+                Ok(Err(_)) => return,
+                Err(_) => format!("`{command}` closed its output"),
+            };
+            book.gap(from, None, why);
         }
     }
 }

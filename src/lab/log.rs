@@ -5,16 +5,18 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufWriter, SeekFrom, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::error::LogTail;
 use super::form::Form;
-use crate::event::{Fact, LogStream, Name, Recorder};
+use super::lines::{Lines, Piece};
+use super::tail::Tail;
+use crate::event::{Fact, LogGap, LogStream, Name, Recorder};
 use crate::units::Moment;
 
 /// Bytes of a line that are recorded.
@@ -43,7 +45,8 @@ struct Pages {
     tail: VecDeque<String>,
     second: Moment,
     recorded: u32,
-    left_out: u64,
+    /// From when to when lines were left out, and how many.
+    left_out: Option<(Moment, Moment, u64)>,
 }
 
 /// Whether lines are evidence, or only kept for people.
@@ -66,7 +69,7 @@ impl LogBook {
                 tail: VecDeque::with_capacity(LogTail::LINES),
                 second: Moment::ZERO,
                 recorded: 0,
-                left_out: 0,
+                left_out: None,
             }),
         })
     }
@@ -74,6 +77,10 @@ impl LogBook {
     /// The last lines, for a message.
     pub(super) fn tail(&self) -> LogTail {
         LogTail(self.pages().tail.iter().cloned().collect())
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.recorder.clock().now()
     }
 
     /// Reads `source` to its end.
@@ -86,58 +93,63 @@ impl LogBook {
     ) {
         let mut lines = Lines::up_to(form.limit(LINE_LIMIT));
         let mut chunk = vec![0; CHUNK];
-        let keep = |at, line| {
-            for line in form.logged(line) {
-                self.line(at, stream, purpose, line);
+        let keep = |at, piece: Piece| {
+            let Piece { text, cut } = piece;
+            for text in form.logged(text) {
+                self.line(at, stream, purpose, Piece { text, cut });
             }
         };
         // A pipe that cannot be read has ended for us.
         while let Ok(count @ 1..) = source.read(&mut chunk).await {
             let at = self.recorder.clock().now();
-            lines.feed(&chunk[..count], |line| keep(at, line));
+            lines.feed(&chunk[..count], |piece| keep(at, piece));
             self.flush();
         }
         let at = self.recorder.clock().now();
-        lines.finish(|line| keep(at, line));
+        lines.finish(|piece| keep(at, piece));
         self.flush();
     }
 
-    /// Follows a growing file from its present end, for ever. A file that appears later is read
-    /// from its beginning, and so is one that became shorter.
+    /// Follows a growing file from its present end, for ever.
     pub(super) async fn follow(&self, path: PathBuf) {
-        let mut offset = tokio::fs::metadata(&path).await.map_or(0, |now| now.len());
-        let mut lines = Lines::up_to(LINE_LIMIT);
+        let mut looked = self.recorder.clock().now();
+        if let Err(error) = self.watch(path, &mut looked).await {
+            self.gap(looked, None, format!("its file cannot be read: {error}"));
+        }
+    }
+
+    async fn watch(&self, path: PathBuf, looked: &mut Moment) -> std::io::Result<()> {
+        let mut tail = Tail::at_end(path, LINE_LIMIT).await?;
         loop {
             tokio::time::sleep(FILE_LOOK).await;
-            if let Ok(end) = self.catch_up(&path, offset, &mut lines).await {
-                offset = end;
+            let now = self.recorder.clock().now();
+            let each = |piece| self.line(now, LogStream::File, Use::Record, piece);
+            if tail.look(each).await?.0 {
+                let why = "its file was cut or written anew before it was read to its end";
+                self.gap(*looked, Some(now), why.to_owned());
             }
+            self.flush();
+            *looked = now;
         }
     }
 
-    /// Reads what a file holds beyond `offset`; gives the new offset.
-    async fn catch_up(&self, path: &Path, offset: u64, lines: &mut Lines) -> std::io::Result<u64> {
-        let mut file = tokio::fs::File::open(path).await?;
-        let length = file.metadata().await?.len();
-        let mut offset = if length < offset { 0 } else { offset };
-        file.seek(SeekFrom::Start(offset)).await?;
-        let mut chunk = vec![0; CHUNK];
-        while offset < length {
-            let count = file.read(&mut chunk).await?;
-            if count == 0 {
-                break;
-            }
-            let at = self.recorder.clock().now();
-            lines.feed(&chunk[..count], |line| {
-                self.line(at, LogStream::File, Use::Record, line);
-            });
-            offset += count as u64;
-        }
-        self.flush();
-        Ok(offset)
+    /// Records that lines may have been missed.
+    pub(super) fn gap(&self, from: Moment, until: Option<Moment>, why: String) {
+        let service = Name::clone(&self.service);
+        self.recorder.record(Fact::LogGap(LogGap {
+            service,
+            from,
+            until,
+            why,
+        }));
     }
 
-    fn line(&self, at: Moment, stream: LogStream, purpose: Use, mut line: String) {
+    fn line(&self, at: Moment, stream: LogStream, purpose: Use, piece: Piece) {
+        let Piece {
+            text: mut line,
+            cut,
+        } = piece;
+        let cut = cut || line.len() > LINE_LIMIT;
         line.truncate(line.floor_char_boundary(LINE_LIMIT));
         let mut pages = self.pages();
         if at.since(pages.second) >= Duration::from_secs(1) {
@@ -150,7 +162,9 @@ impl LogBook {
             return;
         }
         if pages.recorded == LINES_PER_SECOND {
-            pages.left_out += 1;
+            let left_out = pages.left_out.get_or_insert((at, at, 0));
+            left_out.1 = at;
+            left_out.2 += 1;
             return;
         }
         pages.recorded += 1;
@@ -159,18 +173,15 @@ impl LogBook {
             service,
             stream,
             line,
+            cut,
         };
         self.recorder.record_at(at, fact);
     }
 
     fn report_left_out(&self, pages: &mut Pages) {
-        let count = std::mem::take(&mut pages.left_out);
-        if count > 0 {
-            let message = format!(
-                "{count} log lines of `{}` are not recorded: it wrote more than {LINES_PER_SECOND} in a second",
-                self.service
-            );
-            self.recorder.record(Fact::Trouble { message });
+        if let Some((from, until, count)) = pages.left_out.take() {
+            let why = format!("{count} lines beyond {LINES_PER_SECOND} in a second");
+            self.gap(from, Some(until), why);
         }
     }
 
@@ -207,68 +218,11 @@ impl Pages {
     }
 }
 
-/// Cuts a stream of bytes into lines of limited length.
-#[derive(Debug)]
-struct Lines {
-    line: Vec<u8>,
-    limit: usize,
-}
-
-impl Lines {
-    /// Lines of at most `limit` bytes.
-    const fn up_to(limit: usize) -> Self {
-        let line = Vec::new();
-        Self { line, limit }
-    }
-
-    fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(String)) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = match piece.split_last() {
-                Some((b'\n', text)) => (text, true),
-                _ => (piece, false),
-            };
-            let room = self.limit.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&text[..text.len().min(room)]);
-            if ends {
-                each(self.take());
-            }
-        }
-    }
-
-    /// A last line without an end is a line too.
-    fn finish(mut self, mut each: impl FnMut(String)) {
-        if !self.line.is_empty() {
-            each(self.take());
-        }
-    }
-
-    fn take(&mut self) -> String {
-        let bytes = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        self.line.clear();
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::bus;
     use crate::units::Clock;
-
-    #[test]
-    fn lines_are_cut_where_they_end_and_where_they_are_too_long() {
-        let mut lines = Lines::up_to(LINE_LIMIT);
-        let mut seen = Vec::new();
-        lines.feed(b"one\r\ntw", |line| seen.push(line));
-        lines.feed(b"o\n\n", |line| seen.push(line));
-        lines.feed("ä".repeat(LINE_LIMIT).as_bytes(), |line| seen.push(line));
-        lines.feed(b"\nlast", |line| seen.push(line));
-        lines.finish(|line| seen.push(line));
-        assert_eq!(seen[..3], ["one", "two", ""]);
-        assert_eq!(seen[3], "ä".repeat(LINE_LIMIT / 2));
-        assert_eq!(seen[4..], ["last"]);
-    }
 
     #[tokio::test]
     async fn a_storm_of_lines_is_read_to_its_end_and_what_is_left_out_is_reported() {
@@ -283,11 +237,11 @@ mod tests {
             .await;
         assert_eq!(book.tail().0, ["x"; LogTail::LINES]);
         drop(book);
-        let (mut lines, mut trouble) = (0, 0);
+        let (mut lines, mut gaps) = (0, Vec::new());
         while let Some(event) = stream.try_next() {
             match event.fact {
                 Fact::Log { .. } => lines += 1,
-                Fact::Trouble { .. } => trouble += 1,
+                Fact::LogGap(gap) => gaps.push(gap),
                 other => panic!("{other:?}"),
             }
         }
@@ -296,7 +250,12 @@ mod tests {
             (LINES_PER_SECOND..count).contains(&lines),
             "{lines} lines recorded"
         );
-        assert_eq!(trouble, 1);
+        let [gap] = gaps.as_slice() else {
+            panic!("{gaps:?}")
+        };
+        let missing = count - lines;
+        assert_eq!(gap.why, format!("{missing} lines beyond 2000 in a second"));
+        assert!(gap.until.is_some_and(|until| gap.from <= until));
         let kept = std::fs::read_to_string(file).unwrap();
         assert_eq!(kept.lines().count(), count as usize);
     }

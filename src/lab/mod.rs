@@ -9,6 +9,7 @@ mod follow;
 mod form;
 pub mod guard;
 pub mod knock;
+mod lines;
 mod log;
 mod operations;
 mod output;
@@ -17,6 +18,7 @@ pub mod postgres;
 mod ready;
 mod service;
 pub mod spec;
+mod tail;
 
 pub use error::{LabError, LogTail};
 pub use output::Output;

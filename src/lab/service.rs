@@ -150,8 +150,7 @@ impl Service {
         };
         let start = || async {
             let mut readers = self.readers.lock().await;
-            let (book, recorder) = (&self.book, &self.recorder);
-            follower.start(guard, book, recorder, &mut readers).await
+            follower.start(guard, &self.book, &mut readers).await
         };
         self.following.get_or_try_init(start).await.map(drop)
     }

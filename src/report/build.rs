@@ -221,10 +221,13 @@ fn told_verdict(verdict: Verdict, early: Option<&Early>) -> CheckVerdict {
 fn notes(history: &History) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for event in history.events() {
-        if let Fact::Trouble { message } = &event.fact
-            && !notes.contains(message)
-        {
-            notes.push(message.clone());
+        let note = match &event.fact {
+            Fact::Trouble { message } => message.clone(),
+            Fact::LogGap(gap) => gap.to_string(),
+            _ => continue,
+        };
+        if !notes.contains(&note) {
+            notes.push(note);
         }
     }
     notes.extend(history.incomplete());

@@ -316,14 +316,27 @@ async fn a_log_file_is_followed_from_its_end() {
         tokio::time::sleep(Duration::from_millis(150)).await;
         std::fs::write(&file, text).unwrap();
     }
-    let mut lines = Vec::new();
-    while lines.len() < 2 {
-        if let Fact::Log { stream, line, .. } = bench.until(|_| true).await.fact {
-            assert_eq!(stream, LogStream::File);
-            lines.push(line);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    std::fs::rename(&file, file.with_extension("1")).unwrap();
+    std::fs::write(&file, "longer than the one before\n").unwrap();
+    let (mut lines, mut gaps) = (Vec::new(), Vec::new());
+    while lines.len() < 3 {
+        match bench.until(|_| true).await.fact {
+            Fact::Log { stream, line, .. } => {
+                assert_eq!(stream, LogStream::File);
+                lines.push(line);
+            }
+            Fact::LogGap(gap) => gaps.push(gap.to_string()),
+            _ => {}
         }
     }
-    assert_eq!(lines, ["new", "short"]);
+    assert_eq!(lines, ["new", "short", "longer than the one before"]);
+    let gap = "part of the log of `x` was not seen: its file was cut or written anew before it was \
+               read to its end";
+    assert!(
+        gaps.iter().all(|told| told == gap) && !gaps.is_empty(),
+        "{gaps:?}"
+    );
     bench.shutdown().await;
 }
 
@@ -341,7 +354,10 @@ async fn a_command_can_follow_a_log_and_ends_with_the_run() {
     let mut bench = Bench::new().await;
     let (_listener, url) = open_port();
     let mark = mark();
-    let follow = format!("echo {{{{service.x.url}}}}; echo two >&2; MARK={mark} exec sleep 1000");
+    // What it complains about is kept for people, and is no line of the log.
+    let follow = format!(
+        "echo complaint >&2; echo {{{{service.x.url}}}}; echo two; MARK={mark} exec sleep 1000"
+    );
     bench.start(&followed(&url, &follow)).await;
     let mut lines = Vec::new();
     while lines.len() < 2 {
@@ -350,8 +366,10 @@ async fn a_command_can_follow_a_log_and_ends_with_the_run() {
             lines.push(line);
         }
     }
-    lines.sort();
     assert_eq!(lines, [url, "two".to_owned()]);
+    let kept = || std::fs::read_to_string(bench.report.path().join("logs/x.log"));
+    let complained = || kept().is_ok_and(|kept| kept.contains("complaint\n"));
+    assert!(eventually(Duration::from_secs(20), complained).await);
     assert_eq!(processes::with(&mark).len(), 1);
     bench.shutdown().await;
     assert_eq!(processes::with(&mark), Vec::<u32>::new());
@@ -359,16 +377,23 @@ async fn a_command_can_follow_a_log_and_ends_with_the_run() {
 
 #[tokio::test]
 async fn a_log_that_is_not_followed_any_more_is_reported() {
-    let mut bench = Bench::new().await;
-    let (_listener, url) = open_port();
-    bench.start(&followed(&url, "echo bye; exit 3")).await;
-    let is_trouble = |fact: &Fact| matches!(fact, Fact::Trouble { .. });
-    let Fact::Trouble { message } = bench.until(is_trouble).await.fact else {
-        panic!("it is trouble")
-    };
-    let expected = "the log of `x` ends here: `/bin/sh -c echo bye; exit 3` ended with exit code 3";
-    assert_eq!(message, expected);
-    bench.shutdown().await;
+    for (script, how) in [
+        ("echo bye; exit 3", "ended with exit code 3"),
+        // A child goes on; nobody knows for how long it would have.
+        ("sleep 1000 & exit 0", "ended with exit code 0"),
+        ("exec sleep 1000 >&-", "closed its output"),
+    ] {
+        let mut bench = Bench::new().await;
+        let (_listener, url) = open_port();
+        bench.start(&followed(&url, script)).await;
+        let is_gap = |fact: &Fact| matches!(fact, Fact::LogGap(_));
+        let Fact::LogGap(gap) = bench.until(is_gap).await.fact else {
+            panic!("it is a gap")
+        };
+        let expected = format!("the log of `x` ends here: `/bin/sh -c {script}` {how}");
+        assert_eq!(gap.to_string(), expected);
+        bench.shutdown().await;
+    }
 }
 
 /// Ignores every polite signal, and so does a grandchild in a session of its own whose parent is

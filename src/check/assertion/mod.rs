@@ -82,6 +82,8 @@ pub struct Measured {
     pub terms: Terms,
     /// The observations.
     pub tally: Tally,
+    /// Whether there may have been more observations than were seen.
+    pub partial: bool,
 }
 
 impl Op {
@@ -129,6 +131,7 @@ impl Assertion {
             op: self.op,
             terms,
             tally: Tally::of(samples),
+            partial: false,
         }
     }
 
@@ -141,11 +144,22 @@ impl Assertion {
 impl Measured {
     /// Whether the assertion holds; `None` if nothing was observed, the baseline is missing, or the
     /// latency is that of an observation without an answer, which may have taken any time beyond its
-    /// deadline.
+    /// deadline; or if it depends on observations that were not seen.
     pub fn holds(&self) -> Option<bool> {
         let holds = self.op.holds(self.value?, self.limit?);
         let at_most = matches!(self.op, Op::AtMost | Op::Below | Op::Equal);
-        (!(holds && at_most && self.is_beyond_deadline())).then_some(holds)
+        let beyond = holds && at_most && self.is_beyond_deadline();
+        (!beyond && self.is_settled(holds)?).then_some(holds)
+    }
+
+    /// Whether more observations than were seen would change nothing: they can only raise a count.
+    fn is_settled(&self, holds: bool) -> Option<bool> {
+        Some(match self.op {
+            _ if !self.partial => true,
+            Op::AtLeast | Op::Above => holds,
+            Op::AtMost | Op::Below => !holds,
+            Op::Equal | Op::NotEqual => Op::Above.holds(self.value?, self.limit?),
+        })
     }
 
     fn is_beyond_deadline(&self) -> bool {
@@ -177,7 +191,9 @@ impl fmt::Display for Measured {
             None => write!(f, "{metric} of ")?,
         }
         if unit != Unit::Time || tally.failed() == 0 {
-            return f.write_str(&show::samples(tally.all));
+            f.write_str(&show::samples(tally.all))?;
+            let unseen = ", and part of the log was not seen";
+            return f.write_str(if self.partial { unseen } else { "" });
         }
         let answers = match self.terms.of {
             Answers::Good => "good answer",

@@ -2,11 +2,13 @@
 
 mod connections;
 mod faults;
+mod logs;
 mod observations;
 mod services;
 
 pub use connections::Connection;
 pub use faults::{Hit, Occurrence};
+pub use logs::LogLine;
 pub use services::Ended;
 
 use std::collections::BTreeMap;
@@ -39,7 +41,7 @@ struct Facts {
     last_try: Option<Moment>,
     samples: BTreeMap<Name, Observations>,
     connections: BTreeMap<Name, Vec<Connection>>,
-    logs: BTreeMap<Name, Vec<(Moment, String)>>,
+    logs: logs::Logs,
     writes: BTreeMap<Name, Vec<Write>>,
     reads: BTreeMap<Name, Result<BTreeMap<String, u64>, String>>,
     jobs: BTreeMap<Name, Vec<JobPoll>>,
@@ -96,7 +98,7 @@ impl History {
             phases: BTreeMap::new(),
             last_try: None,
             samples: BTreeMap::new(),
-            logs: BTreeMap::new(),
+            logs: logs::Logs::default(),
             writes: BTreeMap::new(),
             reads: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -288,11 +290,23 @@ impl History {
         window: (Moment, Moment),
     ) -> Measured {
         let source = &*assertion.source;
-        assertion.measure(
+        let measured = assertion.measure(
             self.samples_in(source, window),
             self.terms(source, window, of),
             self.figure_of(assertion.metric, of, source, self.baseline()),
-        )
+        );
+        Measured {
+            partial: self.partial(source, window),
+            ..measured
+        }
+    }
+
+    /// Whether there may have been more observations than were seen: of a probe that reads a log,
+    /// which alone observes at no intervals of its own.
+    fn partial(&self, source: &str, window: (Moment, Moment)) -> bool {
+        let brief = self.experiment().sources.get(source);
+        let logs = brief.filter(|brief| brief.interval.is_none());
+        logs.is_some_and(|brief| self.text_missing(&brief.service, window).is_some())
     }
 
     fn terms(&self, source: &str, (from, to): (Moment, Moment), of: Answers) -> Terms {
@@ -316,11 +330,6 @@ impl History {
     /// The connections of clients at a proxy, in order of acceptance; our own probes are left out.
     pub fn connections(&self, proxy: &str) -> &[Connection] {
         self.facts.connections.get(proxy).map_or(&[], Vec::as_slice)
-    }
-
-    /// The lines that a service logged.
-    pub fn logs(&self, service: &str) -> &[(Moment, String)] {
-        self.facts.logs.get(service).map_or(&[], Vec::as_slice)
     }
 
     /// The writes of a ledger.
@@ -437,9 +446,16 @@ impl Facts {
                 self.stored
                     .insert(check.clone(), StoredBaseline { text, machine });
             }
-            Fact::Log { service, line, .. } => {
-                let lines = self.logs.entry(service.clone()).or_default();
-                lines.push((at, line.clone()));
+            Fact::Log {
+                service, line, cut, ..
+            } => {
+                let (text, cut) = (line.clone(), *cut);
+                let lines = self.logs.lines.entry(service.clone()).or_default();
+                lines.push(LogLine { at, text, cut });
+            }
+            Fact::LogGap(gap) => {
+                let gaps = self.logs.gaps.entry(gap.service.clone()).or_default();
+                gaps.push(gap.clone());
             }
             Fact::Machine { busy } => self.busy.push((at, *busy)),
             Fact::Lost { count } => self.lost = self.lost.max(*count),

@@ -58,8 +58,8 @@ impl History {
 
     fn last_line(&self, service: &str, at: Moment) -> Option<String> {
         let mut lines = self.logs(service).iter().rev();
-        let (_, line) = lines.find(|(said, line)| *said <= at && !line.trim().is_empty())?;
-        Some(line.clone())
+        let line = lines.find(|line| line.at <= at && !line.text.trim().is_empty())?;
+        Some(line.text.clone())
     }
 }
 

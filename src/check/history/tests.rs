@@ -21,6 +21,7 @@ fn a_service_that_ends_by_itself_is_told_from_one_that_a_fault_ends() {
         service: "api".into(),
         stream: LogStream::Stderr,
         line: line.into(),
+        cut: false,
     };
     // The fault acts on `db`.
     let story = Story::until(40.0)

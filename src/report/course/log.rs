@@ -118,6 +118,7 @@ fn told(fact: &Fact) -> Option<(String, String)> {
         Fact::Abort { when, measured } => run(format!("aborted: `{when}` held: {measured}")),
         Fact::Interrupted { signal } => run(format!("interrupted by {signal}")),
         Fact::HealedAll => run("every fault is lifted".to_owned()),
+        Fact::LogGap(gap) => Some((gap.service.to_string(), gap.to_string())),
         Fact::Trouble { message } => run(format!("trouble: {message}")),
         Fact::Failed { message } => run(format!("failed: {message}")),
         Fact::Lost { count } => run(format!("{count} facts could not be recorded so far")),
@@ -233,6 +234,7 @@ mod tests {
                 service: "server".into(),
                 stream: LogStream::Stderr,
                 line,
+                cut: false,
             },
         };
         let events = lines.into_iter().enumerate().map(event).collect();

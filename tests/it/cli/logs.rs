@@ -76,3 +76,38 @@ fn without_the_program_that_reads_a_log_nothing_is_injected_and_the_remedy_is_na
         );
     }
 }
+
+#[test]
+fn a_log_that_nobody_brings_any_more_lets_nothing_pass_that_was_not_seen() {
+    let (desk, server) = (Desk::new(), well());
+    let follow = "echo 'panic: no such container' >&2; echo up; exit 1";
+    let source =
+        format!("ready = \"/ready\"\nlog   = {{ command = [\"sh\", \"-c\", \"{follow}\"] }}");
+    let checks = r#"
+[[check]]
+name    = "no-panic"
+type    = "log"
+service = "web"
+absent  = ["panic"]
+"#;
+    let text = scenario(&server, SLOW)
+        .replace("ready = \"/ready\"", &source)
+        .replace(CHECK, checks);
+    desk.write("a.toml", &text);
+    let finished = desk
+        .run(&["run", "a.toml", "--report-dir", "out"])
+        .exits_with(4);
+    for part in [
+        "no line says `panic`, but the log was not seen from",
+        "ended with exit code 1",
+        "see that the whole log is read",
+    ] {
+        assert!(
+            finished.stdout.contains(part),
+            "{part}: {}",
+            finished.stdout
+        );
+    }
+    assert!(desk.read("out/logs/web.log").contains("panic: no such"));
+    desk.run(&["report", "out"]).exits_with(4);
+}

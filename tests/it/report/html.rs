@@ -170,6 +170,7 @@ fn an_hour() -> Vec<Event> {
                 service: "server".into(),
                 stream: LogStream::Stderr,
                 line: format!("{:x} {index}", index.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                cut: false,
             },
         });
     }

@@ -142,11 +142,27 @@ impl<'a> Case<'a> {
             (Verdict::Inconclusive, " before the fault was lifted")
         } else if self.demand(impact, deadline).is_none() || self.idle(watched, impact, deadline) {
             (Verdict::Inconclusive, ", and nothing was asked")
+        } else if matches!(watched, Watched::Log(_))
+            && let Some(why) = self.unread(occurrence)
+        {
+            let words = self.words(watched, at, occurrence, impact);
+            return Seen {
+                at,
+                words: format!("{words}, but {why}"),
+                verdict: Verdict::Inconclusive,
+            };
         } else {
             (Verdict::Fail, "")
         };
         let words = format!("{}{reason}", self.words(watched, at, occurrence, impact));
         Seen { at, words, verdict }
+    }
+
+    /// Why the log may have said so all the same, if it may.
+    fn unread(&self, occurrence: &Occurrence) -> Option<String> {
+        let impact = self.impact(occurrence)?;
+        let window = (occurrence.inject, impact + self.params.within.get());
+        self.history.text_missing(&self.params.service, window)
     }
 
     fn interval(&self, probe: &str) -> Duration {
@@ -172,8 +188,8 @@ impl<'a> Case<'a> {
                 .history
                 .logs(&self.params.service)
                 .iter()
-                .find(|(at, line)| *at >= from && regex.is_match(line))
-                .map(|(at, _)| *at),
+                .find(|line| line.at >= from && regex.is_match(&line.text))
+                .map(|line| line.at),
             Watched::Closes(proxy) => closes(self.history, proxy, occurrence),
         };
         at.filter(|at| *at < to)
@@ -194,9 +210,9 @@ impl<'a> Case<'a> {
                 let (start, end) = self.history.baseline();
                 let shortly = self.shortly_before(occurrence).max(start);
                 let mut lines = self.history.logs(&self.params.service).iter();
-                lines.any(|(at, line)| {
-                    let quiet = (start..end).contains(at) || *at >= shortly;
-                    quiet && *at < occurrence.inject && regex.is_match(line)
+                lines.any(|line| {
+                    let quiet = (start..end).contains(&line.at) || line.at >= shortly;
+                    quiet && line.at < occurrence.inject && regex.is_match(&line.text)
                 })
             }
             Watched::Closes(_) => false,
@@ -356,6 +372,14 @@ impl<'a> Case<'a> {
     }
 
     fn help(&self, verdict: Verdict, occurrence: &Occurrence) -> String {
+        let logs = self.watched.iter();
+        let mut logs = logs.filter(|watched| matches!(watched, Watched::Log(_)));
+        if verdict == Verdict::Inconclusive
+            && logs.next().is_some()
+            && self.unread(occurrence).is_some()
+        {
+            return exercise::UNREAD.to_owned();
+        }
         if verdict == Verdict::Inconclusive {
             return "let the fault last longer than the bound and one probe period, under load"
                 .to_owned();

@@ -319,3 +319,21 @@ fn what_is_said_of_a_fault_that_was_there_from_the_start_counts() {
     let finding = judge(story, &json!({ "any_of": [{ "log": "lost" }] }));
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }
+
+#[test]
+fn a_log_that_was_not_seen_may_have_said_so() {
+    let log = json!({ "any_of": [{ "log": "lost" }] });
+    let finding = judge(story(hangs), &log);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    let finding = judge(story(hangs).log_gap("codebase", 22.0, None), &log);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let why = "the log stayed silent, but the log was not seen from 12 s on";
+    assert!(finding.summary.contains(why), "{}", finding.summary);
+    assert!(finding.help.unwrap().contains("the whole log"));
+    // What it said before it was lost counts.
+    let said = story(hangs).log("codebase", 21.0, "lost");
+    let finding = judge(said.log_gap("codebase", 22.0, None), &log);
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    let later = story(hangs).log_gap("codebase", 27.0, None);
+    assert_eq!(judge(later, &log).verdict, Verdict::Fail);
+}

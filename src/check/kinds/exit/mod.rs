@@ -282,18 +282,18 @@ impl Case<'_> {
         let until = until + LAST_WORDS;
         let lines = self.history.logs(&self.params.service).iter();
         let own: Vec<&str> = lines
-            .filter(|(at, _)| *at >= life.started && *at <= until)
-            .map(|(_, line)| line.as_str())
+            .filter(|line| line.at >= life.started && line.at <= until)
+            .map(|line| line.text.as_str())
             .collect();
-        match own.iter().find(|line| pattern.is_match(line)) {
-            Some(said) => (Verdict::Pass, format!("said `{said}`")),
-            None => (
-                Verdict::Fail,
-                format!(
-                    "none of {} says `{text}`",
-                    show::plural(own.len() as u64, "line")
-                ),
-            ),
+        if let Some(said) = own.iter().find(|line| pattern.is_match(line)) {
+            return (Verdict::Pass, format!("said `{said}`"));
+        }
+        let lines = show::plural(own.len() as u64, "line");
+        let measured = format!("none of {lines} says `{text}`");
+        let window = (life.started, until);
+        match self.history.text_missing(&self.params.service, window) {
+            None => (Verdict::Fail, measured),
+            Some(why) => (Verdict::Inconclusive, format!("{measured}, but {why}")),
         }
     }
 }

@@ -140,3 +140,15 @@ fn last_words_may_be_read_after_the_end() {
     assert_eq!(story(21.9), Verdict::Pass);
     assert_eq!(story(22.5), Verdict::Fail);
 }
+
+#[test]
+fn a_text_that_may_stand_where_the_log_was_not_seen_is_not_missed() {
+    let mut params = params();
+    params["text"] = json!(["no such words"]);
+    let judge = |story: Story| story.judge("exit", params.clone()).verdict;
+    assert_eq!(judge(taken("exit code 3", 0.2)), Verdict::Fail);
+    let unseen = taken("exit code 3", 0.2).log_gap("web", 21.15, Some(21.3));
+    assert_eq!(judge(unseen), Verdict::Inconclusive);
+    let before = taken("exit code 3", 0.2).log_gap("web", 5.0, Some(20.9));
+    assert_eq!(judge(before), Verdict::Fail);
+}

@@ -231,3 +231,30 @@ fn the_advice_follows_from_what_was_demanded() {
     assert!(lies("p.ok_ratio <= 20%").contains("say that the service cannot"));
     assert!(lies("p.p95 <= 1ms").contains("kept in the background"));
 }
+
+#[test]
+fn lines_that_were_not_seen_may_raise_a_count() {
+    let judge = |that: &str, gap: bool| {
+        let story = Story::until(40.0)
+            .samples(("said", "web"), 1.0, (20.0, 23.0), |_| (0.0, ok()))
+            .irregular("said");
+        let story = if gap {
+            story.log_gap("web", 25.0, None)
+        } else {
+            story
+        };
+        let params = json!({ "probe": "said", "during": "all", "that": [that] });
+        story.judge("health", params).verdict
+    };
+    for (that, seen_whole, with_gap) in [
+        ("said.count <= 5", Verdict::Pass, Verdict::Inconclusive),
+        ("said.count == 3", Verdict::Pass, Verdict::Inconclusive),
+        ("said.count >= 5", Verdict::Fail, Verdict::Inconclusive),
+        ("said.count >= 3", Verdict::Pass, Verdict::Pass),
+        ("said.count <= 2", Verdict::Fail, Verdict::Fail),
+        ("said.count == 0", Verdict::Fail, Verdict::Fail),
+    ] {
+        let verdicts = (judge(that, false), judge(that, true));
+        assert_eq!(verdicts, (seen_whole, with_gap), "{that}");
+    }
+}

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, exercise, lint,
-    show,
+    Check, CheckSpec, Evidence, Finding, History, Lint, LogLine, Outlook, Verdict, Window,
+    exercise, lint, show,
 };
 use crate::event::Name;
 use crate::units::{Moment, Rate};
@@ -46,11 +46,6 @@ pub struct Params {
 
 /// Lines that a run records of a service in one second; beyond it nothing can be told apart.
 const RECORDED_PER_SECOND: f64 = 2_000.0;
-/// From this length on a line was cut when it was recorded, and its JSON with it.
-const CUT: usize = 4_093;
-
-type Line = (Moment, String);
-
 impl Check for Log {
     const TYPE: &'static str = "log";
     const SUMMARY: &'static str = "the log says what it must, in its form, and not too often";
@@ -82,7 +77,7 @@ impl Check for Log {
         }
         if params
             .max_rate
-            .is_some_and(|rate| rate.get() > RECORDED_PER_SECOND)
+            .is_some_and(|rate| rate.get() >= RECORDED_PER_SECOND)
         {
             found.push(Lint::error(
                 "max_rate",
@@ -102,18 +97,29 @@ impl Check for Log {
 }
 
 fn read(params: &Params, spec: &CheckSpec, history: &History, window: (Moment, Moment)) -> Finding {
-    let all = history.logs(&params.service);
+    let service = &params.service;
+    let (all, lines_missing) = (
+        history.logs(service),
+        history.lines_missing(service, window),
+    );
     if all.is_empty() {
-        let why = format!("no line of the log of `{}` was seen", params.service);
+        let why = format!("no line of the log of `{service}` was seen");
         let help = "set `log` of the service to where it writes its log";
-        return Finding::inconclusive(spec, why, help);
+        return match lines_missing {
+            None => Finding::inconclusive(spec, why, help),
+            Some(missing) => {
+                Finding::inconclusive(spec, format!("{why}; {missing}"), exercise::UNREAD)
+            }
+        };
     }
-    let within = |(at, _): &&Line| *at >= window.0 && *at < window.1;
+    let within = |line: &&LogLine| line.at >= window.0 && line.at < window.1;
     let reading = Reading {
         params,
         spec,
         window,
         lines: all.iter().filter(within).collect(),
+        lines_missing,
+        text_missing: history.text_missing(service, window),
     };
     let mut finding = Finding::new(spec, Verdict::Pass, "");
     reading.contains(&mut finding);
@@ -121,7 +127,7 @@ fn read(params: &Params, spec: &CheckSpec, history: &History, window: (Moment, M
     reading.fields(&mut finding);
     reading.rate(&mut finding);
     finding.decide();
-    advise(&mut finding);
+    advise(&mut finding, reading.text_missing.is_some());
     finding
 }
 
@@ -130,7 +136,11 @@ struct Reading<'a> {
     params: &'a Params,
     spec: &'a CheckSpec,
     window: (Moment, Moment),
-    lines: Vec<&'a Line>,
+    lines: Vec<&'a LogLine>,
+    /// Why there may have been more lines, if so.
+    lines_missing: Option<String>,
+    /// Why a text may have been said that no line shows, if so.
+    text_missing: Option<String>,
 }
 
 impl Reading<'_> {
@@ -138,7 +148,11 @@ impl Reading<'_> {
         for (index, text) in self.params.contains.iter().enumerate() {
             let (verdict, measured) = match self.matches(text) {
                 Err(why) => (Verdict::Inconclusive, why),
-                Ok(0) => (Verdict::Fail, format!("no line says `{text}`")),
+                Ok(0) => unless(
+                    self.text_missing.as_ref(),
+                    Verdict::Fail,
+                    format!("no line says `{text}`"),
+                ),
                 Ok(count) => {
                     let lines = show::plural(count, "line");
                     (Verdict::Pass, format!("{lines} like `{text}`"))
@@ -159,7 +173,11 @@ impl Reading<'_> {
         for (index, text) in self.params.absent.iter().enumerate() {
             let (verdict, measured) = match self.matches(text) {
                 Err(why) => (Verdict::Inconclusive, why),
-                Ok(0) => (Verdict::Pass, format!("no line says `{text}`")),
+                Ok(0) => unless(
+                    self.text_missing.as_ref(),
+                    Verdict::Pass,
+                    format!("no line says `{text}`"),
+                ),
                 Ok(count) => {
                     let lines = show::plural(count, "line");
                     (Verdict::Fail, format!("{lines} like `{text}`"))
@@ -196,8 +214,9 @@ impl Reading<'_> {
         let judged: Vec<&str> = self
             .lines
             .iter()
-            .map(|(_, line)| line.as_str())
-            .filter(|line| line.len() < CUT)
+            // Its JSON was cut, too.
+            .filter(|line| !line.cut)
+            .map(|line| line.text.as_str())
             .filter(|line| wanted.as_ref().is_none_or(|wanted| wanted.is_match(line)))
             .collect();
         let count = judged.len() as u64;
@@ -207,7 +226,8 @@ impl Reading<'_> {
             .collect();
         let (verdict, measured) = match lacking.first() {
             None if count == 0 => (Verdict::Inconclusive, "no line to look at".to_owned()),
-            None => (
+            None => unless(
+                self.text_missing.as_ref(),
                 Verdict::Pass,
                 format!("{} with every field", show::plural(count, "line")),
             ),
@@ -229,14 +249,14 @@ impl Reading<'_> {
         let Some(limit) = self.params.max_rate else {
             return;
         };
-        let times: Vec<Moment> = self.lines.iter().map(|(at, _)| *at).collect();
+        let times: Vec<Moment> = self.lines.iter().map(|line| line.at).collect();
         let most = busiest_second(&times);
-        let verdict = if most as f64 > limit.get() {
-            Verdict::Fail
-        } else {
-            Verdict::Pass
-        };
         let measured = format!("at most {} in a second", show::plural(most, "line"));
+        let (verdict, measured) = if most as f64 > limit.get() {
+            (Verdict::Fail, measured)
+        } else {
+            unless(self.lines_missing.as_ref(), Verdict::Pass, measured)
+        };
         let expected = format!("at most {limit}");
         self.support(finding, verdict, "max_rate", expected, measured);
         finding.figure("lines_per_s", most as f64);
@@ -244,7 +264,8 @@ impl Reading<'_> {
 
     fn matches(&self, pattern: &str) -> Result<u64, String> {
         let pattern = Regex::new(pattern).map_err(|error| error.to_string())?;
-        let matching = self.lines.iter().filter(|(_, line)| pattern.is_match(line));
+        let lines = self.lines.iter();
+        let matching = lines.filter(|line| pattern.is_match(&line.text));
         Ok(matching.count() as u64)
     }
 
@@ -259,6 +280,14 @@ impl Reading<'_> {
         let evidence = Evidence::new(verdict, self.spec, key, expected, measured);
         let samples = self.lines.len() as u64;
         finding.evidence.push(evidence.over(self.window, samples));
+    }
+}
+
+/// A verdict with its reason, unless what was not seen may be otherwise.
+fn unless(missing: Option<&String>, verdict: Verdict, measured: String) -> (Verdict, String) {
+    match missing {
+        None => (verdict, measured),
+        Some(missing) => (Verdict::Inconclusive, format!("{measured}, but {missing}")),
     }
 }
 
@@ -291,7 +320,7 @@ fn busiest_second(times: &[Moment]) -> u64 {
     most as u64
 }
 
-fn advise(finding: &mut Finding) {
+fn advise(finding: &mut Finding, missing: bool) {
     finding.help = match finding.verdict {
         Verdict::Pass => None,
         Verdict::Fail => Some(
@@ -299,6 +328,7 @@ fn advise(finding: &mut Finding) {
              repetitions instead of repeating them"
                 .to_owned(),
         ),
+        Verdict::Inconclusive if missing => Some(exercise::UNREAD.to_owned()),
         Verdict::Inconclusive => {
             Some("let the service do something in the window that it logs".to_owned())
         }

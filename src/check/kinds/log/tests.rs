@@ -85,12 +85,77 @@ fn lines_must_be_json_with_every_field() {
 }
 
 #[test]
-fn a_line_that_was_cut_is_not_held_against_the_service() {
-    let cut = format!(r#"{{"request_id":"{}"#, "x".repeat(4_081));
-    let whole = r#"{"request_id":"r1"}"#;
-    let story = story().log("web", 21.0, &cut).log("web", 22.0, whole);
-    let finding = judge(story, &json!({ "fields": ["request_id"] }));
-    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+fn the_end_of_a_line_that_was_cut_may_say_anything() {
+    let cut = || {
+        let whole = r#"{"request_id":"r1"}"#;
+        story()
+            .log("web", 21.0, r#"{"request_id":"xxx"#)
+            .cut()
+            .log("web", 22.0, whole)
+    };
+    for params in [
+        json!({ "fields": ["request_id"] }),
+        json!({ "absent": ["panicked"] }),
+        json!({ "contains": ["lost"] }),
+    ] {
+        let finding = judge(cut(), &params);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        let why = "but the end of a line was not seen at 11 s";
+        assert!(finding.summary.ends_with(why), "{}", finding.summary);
+    }
+    // The line is there, whatever it says.
+    let rate = judge(cut(), &json!({ "max_rate": "20/s" }));
+    assert_eq!(rate.verdict, Verdict::Pass, "{rate:#?}");
+    let before = judge(
+        cut(),
+        &json!({ "absent": ["panicked"], "during": "baseline" }),
+    );
+    assert_eq!(before.verdict, Verdict::Pass, "{before:#?}");
+}
+
+#[test]
+fn what_was_not_seen_cannot_pass_and_what_was_seen_counts() {
+    let said = || {
+        let line = r#"{"id":1,"message":"database lost"}"#;
+        story().log("web", 21.0, line).log_gap("web", 25.0, None)
+    };
+    for (params, verdict) in [
+        (json!({ "absent": ["panicked"] }), Verdict::Inconclusive),
+        (json!({ "absent": ["lost"] }), Verdict::Fail),
+        (json!({ "contains": ["lost"] }), Verdict::Pass),
+        (json!({ "contains": ["restored"] }), Verdict::Inconclusive),
+        (json!({ "fields": ["id"] }), Verdict::Inconclusive),
+        (json!({ "fields": ["code"] }), Verdict::Fail),
+        (json!({ "max_rate": "20/s" }), Verdict::Inconclusive),
+        (json!({ "max_rate": "0.5/s" }), Verdict::Fail),
+    ] {
+        let finding = judge(said(), &params);
+        assert_eq!(finding.verdict, verdict, "{params}: {finding:#?}");
+    }
+    let finding = judge(said(), &json!({ "absent": ["panicked"] }));
+    assert_eq!(
+        finding.summary,
+        "no line says `panicked`, but the log was not seen from 15 s on: `tail` ended"
+    );
+}
+
+#[test]
+fn only_what_was_not_seen_in_the_window_counts() {
+    let verdict = |from: f64, until: Option<f64>| {
+        let story = story()
+            .log_gap("web", from, until)
+            .log_gap("other", 20.0, None);
+        judge(
+            story,
+            &json!({ "absent": ["panicked"], "during": "fault:cut" }),
+        )
+        .verdict
+    };
+    assert_eq!(verdict(12.0, Some(19.9)), Verdict::Pass);
+    assert_eq!(verdict(12.0, Some(20.0)), Verdict::Inconclusive);
+    assert_eq!(verdict(12.0, None), Verdict::Inconclusive);
+    assert_eq!(verdict(27.9, Some(30.0)), Verdict::Inconclusive);
+    assert_eq!(verdict(28.0, None), Verdict::Pass);
 }
 
 #[test]
@@ -114,6 +179,13 @@ fn a_log_that_nobody_read_decides_nothing() {
         .hit("cut", 20.0, 0, Impact::Withheld);
     let finding = judge(story, &json!({ "absent": ["panicked at"] }));
     assert_eq!(finding.verdict, Verdict::Inconclusive);
+    let story = Story::until(40.0)
+        .fault("cut", 20.0, 28.0)
+        .hit("cut", 20.0, 0, Impact::Withheld)
+        .log_gap("web", 3.0, None);
+    let finding = judge(story, &json!({ "absent": ["panicked at"] }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert!(finding.summary.ends_with("`tail` ended"), "{finding:#?}");
 }
 
 #[test]
