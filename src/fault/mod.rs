@@ -109,6 +109,12 @@ impl Segment {
         }
     }
 
+    /// It leaves later, and not because of a fault.
+    pub fn put_off(&mut self, due: Moment) {
+        self.arrived = self.arrived + due.since(self.due);
+        self.due = due;
+    }
+
     /// Bytes that it carries.
     pub fn len(&self) -> usize {
         match &self.payload {
@@ -197,6 +203,16 @@ pub trait Fault: Any + Send {
 
     /// The fault is being lifted; parked segments move on by themselves afterwards.
     fn on_lift(&mut self, _cx: &mut Cx<'_>, _out: &mut dyn Outlet) {}
+
+    /// Whether what leaves keeps its pace toward a peer that takes nothing for a while: then nothing
+    /// leaves before the peer took what left before, and [`Self::resume`] follows.
+    fn keeps_pace(&self) -> bool {
+        false
+    }
+
+    /// The peer takes bytes again, and those parked that way, which were due by now, are to leave
+    /// from now on as if they had just come. Some may have been due later.
+    fn resume(&mut self, _cx: &Cx<'_>, _parked: &mut dyn Iterator<Item = &mut Segment>) {}
 
     /// Takes the place of `before`, the same fault with other parameters, on a live connection.
     /// What it parked stays where it is, and the dice go on. A fault that remembers something takes

@@ -198,7 +198,8 @@ impl Link {
     }
 
     /// A peer takes nothing of what goes in `direction`.
-    pub(super) fn stalls(&self, direction: Direction) {
+    pub(super) fn stalls(&mut self, direction: Direction) {
+        self.pipe.stall(direction);
         let now = self.route.recorder.clock().now();
         self.card.stalls(direction, now);
     }

@@ -50,7 +50,9 @@ impl FaultKind for Bandwidth {
 On the wire, bytes leave the proxy one after the other at `rate`, cut into pieces of about 2 ms of \
 the rate, so that the flow is even. A message arrives when its last byte does. A line of the fault \
 is shared in the order in which bytes arrive. Of each connection about 100 ms of the rate, and 2 KiB \
-at least, wait in the proxy; then it stops reading, and the sender feels the narrow line as a full socket. Times are computed in whole \
+at least, wait in the proxy; then it stops reading, and the sender feels the narrow line as a full \
+socket. While a receiver takes nothing, a line of its connection stands still, and what waits leaves \
+at `rate` afterwards; a line of the fault goes on. Times are computed in whole \
 nanoseconds from the moment at which the line was last empty, so the rate does not drift. When the \
 fault is lifted, what waits arrives at once.
 
@@ -69,6 +71,7 @@ It stands for a saturated uplink, a throttled instance, a backup that takes the 
             stream: Some(Arc::new(move || {
                 Box::new(Narrow {
                     rate: params.rate,
+                    shared: shared.is_some(),
                     lines: shared.clone().unwrap_or_else(lines),
                 })
             })),
@@ -80,6 +83,8 @@ It stands for a saturated uplink, a throttled instance, a backup that takes the 
 /// Also a part of `link`.
 pub(super) struct Narrow {
     rate: ByteRate,
+    /// Whether other connections have the same line.
+    shared: bool,
     /// One per way.
     lines: Arc<[Mutex<Line>; 2]>,
 }
@@ -92,6 +97,7 @@ impl Narrow {
     pub(super) fn new(rate: ByteRate) -> Self {
         Self {
             rate,
+            shared: false,
             lines: lines(rate, Size(0)),
         }
     }
@@ -136,6 +142,21 @@ impl Fault for Narrow {
         }
     }
 
+    /// A line of the fault carries for others meanwhile.
+    fn keeps_pace(&self) -> bool {
+        !self.shared
+    }
+
+    fn resume(&mut self, cx: &Cx<'_>, parked: &mut dyn Iterator<Item = &mut Segment>) {
+        let mut line = self.lines[cx.direction as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        line.restart(cx.now);
+        for segment in parked {
+            segment.put_off(line.carry(cx.now, segment.len()).max(segment.due));
+        }
+    }
+
     fn inherit(&mut self, before: Box<dyn Any>) {
         if let Some(before) = before.downcast_ref::<Self>() {
             self.follow(before);
@@ -175,6 +196,12 @@ impl Line {
             self.empty = before.clear();
             self.taken = 0;
         }
+    }
+
+    /// Is empty at this moment.
+    const fn restart(&mut self, at: Moment) {
+        self.empty = at;
+        self.taken = 0;
     }
 
     /// When the last of `bytes` that are there `at` this moment leaves.

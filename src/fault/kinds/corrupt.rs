@@ -26,8 +26,8 @@ pub struct Params {
     /// another value. Default `bit`.
     #[serde(default)]
     pub flip: Flip,
-    /// Bytes at the beginning that are spared, per connection and way; they let a handshake pass.
-    /// Default `0B`.
+    /// Bytes that are spared first, per connection and way, counted from the injection or from the
+    /// opening of a connection that is opened later: they let its handshake pass. Default `0B`.
     #[serde(default)]
     pub spare: Size,
 }
@@ -50,8 +50,8 @@ impl FaultKind for Corrupt {
     const SUMMARY: &'static str = "changes bits or bytes; their number stays";
     const STORY: &'static str = "\
 On the wire, a share of the bytes arrives changed; none is lost, added or moved. Which ones depends \
-on the seed, the connection and the position in the stream, and on nothing else: the same stream is \
-damaged in the same places in every run.
+on the seed, the connection and the position, counted as for `spare`, and on nothing else: the same \
+stream is damaged in the same places in every run.
 
 An application gets nonsense where it expected sense: lengths of two gigabytes, message types that \
 do not exist, text that is no text, and sometimes a wrong value that looks right. It must not hang, \

@@ -25,7 +25,8 @@ pub struct Params {
     /// Default `0s`: at once.
     #[serde(default)]
     pub delay: Period,
-    /// Ends a connection behind so many bytes in a way in scope. Default `0B`: at once.
+    /// Ends a connection behind so many bytes in a way in scope, counted from the injection or from
+    /// the opening of a connection that is opened later. Default `0B`: at once.
     #[serde(default)]
     pub bytes: Size,
     /// Ends a connection once no byte went through it, in the ways in scope, for so long since the

@@ -16,8 +16,9 @@ pub struct LimitData;
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Bytes that pass, counted for each connection and way on its own; `0B` ends a connection with
-    /// the first byte.
+    /// Bytes that pass, counted for each connection and way on its own, from the injection or from
+    /// the opening of a connection that is opened later; `0B` ends a connection with the first
+    /// byte.
     pub bytes: Size,
     /// How the connection is ended. Default `fin`.
     #[serde(default)]
@@ -29,8 +30,7 @@ impl FaultKind for LimitData {
     const SUMMARY: &'static str = "ends a connection after an exact number of bytes";
     const STORY: &'static str = "\
 On the wire, exactly `bytes` bytes pass in each way in scope; behind the last of them the \
-connection is ended toward both its sides, with FIN or with RST. The count begins with the \
-injection, or with the connection if that is opened later.
+connection is ended toward both its sides, with FIN or with RST.
 
 An application gets a truncated message and then the end of the stream. It must not take the part \
 for the whole: an answer without its last bytes, a row without its columns, a dump without its end.

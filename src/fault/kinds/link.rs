@@ -152,6 +152,14 @@ impl Fault for Line {
         }
     }
 
+    fn keeps_pace(&self) -> bool {
+        true
+    }
+
+    fn resume(&mut self, cx: &Cx<'_>, parked: &mut dyn Iterator<Item = &mut Segment>) {
+        self.narrow[cx.direction as usize].resume(cx, parked);
+    }
+
     fn inherit(&mut self, before: Box<dyn Any>) {
         let Ok(before) = before.downcast::<Self>() else {
             return;

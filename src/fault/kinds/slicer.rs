@@ -43,8 +43,13 @@ impl FaultKind for Slicer {
     const SUMMARY: &'static str = "cuts the stream into small pieces with pauses between them";
     const STORY: &'static str = "\
 On the wire, bytes leave the proxy in pieces of about `size`, one every `pause`; no byte is changed \
-or moved. 64 KiB wait in the proxy, of pieces below `64B` about 1,024, then it stops reading. When the fault is lifted, what waits \
-arrives at once.
+or moved. Where the stream is cut depends on the seed, the connection and the position, counted from \
+the injection or from the opening of a connection that is opened later, and neither on how the \
+sender writes nor on how the receiver reads. A piece is not held back for bytes that may never come: \
+what there is leaves, and the rest of the piece as it comes. While the receiver takes nothing, \
+nothing leaves, and the pace goes on from there. 64 KiB wait in the proxy, of pieces below `64B` \
+about 1,024, of large ones one piece but no more than 4 MiB; then it stops reading. When the fault is \
+lifted, what waits arrives at once.
 
 An application gets a message in many reads. Code that takes one read for one message breaks, and \
 so does a deadline that starts anew with each read: the whole transfer has no end.
@@ -80,7 +85,7 @@ an attack with slow requests.";
             stream: Some(Arc::new(move || {
                 Box::new(Slices {
                     params: params.clone(),
-                    next: [Moment::ZERO; 2],
+                    cuts: [Cut::default(); 2],
                 })
             })),
             ..Effects::default()
@@ -88,14 +93,26 @@ an attack with slow requests.";
     }
 }
 
-/// Bytes that may wait, and pieces that they may be.
+/// Bytes that may wait, pieces that they may be, and what a single piece may be of it.
 const WINDOW: usize = 64 << 10;
 const PIECES: u64 = 1024;
+const LARGEST: usize = 4 << 20;
 
 struct Slices {
     params: Params,
-    /// The earliest moment of the next piece, per way.
-    next: [Moment; 2],
+    /// One per way.
+    cuts: [Cut; 2],
+}
+
+/// How far the cutting of a stream has come.
+#[derive(Clone, Copy, Default)]
+struct Cut {
+    /// Bytes that the present piece still lacks; 0 at its end.
+    lacks: u64,
+    /// When the present piece leaves.
+    due: Moment,
+    /// The earliest moment of the next piece.
+    next: Moment,
 }
 
 impl Fault for Slices {
@@ -108,28 +125,60 @@ impl Fault for Slices {
             self.params.size.0 - self.params.variation.0,
             self.params.size.0 + self.params.variation.0,
         );
-        let next = &mut self.next[cx.direction as usize];
+        let cut = &mut self.cuts[cx.direction as usize];
         while !data.is_empty() {
-            let size = usize::try_from(cx.rng().random_range(least..=most)).unwrap_or(usize::MAX);
-            let due = segment.due.max(*next);
-            *next = due + self.params.pause.get();
+            if cut.lacks == 0 {
+                cut.lacks = cx.rng().random_range(least..=most);
+                cut.due = cut.next;
+            }
+            // Bytes of one piece that are there in time are due together, and so leave together.
+            cut.due = cut.due.max(segment.due);
+            cut.next = cut.due + self.params.pause.get();
+            let there = usize::try_from(cut.lacks)
+                .unwrap_or(usize::MAX)
+                .min(data.len());
+            cut.lacks -= there as u64;
             out.pass(Segment {
-                due,
-                payload: Payload::Data(data.split_to(size.min(data.len()))),
+                due: cut.due,
+                payload: Payload::Data(data.split_to(there)),
                 ..segment
             });
         }
     }
 
+    fn keeps_pace(&self) -> bool {
+        true
+    }
+
+    fn resume(&mut self, cx: &Cx<'_>, parked: &mut dyn Iterator<Item = &mut Segment>) {
+        let cut = &mut self.cuts[cx.direction as usize];
+        let mut due = cx.now;
+        let mut planned = None;
+        for segment in parked {
+            if planned.is_some_and(|planned| planned != segment.due) {
+                due = due + self.params.pause.get();
+            }
+            planned = Some(segment.due);
+            segment.put_off(due);
+        }
+        if planned.is_some() {
+            cut.due = due;
+            cut.next = due + self.params.pause.get();
+        }
+    }
+
     fn inherit(&mut self, before: Box<dyn Any>) {
         if let Some(before) = before.downcast_ref::<Self>() {
-            self.next = before.next;
+            self.cuts = before.cuts;
         }
     }
 
     fn window(&self) -> usize {
         // Tiny pieces cost more for their places in the queue than for their bytes.
         let most = PIECES.saturating_mul(self.params.size.0);
-        usize::try_from(most).unwrap_or(WINDOW).min(WINDOW)
+        let most = usize::try_from(most).unwrap_or(WINDOW).min(WINDOW);
+        // A piece that leaves together waits until it is whole.
+        let piece = self.params.size.0.saturating_add(self.params.variation.0);
+        most.max(usize::try_from(piece).unwrap_or(LARGEST).min(LARGEST))
     }
 }

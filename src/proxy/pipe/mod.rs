@@ -31,6 +31,8 @@ pub struct Pipe {
     conn: Candidate,
     stages: Vec<Stage>,
     outboxes: [Outbox; 2],
+    /// For each way, whether the peer took less than it was offered since its outbox was last empty.
+    stalled: [bool; 2],
     signals: Signals,
     account: Account,
     /// See [`Self::released`].
@@ -80,6 +82,7 @@ impl Pipe {
             conn,
             stages: Vec::new(),
             outboxes: Default::default(),
+            stalled: [false; 2],
             signals: Signals::default(),
             account: Account::new(budget),
             released: Vec::new(),
@@ -134,7 +137,11 @@ impl Pipe {
         if self.signals.cut.is_some() {
             return None;
         }
-        self.stages.iter().filter_map(Stage::next_wake).min()
+        let written = Direction::BOTH.map(|direction| !self.has_output(direction));
+        self.stages
+            .iter()
+            .filter_map(|stage| stage.next_wake(written))
+            .min()
     }
 
     /// How many bytes may still be read; 0 means to stop reading until it grows again.
@@ -179,6 +186,11 @@ impl Pipe {
     /// filled. When none were, [`Self::pop`] gives the end, if there is one.
     pub fn slices<'a>(&'a self, direction: Direction, into: &mut [IoSlice<'a>]) -> usize {
         self.outboxes[direction as usize].slices(into)
+    }
+
+    /// The peer takes no more at present.
+    pub const fn stall(&mut self, direction: Direction) {
+        self.stalled[direction as usize] = true;
     }
 
     /// The first `n` bytes of [`Self::slices`] were written.
@@ -264,9 +276,17 @@ impl Pipe {
     /// Moves what is due from stage to stage, beginning at `from`; one pass does, because bytes
     /// only move on.
     fn settle(&mut self, now: Moment, from: usize, direction: Direction) {
+        let written = !self.has_output(direction);
+        let resumes = from == 0 && written && std::mem::take(&mut self.stalled[direction as usize]);
         for index in from..self.stages.len() {
-            self.stages[index].wake(now, direction, &self.conn, &mut self.signals);
+            let stage = &mut self.stages[index];
+            stage.wake(now, direction, &self.conn, &mut self.signals);
+            let keeps_pace = stage.keeps_pace(direction);
+            if keeps_pace && resumes {
+                stage.resume(now, direction, &self.conn);
+            }
             while self.signals.cut.is_none()
+                && !(keeps_pace && self.has_output(direction))
                 && let Some(segment) = self.stages[index].release(now, direction)
             {
                 self.deliver(now, index + 1, direction, segment);

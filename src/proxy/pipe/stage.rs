@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use bytes::BytesMut;
+
 use super::Signals;
 use crate::event::{Impact, Name};
 use crate::fault::{
-    Armed, Candidate, Cup, Cx, Direction, Fault, How, Outlet, Segment, StreamFactory, Ways,
+    Armed, Candidate, Cup, Cx, Direction, Fault, How, Outlet, Payload, Segment, StreamFactory, Ways,
 };
 use crate::units::Moment;
 
@@ -142,13 +144,61 @@ impl Stage {
         }
     }
 
+    /// Whether what is due waits until the peer took what left before. What an end of the
+    /// connection follows does not: a peer that takes nothing must not keep it open.
+    pub(super) fn keeps_pace(&self, direction: Direction) -> bool {
+        let last = self.lanes[direction as usize].queue.back();
+        let ends = last.is_some_and(|last| matches!(last.segment.payload, Payload::End(_)));
+        !ends && self.ways.includes(direction) && self.fault.keeps_pace()
+    }
+
+    /// The peer takes bytes again after it took none: what should have left meanwhile goes on at its
+    /// pace from now.
+    pub(super) fn resume(&mut self, now: Moment, direction: Direction, conn: &Candidate) {
+        let lane = &mut self.lanes[direction as usize];
+        if lane.next_due().is_none_or(|due| due >= now) {
+            return;
+        }
+        let cx = Cx {
+            now,
+            direction,
+            conn,
+            fault: &self.id.fault,
+            occurrence: self.id.occurrence,
+            since: self.since,
+            cup: &mut self.dice[direction as usize],
+        };
+        let mut parked = lane.queue.iter_mut().map(|parked| &mut parked.segment);
+        self.fault.resume(&cx, &mut parked);
+        let last = lane.queue.back().map(|last| last.segment.due);
+        lane.last_due = lane.last_due.max(last.unwrap_or_default());
+    }
+
     /// The next segment, if it is due.
     pub(super) fn release(&mut self, now: Moment, direction: Direction) -> Option<Segment> {
+        let together = self.fault.keeps_pace();
         let lane = &mut self.lanes[direction as usize];
-        let due = |front: &mut Parked| !front.held && front.segment.due <= now;
-        let segment = lane.queue.pop_front_if(due)?.segment;
-        lane.parked -= cost(&segment);
-        Some(segment)
+        let segment = lane.take(|next| next.due <= now)?;
+        let Payload::Data(data) = &segment.payload else {
+            return Some(segment);
+        };
+        let more = |next: &Segment| together && next.due == segment.due && !next.is_empty();
+        let Some(next) = lane.take(more) else {
+            return Some(segment);
+        };
+        // One piece that came in several: it is to be written as one.
+        let mut whole = BytesMut::from(&**data);
+        let mut next = Some(next);
+        while let Some(Segment {
+            payload: Payload::Data(data),
+            ..
+        }) = next
+        {
+            whole.extend_from_slice(&data);
+            next = lane.take(more);
+        }
+        let payload = Payload::Data(whole.freeze());
+        Some(Segment { payload, ..segment })
     }
 
     /// Ends the fault. What it parked remains to be taken with [`Self::into_parked`].
@@ -173,9 +223,16 @@ impl Stage {
         })
     }
 
-    /// When something will happen by itself.
-    pub(super) fn next_wake(&self) -> Option<Moment> {
-        self.lanes.iter().filter_map(Lane::next_wake).min()
+    /// When something will happen by itself, `written` telling for each way whether the peer took
+    /// all that left.
+    pub(super) fn next_wake(&self, written: [bool; 2]) -> Option<Moment> {
+        let wakes = Direction::BOTH.map(|direction| {
+            let waits = !written[direction as usize] && self.keeps_pace(direction);
+            let lane = &self.lanes[direction as usize];
+            let due = lane.next_due().filter(|_| !waits);
+            due.into_iter().chain(lane.wake).min()
+        });
+        wakes.into_iter().flatten().min()
     }
 
     /// What is parked.
@@ -244,10 +301,17 @@ impl Lane {
         self.queue.push_back(Parked { segment, held });
     }
 
-    fn next_wake(&self) -> Option<Moment> {
+    /// The next segment, unless it is held or does not meet the condition.
+    fn take(&mut self, wanted: impl Fn(&Segment) -> bool) -> Option<Segment> {
+        let front = |front: &mut Parked| !front.held && wanted(&front.segment);
+        let segment = self.queue.pop_front_if(front)?.segment;
+        self.parked -= cost(&segment);
+        Some(segment)
+    }
+
+    fn next_due(&self) -> Option<Moment> {
         let front = self.queue.front().filter(|front| !front.held);
-        let due = front.map(|front| front.segment.due);
-        due.into_iter().chain(self.wake).min()
+        front.map(|front| front.segment.due)
     }
 }
 

@@ -160,6 +160,34 @@ async fn a_sliced_stream_arrives_whole_in_many_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_is_held_back_does_not_make_the_pieces_of_a_slicer_smaller() {
+    const BYTES: usize = 400_000;
+    let rig = Rig::new();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    let params = json!({ "size": "1KB", "variation": "500B", "pause": "2ms" });
+    rig.inject("slicer", params, Scope::default()).await;
+    let writer = tokio::spawn(async move {
+        client.write_all(&vec![7; BYTES]).await.unwrap();
+        client
+    });
+    let mut buffer = vec![0; BYTES];
+    let mut reads = Vec::new();
+    let mut left = BYTES;
+    while left > 0 {
+        let read = patiently(server.read(&mut buffer)).await.unwrap();
+        left -= read;
+        reads.push(read);
+    }
+    // A reader that comes late finds several pieces, but never a part of one.
+    let (_, whole) = reads.split_last().unwrap();
+    assert!(whole.len() > 50, "{whole:?}");
+    let small = whole.iter().filter(|read| **read < 500).count();
+    assert_eq!(small, 0, "of {}: {whole:?}", whole.len());
+    drop(writer.await.unwrap());
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_does_not_answer_lets_clients_hang_and_serves_them_once_lifted() {
     let mut rig = Rig::new();
     let path = rig.path().await;

@@ -41,6 +41,35 @@ fn limit_data_passes_exactly_so_many_bytes_and_the_end_behind_them() {
     }
 }
 
+/// Every kind with an offset in bytes, and which of the bytes behind the injection are the first
+/// that it touches.
+#[test]
+fn every_count_of_bytes_begins_with_the_injection_on_connections_that_are_open() {
+    for (name, params) in [
+        ("limit_data", json!({ "bytes": "10B" })),
+        ("disconnect", json!({ "bytes": "10B" })),
+        ("corrupt", json!({ "spare": "10B", "rate": "100%" })),
+    ] {
+        let fault = of_kind(name, &params);
+        for before in ["", "sent before the injection"] {
+            let mut rig = Rig::new();
+            rig.send(UP, before);
+            rig.set(std::slice::from_ref(&fault));
+            for _ in 0..4 {
+                rig.send(UP, "====");
+            }
+            let bytes = rig.out[0].iter().flat_map(|(_, payload)| match payload {
+                Payload::Data(data) => data.to_vec(),
+                Payload::Eof | Payload::End(_) => Vec::new(),
+            });
+            let behind = bytes.skip(before.len());
+            let untouched = behind.take_while(|byte| *byte == b'=').count();
+            assert_eq!(untouched, 10, "{name} after {before:?}");
+            assert_eq!(rig.hits().len(), 1, "{name}");
+        }
+    }
+}
+
 #[test]
 fn limit_data_of_nothing_ends_with_the_first_byte() {
     let mut rig = Rig::with(&[of_kind("limit_data", &json!({ "bytes": "0B" }))]);

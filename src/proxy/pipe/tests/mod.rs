@@ -5,6 +5,7 @@ mod chain;
 mod cuts;
 mod held;
 mod kinds;
+mod pace;
 mod properties;
 mod ramps;
 mod rate;
@@ -140,10 +141,17 @@ impl Rig {
     }
 
     fn collect(&mut self) {
-        for direction in Direction::BOTH {
-            while let Some(payload) = self.pipe.pop(direction) {
-                self.out[direction as usize].push((self.now, payload));
+        loop {
+            for direction in Direction::BOTH {
+                while let Some(payload) = self.pipe.pop(direction) {
+                    self.out[direction as usize].push((self.now, payload));
+                }
             }
+            // A driver comes again for what waited until the peer took the rest.
+            if self.pipe.next_wake().is_none_or(|wake| wake > self.now) {
+                return;
+            }
+            self.pipe.advance(self.now);
         }
     }
 
