@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::assertion::{Op, Value};
-use super::exercise::{Patience, STARVED};
+use super::exercise::{self, Excuse, Patience, STARVED};
 use super::metric::{Metric, Tally, Unit};
 use super::{Assertion, CheckSpec, Evidence, Finding, History, Measured, Verdict, show, stats};
 use crate::event::{Answers, Sample};
@@ -213,18 +213,11 @@ impl Demands<'_> {
             return few;
         }
         let (verdict, words) = match metric {
-            Metric::ErrorRate | Metric::OkRatio => {
-                let excess = self.rate_excess(assertion, samples, before);
-                (
-                    self.weigh(assertion, &excess),
-                    interval(Unit::Share, &excess),
-                )
-            }
-            Metric::P50 | Metric::P95 | Metric::P99 => {
-                match self.latency_excess(assertion, samples, before) {
+            Metric::ErrorRate | Metric::OkRatio | Metric::P50 | Metric::P95 | Metric::P99 => {
+                match self.excess(assertion, samples, before) {
                     Some(excess) => (
                         self.weigh(assertion, &excess),
-                        interval(Unit::Time, &excess),
+                        interval(metric.unit(), &excess),
                     ),
                     None => (Verdict::Inconclusive, String::new()),
                 }
@@ -274,17 +267,49 @@ impl Demands<'_> {
         })
     }
 
+    /// Whether it is broken as well without what the machine explains.
+    fn fails_anyway(&self, assertion: &Assertion, excuse: &Excuse) -> bool {
+        if !exercise::is_missed_anyway(excuse, (assertion, self.of), self.history, self.window) {
+            return false;
+        }
+        let samples = self.history.samples_in(&assertion.source, self.window);
+        let baseline = self.history.baseline();
+        let before = self.history.samples_in(&assertion.source, baseline);
+        let excess = self.excess(assertion, &excuse.relieve(samples), before);
+        // What is not judged by bounds is exact.
+        excess.is_none_or(|excess| self.weigh(assertion, &excess) == Verdict::Fail)
+    }
+
+    /// By how much a share or a percentile is beyond its limit.
+    fn excess(
+        &self,
+        assertion: &Assertion,
+        during: &[Sample],
+        before: &[Sample],
+    ) -> Option<Excess> {
+        match assertion.metric {
+            Metric::ErrorRate | Metric::OkRatio => {
+                Some(self.rate_excess(assertion, during, before))
+            }
+            _ => self.latency_excess(assertion, during, before),
+        }
+    }
+
     /// On a starved machine little but the absence of any failure can be believed.
     fn unless_starved(&self, assertion: &Assertion, verdict: Verdict, words: String) -> Judged {
         let exceeded = self
             .patience
             .exceeded(self.history, &assertion.source, self.window);
         // What is good enough on a starved machine is good enough on any.
-        let surely = verdict == Verdict::Pass && wants_little_trouble(assertion);
-        if let Some(why) = exceeded.filter(|_| !surely) {
+        let surely = |excuse: &Excuse| match verdict {
+            Verdict::Pass => wants_little_trouble(assertion),
+            Verdict::Fail => self.fails_anyway(assertion, excuse),
+            Verdict::Inconclusive => false,
+        };
+        if let Some(excuse) = exceeded.filter(|excuse| !surely(excuse)) {
             return Judged {
                 verdict: Verdict::Inconclusive,
-                measured: format!("{words}, but {why}"),
+                measured: format!("{words}, but {}", excuse.why()),
                 doubt: Some(Doubt::Machine),
             };
         }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::{CheckSpec, Evidence, Finding, History, Occurrence, Verdict, Window, show};
-use crate::event::Name;
+use super::metric::Metric;
+use super::{Assertion, CheckSpec, Evidence, Finding, History, Occurrence, Verdict, Window, show};
+use crate::event::{Answers, Name, Outcome, Sample};
 use crate::units::{Moment, Period, Share};
 
 /// Why a fault proves nothing: it never happened, or it touched too few connections. Each time
@@ -134,47 +135,131 @@ pub(super) const fn max_lateness() -> Period {
     Period::from_millis(5)
 }
 
+/// How many times as long a starved machine may make things take.
+const STARVED_FACTOR: u32 = 10;
+/// What a starved machine may add to anything, however short.
+const STARVED_LEAST: Duration = Duration::from_secs(1);
+
+/// The longest that a starved machine may make of what takes `time` on one with time to spare.
+pub(super) fn at_most(time: Duration) -> Duration {
+    (time * STARVED_FACTOR).max(time + STARVED_LEAST)
+}
+
+/// That the machine may have slowed down what was observed, and by how much: the one rule by which
+/// it excuses anything. It makes answers late; it refuses no connection and gives no wrong answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excuse {
+    why: String,
+    /// Otherwise requests were only sent late.
+    starved: bool,
+}
+
+impl Excuse {
+    /// Why, for people.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// The least that a time may have been on a machine with time to spare.
+    pub fn at_least(&self, time: Duration) -> Duration {
+        if self.starved {
+            (time / STARVED_FACTOR).min(time.saturating_sub(STARVED_LEAST))
+        } else {
+            time
+        }
+    }
+
+    /// The observations without what the machine explains: those that got an answer count from when
+    /// they were sent, and as short as they may have been. On a starved machine those without an
+    /// answer in time are left out.
+    pub fn relieve(&self, samples: &[Sample]) -> Vec<Sample> {
+        let kept = samples
+            .iter()
+            .filter(|sample| !(self.starved && sample.outcome == Outcome::Timeout));
+        let relieved = kept.map(|sample| {
+            let took = self.at_least(sample.done.since(sample.sent));
+            let done = if sample.outcome.is_answer() {
+                sample.sent + took
+            } else {
+                sample.done
+            };
+            Sample {
+                intended: sample.sent,
+                done,
+                ..sample.clone()
+            }
+        });
+        relieved.collect()
+    }
+}
+
 impl Patience {
-    /// Why latencies of `source` measured in `window` say more about the machine than about the
+    /// Why latencies of `source` measured in `window` may say more about the machine than about the
     /// service, if they do.
     pub(super) fn exceeded(
         self,
         history: &History,
         source: &str,
         window: (Moment, Moment),
-    ) -> Option<String> {
-        if let Some(why) = starved(history, self.max_busy, window) {
-            return Some(why);
-        }
-        let late = history.lateness(source, window)?;
-        (late > self.max_lateness).then(|| {
-            format!(
-                "`{source}` was sent {} late at the 99th percentile",
-                show::time(late)
-            )
-        })
+    ) -> Option<Excuse> {
+        let late = || {
+            let late = history.lateness(source, window)?;
+            (late > self.max_lateness).then(|| Excuse {
+                why: format!(
+                    "`{source}` was sent {} late at the 99th percentile",
+                    show::time(late)
+                ),
+                starved: false,
+            })
+        };
+        starved(history, self.max_busy, window).or_else(late)
     }
 }
 
 /// That the machine was busier than it may be, if it was.
-pub fn starved(history: &History, max_busy: Share, window: (Moment, Moment)) -> Option<String> {
+pub fn starved(history: &History, max_busy: Share, window: (Moment, Moment)) -> Option<Excuse> {
     let busy = history.busy(window)?;
-    (busy > max_busy.fraction()).then(|| format!("the machine was {} busy", show::percent(busy)))
+    (busy > max_busy.fraction()).then(|| Excuse {
+        why: format!("the machine was {} busy", show::percent(busy)),
+        starved: true,
+    })
 }
 
-/// Takes a failure back if the machine was starved in `window`: it may have been the machine's.
+/// Whether a demand that was missed in `window` is missed as well without what the machine explains.
+pub fn is_missed_anyway(
+    excuse: &Excuse,
+    (assertion, of): (&Assertion, Answers),
+    history: &History,
+    window: (Moment, Moment),
+) -> bool {
+    if matches!(assertion.metric, Metric::Count | Metric::Rate) {
+        // Fewer were sent because the machine had no time for it.
+        return false;
+    }
+    let relieved = excuse.relieve(history.samples_in(&assertion.source, window));
+    let measured = history.measure_of(assertion, of, &relieved, window);
+    measured.holds() == Some(false)
+}
+
+/// Takes a failure back if the machine was starved in `window` and this explains that something took
+/// `time`, or longer, and not the `limit`.
 pub(super) fn excuse(
     finding: &mut Finding,
     history: &History,
     max_busy: Share,
     window: (Moment, Moment),
+    (time, limit): (Duration, Duration),
 ) {
     if finding.verdict != Verdict::Fail {
         return;
     }
-    let Some(why) = starved(history, max_busy, window) else {
+    let Some(excuse) = starved(history, max_busy, window) else {
         return;
     };
+    if excuse.at_least(time) > limit {
+        return;
+    }
+    let why = excuse.why();
     finding.verdict = Verdict::Inconclusive;
     finding.summary = format!("{}, but {why}", finding.summary);
     finding.help = Some(STARVED.to_owned());
@@ -188,3 +273,57 @@ pub(super) fn excuse(
 /// The advice for a starved machine.
 pub const STARVED: &str =
     "repeat the run on a machine with time to spare, or lower the rates of the workloads";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{Story, not_ok, ok, unanswered};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn excuse(starved: bool) -> Excuse {
+        let why = String::new();
+        Excuse { why, starved }
+    }
+
+    #[test]
+    fn a_starved_machine_explains_tenfold_times_and_a_second_and_lateness_itself_alone() {
+        let starved = excuse(true);
+        for (took, at_least) in [(50 * SECOND, 5 * SECOND), (SECOND, Duration::ZERO)] {
+            assert_eq!(starved.at_least(took), at_least);
+            assert_eq!(excuse(false).at_least(took), took);
+        }
+        assert_eq!(starved.at_least(SECOND * 11 / 10), SECOND / 10);
+    }
+
+    #[test]
+    fn only_what_is_slow_is_excused_and_never_an_answer_or_a_refusal() {
+        let window = (Moment::ZERO, Moment::MAX);
+        let missed = |that: &str, starved: bool, outcome: Outcome| {
+            let story = Story::until(40.0)
+                .samples(("p", "s"), 0.1, (0.0, 40.0), |_| (0.5, outcome.clone()))
+                .late("p", 0.025);
+            let that = that.parse().unwrap();
+            is_missed_anyway(
+                &excuse(starved),
+                (&that, Answers::Good),
+                &story.history(None),
+                window,
+            )
+        };
+        for starved in [true, false] {
+            assert!(missed("p.ok_ratio >= 50%", starved, not_ok()));
+            for refused in unanswered() {
+                assert!(missed("p.error_rate <= 1%", starved, refused.clone()));
+                assert!(missed("p.p95 <= 1s", starved, refused));
+            }
+            assert!(!missed("p.p95 <= 490ms", starved, ok()));
+            assert_eq!(
+                missed("p.timeouts == 0", starved, Outcome::Timeout),
+                !starved
+            );
+        }
+        assert!(missed("p.p95 <= 400ms", false, ok()), "late by 25 ms");
+        assert!(!missed("p.p95 <= 400ms", true, ok()));
+    }
+}

@@ -69,6 +69,13 @@ impl Finding {
         self.summary = words.join("; ");
     }
 
+    /// Leaves the verdict open, because of something that has to do with the whole of the evidence.
+    pub(super) fn take_back(&mut self, why: &str, help: &str) {
+        self.verdict = Verdict::Inconclusive;
+        self.summary = format!("{why}; otherwise: {}", self.summary);
+        self.help = Some(help.to_owned());
+    }
+
     pub(super) fn figure(&mut self, name: impl Into<String>, value: f64) {
         self.figures.insert(name.into(), value);
     }

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{CheckSpec, Finding, History, Verdict, registry, show, sweep};
+use super::{CheckSpec, Finding, History, Verdict, registry, shortfall, show, sweep};
 use crate::event::reasons;
 
 /// Runs every check of the experiment over its history, in the order of the file.
@@ -41,15 +41,14 @@ fn guarded(
         );
     };
     explain(&mut finding, spec, history);
+    shortfall::doubt(&mut finding, spec, history, |history| judge(spec, history));
     if let Some(missing) = history.incomplete() {
         // What was lost may be what a failure misses. A run that ended early lacks only what it
         // had not come to.
         let doubtful = finding.verdict == Verdict::Pass
             || (finding.verdict == Verdict::Fail && history.lost() > 0);
         if doubtful {
-            finding.verdict = Verdict::Inconclusive;
-            finding.help = Some("run again; evidence of this run is missing".to_owned());
-            finding.summary = format!("{missing}; otherwise: {}", finding.summary);
+            finding.take_back(&missing, "run again; evidence of this run is missing");
         }
         finding.note(format!("evidence is incomplete: {missing}"));
     }

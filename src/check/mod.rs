@@ -16,6 +16,7 @@ pub mod metric;
 mod outlook;
 mod params;
 mod registry;
+mod shortfall;
 mod show;
 mod stats;
 mod sweep;
@@ -24,7 +25,7 @@ mod testing;
 mod window;
 
 pub use assertion::{Assertion, Measured, ParseError, Watch};
-pub use exercise::{STARVED, max_busy, starved};
+pub use exercise::{Excuse, STARVED, is_missed_anyway, max_busy, starved};
 pub use history::{
     Connection, Ended, History, Hit, JobPoll, LogLine, Occurrence, QueryRows, StoredBaseline, Write,
 };
@@ -32,6 +33,7 @@ pub use judge::judge;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
+pub use shortfall::{ROOM, turned_away};
 pub(crate) use show::plural;
 pub use sweep::{Sweep, SweptLength, sweeps};
 pub use window::Window;

@@ -217,14 +217,14 @@ impl Actor {
         let mut seized = Vec::new();
         let mut ports = Vec::new();
         for target in &injection.targets {
-            let address = match self.proxies.get(target) {
+            let addresses = match self.proxies.get(target) {
                 Some(proxy) => {
                     seized.push(target.clone());
-                    proxy.addr()
+                    vec![proxy.addr()]
                 }
-                None => world.address(&fault, target).await?,
+                None => world.addresses(&fault, target).await?,
             };
-            ports.push((target.clone(), address));
+            ports.extend(addresses.into_iter().map(|one| (target.clone(), one)));
         }
         for name in &seized {
             self.proxy(name)?.disable().await;

@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod reason;
 mod sample;
+mod shortfall;
 mod traffic;
 
 pub use bus::{Recorder, Stream, bus};
@@ -18,6 +19,7 @@ pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
 pub use log::LogGap;
 pub use reason::{Reason, reasons};
 pub use sample::{Answers, Fate, Outcome, Sample};
+pub use shortfall::Shortfall;
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 
 use std::collections::BTreeMap;
@@ -254,6 +256,14 @@ pub enum Fact {
     /// What a proxy has carried so far: told about once a second while it changes, and for the last
     /// time when the proxy is taken down.
     ProxyTotals(Box<Totals>),
+    /// Until the event's own moment chaosproxy itself fell short.
+    Shortfall {
+        /// Since when.
+        since: Moment,
+        /// Of what.
+        #[serde(flatten)]
+        what: Shortfall,
+    },
     /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
         /// What and why.

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -96,7 +95,7 @@ pub enum LabError {
         /// The database.
         database: Name,
         /// Where it is.
-        address: SocketAddr,
+        address: String,
         /// Why.
         why: String,
     },

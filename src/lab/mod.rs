@@ -97,7 +97,7 @@ impl Lab {
                 lock(&self.servers).insert(Name::clone(&spec.name), Arc::new(server));
                 database
             }
-            Origin::Url(url) => Database::at(&spec.name, url).await?,
+            Origin::Url(url) => Database::at(&spec.name, url)?,
         };
         database.set_up(&spec.setup).await?;
         let took = clock.now().since(begun).as_millis();

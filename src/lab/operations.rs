@@ -1,6 +1,7 @@
 //! What faults do to the lab from outside the byte stream: to the processes of services, to managed
 //! database servers, by commands. Only what the lab itself started is ever touched.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +12,28 @@ use super::guard::{Child, Kind, Launch, Promise};
 use super::postgres::Server;
 use super::{Lab, LabError, LogTail, lock};
 use crate::event::Fact;
+use crate::sys::net;
 
 /// How long a command that took too long may take to end.
 const COMMAND_GRACE: Duration = Duration::from_secs(1);
 
 impl Lab {
-    /// Where a service is to listen.
-    pub async fn address(&self, service: &str) -> Result<SocketAddr, LabError> {
+    /// Where a service is to listen: at every address that its host stands for and this machine has;
+    /// at all of them if it has none.
+    pub async fn addresses(&self, service: &str) -> Result<Vec<SocketAddr>, LabError> {
         let service = self.find_service(service)?;
         let (host, port) = service.address();
         let looking = || LabError::io(format!("look up `{host}`"));
-        let mut found = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(looking())?;
-        let none = || std::io::ErrorKind::AddrNotAvailable.into();
-        found.next().ok_or_else(none).map_err(looking())
+        let found = tokio::net::lookup_host((host, port)).await;
+        let mut found: Vec<SocketAddr> = found.map_err(looking())?.collect();
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            return Err(looking()(io::ErrorKind::AddrNotAvailable.into()));
+        }
+        let is_here = |address: &&SocketAddr| net::bind((address.ip(), 0).into()).is_ok();
+        let here: Vec<SocketAddr> = found.iter().filter(is_here).copied().collect();
+        Ok(if here.is_empty() { found } else { here })
     }
 
     /// The process of a service or of a managed database server; `None` if it is down, or was not

@@ -3,19 +3,27 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::event::{Fact, Name, Recorder, Shortfall};
 use crate::units::Moment;
 
-/// Arrivals that may be under way at once. Beyond it they are recorded and not begun, so that a
-/// server that never answers costs memory within bounds.
-const IN_FLIGHT_LIMIT: usize = 10_000;
+/// Arrivals that may be under way at once. Beyond it they are left out, so that a server that never
+/// answers costs memory within bounds.
+const IN_FLIGHT_LIMIT: usize = if cfg!(test) { 100 } else { 10_000 };
+
+/// Arrivals that are late by more than this, or by more than the time between two, are left out: sent
+/// as one burst, they would be a load that nobody asked for.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
+/// How long what is left out may go untold.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Begins one task at every point of a fixed grid until `stop`, then waits for those under way.
 ///
 /// The grid starts now, with `every` above zero between its points. A task gets the ordinal of its
 /// arrival and the moment at which it should begin; it never delays the next. An arrival that
-/// comes late, because this thread was busy, is begun late and not left out. Not cancel safe:
-/// dropping it leaves begun tasks running.
+/// comes a little late, because this thread was busy, is begun late; what is left out, see
+/// [`CATCH_UP`] and [`IN_FLIGHT_LIMIT`], is recorded. Not cancel safe: dropping it leaves begun
+/// tasks running.
 pub(crate) async fn arrivals<F>(
     source: &Name,
     every: Duration,
@@ -28,6 +36,7 @@ pub(crate) async fn arrivals<F>(
     let clock = recorder.clock();
     let start = clock.now();
     let tasks = TaskTracker::new();
+    let mut left_out = LeftOut::new(source, recorder);
     for ordinal in 0.. {
         let intended = start + multiple(every, ordinal);
         tokio::select! {
@@ -35,32 +44,72 @@ pub(crate) async fn arrivals<F>(
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(clock.instant(intended).into()) => {}
         }
-        if tasks.len() < IN_FLIGHT_LIMIT {
-            tasks.spawn(begin(ordinal, intended));
+        if clock.now().since(intended) > every.max(CATCH_UP) {
+            left_out.add(Reason::Overdue, intended);
+        } else if tasks.len() >= IN_FLIGHT_LIMIT {
+            left_out.add(Reason::TooManyInFlight, intended);
         } else {
-            recorder.record(not_begun(source, intended, clock.now()));
+            left_out.tell();
+            tasks.spawn(begin(ordinal, intended));
         }
     }
+    left_out.tell();
     tasks.close();
     tasks.wait().await;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Overdue,
+    TooManyInFlight,
+}
+
+/// Arrivals that were left out for one reason and not told yet.
+struct LeftOut<'a> {
+    source: &'a Name,
+    recorder: &'a Recorder,
+    reason: Reason,
+    since: Moment,
+    count: u64,
+}
+
+impl<'a> LeftOut<'a> {
+    const fn new(source: &'a Name, recorder: &'a Recorder) -> Self {
+        Self {
+            source,
+            recorder,
+            reason: Reason::Overdue,
+            since: Moment::ZERO,
+            count: 0,
+        }
+    }
+
+    fn add(&mut self, reason: Reason, intended: Moment) {
+        let waits = self.recorder.clock().now().since(self.since) > TELL_EVERY;
+        if self.reason != reason || (self.count > 0 && waits) {
+            self.tell();
+        }
+        if self.count == 0 {
+            (self.reason, self.since) = (reason, intended);
+        }
+        self.count += 1;
+    }
+
+    fn tell(&mut self) {
+        let (source, since) = (self.source.clone(), self.since);
+        let count = std::mem::take(&mut self.count);
+        let what = match self.reason {
+            _ if count == 0 => return,
+            Reason::Overdue => Shortfall::Overdue { source, count },
+            Reason::TooManyInFlight => Shortfall::TooManyInFlight { source, count },
+        };
+        self.recorder.record(Fact::Shortfall { since, what });
+    }
 }
 
 fn multiple(every: Duration, times: u64) -> Duration {
     let nanos = every.as_nanos().saturating_mul(times.into());
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
-fn not_begun(source: &Name, intended: Moment, now: Moment) -> Fact {
-    Fact::Sample(Sample {
-        source: source.clone(),
-        intended,
-        sent: now,
-        done: now,
-        outcome: Outcome::Broken {
-            why: format!("not sent: {IN_FLIGHT_LIMIT} requests were under way (generator limit)"),
-        },
-        digest: None,
-    })
 }
 
 #[cfg(test)]
@@ -89,11 +138,40 @@ mod tests {
         };
         let ((), first) = tokio::join!(generator, watcher);
         assert_eq!(begun, IN_FLIGHT_LIMIT);
-        let Some(Fact::Sample(sample)) = first.map(|event| event.fact) else {
-            panic!("not a sample");
+        let Some(Fact::Shortfall { what, .. }) = first.map(|event| event.fact) else {
+            panic!("nothing was told");
         };
         assert!(
-            matches!(sample.outcome, Outcome::Broken { why } if why.contains("generator limit"))
+            matches!(what, Shortfall::TooManyInFlight { count: 1.., .. }),
+            "{what:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_came_due_while_this_thread_stood_still_is_left_out_and_no_burst() {
+        const EVERY: Duration = Duration::from_millis(5);
+        const STILL: Duration = Duration::from_millis(400);
+        let (recorder, mut stream) = bus(Clock::start());
+        let stop = CancellationToken::new();
+        let (name, mut late): (Name, u32) = ("w".into(), 0);
+        let generator = arrivals(&name, EVERY, &recorder, &stop, |ordinal, intended| {
+            while ordinal == 0 && recorder.clock().now().since(intended) < STILL {}
+            late += u32::from(recorder.clock().now().since(intended) > EVERY);
+            std::future::ready(())
+        });
+        let watcher = async {
+            let first = stream.next().await;
+            stop.cancel();
+            first
+        };
+        let ((), first) = tokio::join!(generator, watcher);
+        let Some(Fact::Shortfall { what, since }) = first.map(|event| event.fact) else {
+            panic!("nothing was told");
+        };
+        assert!(
+            matches!(what, Shortfall::Overdue { count: 60.., .. }),
+            "{what:?} since {since}"
+        );
+        assert!(late <= 1 + 11, "{late} were begun at once");
     }
 }

@@ -207,10 +207,7 @@ impl Doorkeeper {
                 // The client went away while it waited to be accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if pause.is_none() {
-                        let message = format!("cannot accept connections: {error}");
-                        self.route.trouble(&message);
-                    }
+                    self.route.fell_short(&error);
                     let (first, longest) = limits::ACCEPT_PAUSE;
                     pause = Some(pause.map_or(first, |pause| longest.min(pause * 2)));
                 }

@@ -30,9 +30,12 @@ pub(super) const ACCEPT_PAUSE: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Descriptors kept for everything but proxied connections.
-const OTHER_DESCRIPTORS: u64 = 200;
+pub const OTHER_DESCRIPTORS: u64 = 200;
 
-/// How many connections `descriptors` suffice for: each takes two.
+/// Descriptors that a connection takes.
+pub const DESCRIPTORS_EACH: u64 = 2;
+
+/// How many connections `descriptors` suffice for.
 pub(super) const fn max_connections(descriptors: u64) -> u64 {
-    descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2
+    descriptors.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS_EACH
 }

@@ -24,6 +24,7 @@ mod stats;
 mod timer;
 mod workers;
 
+pub use limits::{DESCRIPTORS_EACH, OTHER_DESCRIPTORS};
 pub use stats::Stats;
 pub use workers::Workers;
 
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{Keepalive, Protocol, ProxySpec};
-use crate::event::{Fact, Name, OpenConnection, Recorder};
+use crate::event::{Fact, Name, OpenConnection, Recorder, Shortfall};
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
 use crate::units::Moment;
@@ -284,6 +285,17 @@ impl Route {
         } else {
             &self.counters
         }
+    }
+
+    /// Those who wait to be accepted still do.
+    fn fell_short(&self, error: &io::Error) {
+        let since = self.recorder.clock().now();
+        let what = Shortfall::NotAccepted {
+            proxy: self.name.clone(),
+            why: error.to_string(),
+        };
+        let fact = Fact::Shortfall { since, what };
+        self.recorder.record_at(since, fact);
     }
 
     fn trouble(&self, message: &str) {

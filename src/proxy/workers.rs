@@ -54,7 +54,14 @@ impl Workers {
     /// Starts `count` threads; `None` starts one per core.
     pub fn start(count: Option<NonZero<usize>>, clock: Clock) -> io::Result<Self> {
         let count = count.map_or_else(thread::available_parallelism, Ok)?;
-        let most = limits::max_connections(net::raise_descriptor_limit()?);
+        let descriptors = net::raise_descriptor_limit()?;
+        let most = limits::max_connections(descriptors);
+        if most == 0 {
+            let kept = limits::OTHER_DESCRIPTORS;
+            let why =
+                format!("of {descriptors} open files {kept} are for other things than connections");
+            return Err(io::Error::other(why));
+        }
         let stop = CancellationToken::new();
         // Threads that were started end if one cannot be.
         let guard = stop.clone().drop_guard();

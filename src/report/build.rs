@@ -224,6 +224,7 @@ fn notes(history: &History) -> Vec<String> {
         let note = match &event.fact {
             Fact::Trouble { message } => message.clone(),
             Fact::LogGap(gap) => gap.to_string(),
+            Fact::Shortfall { what, .. } => what.to_string(),
             _ => continue,
         };
         if !notes.contains(&note) {

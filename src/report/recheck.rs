@@ -1,6 +1,6 @@
 use super::{CheckRecord, CheckVerdict, ConditionRecord, EvidenceRecord, SteadyStateRecord, dials};
 use crate::check::{self, History, Severity, Verdict};
-use crate::event::{Fact, Gate};
+use crate::event::{Answers, Fact, Gate};
 use crate::units::Moment;
 
 /// The name under which the recheck of the steady state stands among the checks.
@@ -14,11 +14,18 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
     let window = window(history);
     let starved = window.and_then(|window| check::starved(history, check::max_busy(), window));
+    let starved = starved.filter(|excuse| !is_missed_anyway(history, after, excuse, window));
+    let short = window.and_then(|window| check::turned_away(history, window));
     let unreached = window.filter(|_| !after.met);
     let unreached = unreached.map(|window| dials::failed(history.events(), window));
     let missed = after.conditions.iter().filter(|one| !one.met).count();
     let all = after.conditions.len();
-    let (verdict, summary, help) = match starved.as_deref() {
+    let (verdict, summary, help) = match starved.as_ref().map(check::Excuse::why) {
+        _ if short.is_some() => (
+            Verdict::Inconclusive,
+            short.unwrap_or_default(),
+            Some(check::ROOM),
+        ),
         _ if after.met => (
             Verdict::Pass,
             format!("{all} of {all} conditions hold again"),
@@ -60,6 +67,21 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         notes: unreached.unwrap_or_default(),
         help: help.map(str::to_owned),
         lengths: Vec::new(),
+    })
+}
+
+/// Whether a condition does not hold either without what a starved machine explains.
+fn is_missed_anyway(
+    history: &History,
+    after: &SteadyStateRecord,
+    excuse: &check::Excuse,
+    window: Option<(Moment, Moment)>,
+) -> bool {
+    let Some(window) = window else { return false };
+    let missed = after.conditions.iter().filter(|one| !one.met);
+    let mut assertions = missed.filter_map(|one| one.condition.parse().ok());
+    assertions.any(|assertion| {
+        check::is_missed_anyway(excuse, (&assertion, Answers::Good), history, window)
     })
 }
 

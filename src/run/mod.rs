@@ -10,11 +10,13 @@ mod bindings;
 mod board;
 mod clients;
 mod collector;
+mod descriptors;
 mod halt;
 mod machine;
 mod path;
 mod programs;
 mod provision;
+mod pulse;
 mod read_back;
 mod schedule;
 mod steady_state;
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 
 use crate::engine::EngineError;
 use crate::event::{
@@ -96,6 +99,17 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// There are too few descriptors; nothing was started.
+    #[error(
+        "chaosproxy may open {limit} files at once, this scenario takes at least {needed}; raise the \
+         hard limit, for example with `ulimit -n {needed}` or `LimitNOFILE={needed}` of a systemd unit"
+    )]
+    Descriptors {
+        /// How many files this process may open at once.
+        limit: u64,
+        /// How many it needs.
+        needed: u64,
+    },
     /// Somebody ended the guard.
     #[error(
         "the guard process ended during the run; everything that it had started is gone with it"
@@ -118,6 +132,7 @@ pub async fn run(
     halt: Halt,
     watch: impl FnMut(&[Event]) + Send + 'static,
 ) -> Result<Recording, RunError> {
+    descriptors::suffice(plan)?;
     let header = header(plan, options.clock);
     let journal = JournalWriter::create(&options.directory.join("journal.jsonl"), &header)?;
     let (recorder, stream) = bus(options.clock);
@@ -172,7 +187,7 @@ async fn conduct(
     halt: &Halt,
 ) -> Result<(), RunError> {
     recorder.record(phase(Phase::SetUp));
-    let machine = machine::watch(recorder.clone());
+    let watches = [machine::watch, pulse::watch].map(|watch| watch(recorder.clone()));
     let mut stage = Stage::prepare(plan, options, recorder, board).await?;
     let guard = stage.watch_guard(halt);
     let performed = perform(plan, &mut stage, halt).await;
@@ -181,7 +196,7 @@ async fn conduct(
     let healed = stage.heal().await;
     recorder.record(phase(Phase::TearDown));
     let struck = stage.strike().await;
-    machine.abort();
+    watches.iter().for_each(JoinHandle::abort);
     match halt.reason() {
         Some(Halted::Unguarded) => Err(RunError::Unguarded),
         _ => performed.and(healed).and(struck),

@@ -88,7 +88,7 @@ impl<'a> Stage<'a> {
         let lab = &self.lab;
         let starts = self.plan.databases.iter().map(|spec| lab.database(spec));
         for database in try_join_all(starts).await? {
-            let (name, address) = (&database.name, database.address.to_string());
+            let (name, address) = (&database.name, database.address);
             self.bindings.bind("database", name, "url", database.url);
             self.bindings.bind("database", name, "address", address);
         }

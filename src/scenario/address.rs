@@ -1,7 +1,7 @@
 //! Addresses as people write them: hosts and ports, and what was probably meant where there are
 //! none.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::template::Template;
 
@@ -48,10 +48,36 @@ pub(super) fn within(text: &str) -> Option<String> {
     host_and_port(&address).is_some().then_some(address)
 }
 
-/// Whether `host` can only be this machine.
+/// Whether `host` can only be this machine, however it is written.
 pub(super) fn is_loopback(host: &str) -> bool {
-    let address = host.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    if let Some(ip) = ip(host) {
+        return ip.to_canonical().is_loopback();
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The address that a host is, if it is no name. The resolver takes IPv4 addresses in all forms of
+/// `inet_aton`: of one to four numbers, each decimal, octal or hexadecimal, as in `0x7f.1`.
+fn ip(host: &str) -> Option<IpAddr> {
+    let host = host.split('%').next().unwrap_or(host);
+    if let Ok(ip) = host.parse() {
+        return Some(ip);
+    }
+    let numbers = host.split('.').map(|text| match text.strip_prefix('0') {
+        Some("") => Some(0),
+        Some(rest) => match rest.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => u32::from_str_radix(rest, 8).ok(),
+        },
+        None => text.parse().ok(),
+    });
+    let numbers: Vec<u32> = numbers.collect::<Option<_>>()?;
+    let (last, bytes) = numbers.split_last()?;
+    let room = 32 - 8 * u32::try_from(bytes.len()).ok().filter(|bytes| *bytes < 4)?;
+    let fits = u64::from(*last) < 1 << room && bytes.iter().all(|byte| *byte < 256);
+    let high = (bytes.iter().zip([24, 16, 8])).fold(0, |high, (byte, by)| high | (byte << by));
+    fits.then(|| Ipv4Addr::from_bits(high | last).into())
 }
 
 /// Whether who connects to `upstream` meets the one that listens there.
@@ -96,6 +122,46 @@ mod tests {
             "[a]:80",
         ] {
             assert_eq!(host_and_port(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_many_spellings_and_no_other_has_one_of_them() {
+        let here = [
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "db.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "0x7f.1",
+            "127.1",
+            "0177.0.0.1",
+            "2130706433",
+        ];
+        for host in here {
+            assert!(is_loopback(host), "{host}");
+        }
+        let elsewhere = [
+            "192.0.2.1",
+            "::ffff:192.0.2.1",
+            "0xc0.0.2.1",
+            "3221225985",
+            "0.0.0.0",
+            "::",
+            "db",
+            "",
+            "localhost.example",
+            "127.0.0.1.example",
+            "1.2.3.4.127.0.0.1",
+            "127.0.0.256",
+            "0x.1",
+            ".",
+        ];
+        for host in elsewhere {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 

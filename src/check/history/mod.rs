@@ -137,6 +137,17 @@ impl History {
         }
     }
 
+    /// The same part of the run, as if its events had been what `change` makes of them.
+    pub(super) fn as_if(&self, change: impl FnOnce(&[Event]) -> Vec<Event>) -> Self {
+        let (experiment, events) = (self.experiment().clone(), change(self.events()));
+        let mut other = Self::new(experiment, events).truncated(self.truncated);
+        for (fault, occurrences) in &mut other.faults {
+            let known = self.fault(fault);
+            occurrences.retain(|one| known.iter().any(|other| other.index == one.index));
+        }
+        other
+    }
+
     /// Marks the journal as cut off: evidence is missing, so nothing passes.
     #[must_use]
     pub const fn truncated(mut self, truncated: bool) -> Self {
@@ -289,9 +300,21 @@ impl History {
         of: Answers,
         window: (Moment, Moment),
     ) -> Measured {
+        let samples = self.samples_in(&assertion.source, window);
+        self.measure_of(assertion, of, samples, window)
+    }
+
+    /// The same of other observations of its source.
+    pub fn measure_of(
+        &self,
+        assertion: &Assertion,
+        of: Answers,
+        samples: &[Sample],
+        window: (Moment, Moment),
+    ) -> Measured {
         let source = &*assertion.source;
         let measured = assertion.measure(
-            self.samples_in(source, window),
+            samples,
             self.terms(source, window, of),
             self.figure_of(assertion.metric, of, source, self.baseline()),
         );

@@ -48,6 +48,7 @@ pub(super) fn tell(
         }
         Fact::Interrupted { signal } => (Tone::Bad, format!("{signal}: healing")),
         Fact::LogGap(gap) => (Tone::Warning, format!("warning: {gap}")),
+        Fact::Shortfall { what, .. } => (Tone::Warning, format!("warning: {what}")),
         Fact::Trouble { message } => (Tone::Warning, format!("warning: {message}")),
         Fact::Failed { message } => (Tone::Bad, format!("error: {message}")),
         Fact::Lost { count } => (Tone::Warning, format!("warning: {count} facts lost so far")),

@@ -4,6 +4,7 @@ mod seizure;
 
 pub(super) use seizure::Seizure;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,26 +63,31 @@ impl World {
     }
 
     /// Where a service is to listen.
-    pub(super) async fn address(
+    pub(super) async fn addresses(
         &self,
         fault: &Name,
         service: &str,
-    ) -> Result<SocketAddr, EngineError> {
-        let address = self.lab.address(service).await;
-        address.map_err(|source| failed(fault, source))
+    ) -> Result<Vec<SocketAddr>, EngineError> {
+        let addresses = self.lab.addresses(service).await;
+        addresses.map_err(|source| failed(fault, source))
     }
 
-    /// Holds ports, each under the name of whose it is.
+    /// Holds ports, each under the name of whose it is. Who holds several of a name tells once that
+    /// they are held.
     pub(super) async fn seize(
         &self,
         fault: &Name,
         ports: Vec<(Name, SocketAddr)>,
         grip: Grip,
     ) -> Vec<Seizure> {
+        let mut told = BTreeSet::new();
         let seizures = ports.into_iter().map(|(target, address)| {
             let (world, fault) = (self.clone(), fault.clone());
+            let tells = told.insert(target.clone()) || grip != Grip::Bound;
             Seizure::begin(self.lab.ports(), address, grip, move || {
-                world.hit(&fault, &target, Impact::Refused);
+                if tells {
+                    world.hit(&fault, &target, Impact::Refused);
+                }
             })
         });
         join_all(seizures).await

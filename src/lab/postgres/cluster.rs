@@ -82,7 +82,7 @@ impl Clusters {
         let launch = Launch { args, ..launch };
         let child = guard.launch(launch.clone()).await?;
         let server = Server {
-            maintenance: Database::at(name, &url("postgres")).await?,
+            maintenance: Database::at(name, &url("postgres"))?,
             launch,
             child: Mutex::new(child),
             _held: held,
@@ -95,7 +95,7 @@ impl Clusters {
             statement: statement.clone(),
         };
         client.batch_execute(&statement).await.map_err(failed)?;
-        Ok((Database::at(name, &url(name)).await?, server))
+        Ok((Database::at(name, &url(name))?, server))
     }
 }
 

@@ -11,7 +11,7 @@ pub use find::Places;
 pub(super) use cluster::{Clusters, Server};
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio_postgres::Client;
@@ -29,8 +29,9 @@ const TRY_EVERY: Duration = Duration::from_millis(20);
 pub struct Database {
     /// Its name in the scenario.
     pub name: Name,
-    /// Where its server listens: the upstream of a proxy.
-    pub address: SocketAddr,
+    /// Where its server listens, `host:port`: the upstream of a proxy. A name stays a name, which may
+    /// stand for several addresses, and for others later.
+    pub address: String,
     /// Direct connection URL. It may hold a password.
     pub url: String,
     config: tokio_postgres::Config,
@@ -48,7 +49,7 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// The database that `url` leads to. Nothing is asked of it yet.
-    pub(super) async fn at(name: &Name, url: &str) -> Result<Self, LabError> {
+    pub(super) fn at(name: &Name, url: &str) -> Result<Self, LabError> {
         let unusable = |why: String| LabError::DatabaseUrl {
             database: Name::clone(name),
             why,
@@ -56,21 +57,10 @@ impl Database {
         let config: tokio_postgres::Config = url
             .parse()
             .map_err(|error: tokio_postgres::Error| unusable(sql::describe(&error)))?;
-        let port = config.get_ports().first().copied().unwrap_or(5432);
-        let address = match (config.get_hostaddrs().first(), config.get_hosts().first()) {
-            (Some(ip), _) => SocketAddr::new(*ip, port),
-            (None, Some(Host::Tcp(host))) => tokio::net::lookup_host((host.as_str(), port))
-                .await
-                .map_err(|error| unusable(format!("look up `{host}`: {error}")))?
-                .next()
-                .ok_or_else(|| unusable(format!("`{host}` has no address")))?,
-            (None, Some(Host::Unix(_)) | None) => {
-                return Err(unusable("it names no TCP host".to_owned()));
-            }
-        };
+        let address = address(&config);
         Ok(Self {
             name: Name::clone(name),
-            address,
+            address: address.ok_or_else(|| unusable("it names no TCP host".to_owned()))?,
             url: url.to_owned(),
             config,
         })
@@ -80,7 +70,7 @@ impl Database {
     pub(super) async fn set_up(&self, statements: &[String]) -> Result<(), LabError> {
         let connecting = |error: sql::ConnectError| LabError::Connect {
             database: Name::clone(&self.name),
-            address: self.address,
+            address: self.address.clone(),
             why: error.to_string(),
         };
         let client = sql::connect(&self.config).await.map_err(connecting)?;
@@ -111,5 +101,39 @@ impl Database {
     /// 10 s without an answer it is an error.
     pub async fn query(&self, statement: &str) -> Result<Vec<Vec<serde_json::Value>>, String> {
         sql::query(&self.config, statement).await
+    }
+}
+
+/// The first host and port of a connection URL.
+fn address(config: &tokio_postgres::Config) -> Option<String> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match (config.get_hostaddrs().first(), config.get_hosts().first()) {
+        (Some(ip), _) => Some(SocketAddr::new(*ip, port).to_string()),
+        (None, Some(Host::Tcp(host))) => Some(match host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port).to_string(),
+            Err(_) => format!("{host}:{port}"),
+        }),
+        (None, Some(Host::Unix(_)) | None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_database_is_its_host_as_written_and_not_what_it_stands_for_now() {
+        let address = |url: &str| Database::at(&"db".into(), url).map(|database| database.address);
+        for (url, expected) in [
+            ("postgres://u@two.example:5433/d", "two.example:5433"),
+            ("postgres://u@[::1]/d", "[::1]:5432"),
+            (
+                "postgres://u@two.example/d?hostaddr=127.0.0.1",
+                "127.0.0.1:5432",
+            ),
+        ] {
+            assert_eq!(address(url).unwrap(), expected);
+        }
+        assert!(address("postgres:///d?host=/tmp").is_err());
     }
 }

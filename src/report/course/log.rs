@@ -119,6 +119,7 @@ fn told(fact: &Fact) -> Option<(String, String)> {
         Fact::Interrupted { signal } => run(format!("interrupted by {signal}")),
         Fact::HealedAll => run("every fault is lifted".to_owned()),
         Fact::LogGap(gap) => Some((gap.service.to_string(), gap.to_string())),
+        Fact::Shortfall { what, .. } => run(what.to_string()),
         Fact::Trouble { message } => run(format!("trouble: {message}")),
         Fact::Failed { message } => run(format!("failed: {message}")),
         Fact::Lost { count } => run(format!("{count} facts could not be recorded so far")),

@@ -187,41 +187,62 @@ pub(super) fn hosts(block: &Block) -> Vec<(&'static str, String)> {
     let own = |key: &'static str, authority: &str| {
         host_and_port(authority).map(|(host, _)| (key, host.to_owned()))
     };
-    let text = |key| block.text(key).filter(|text| !text.contains("{{"));
+    let text = |key| block.text(key).map(filled);
     match block.kind {
         "proxy" => ["listen", "upstream"]
             .into_iter()
-            .filter_map(|key| own(key, text(key)?))
+            .filter_map(|key| own(key, &text(key)?))
             .collect(),
         "service" => text("url")
-            .and_then(address::of_url)
-            .and_then(|authority| own("url", authority))
+            .and_then(|url| own("url", address::of_url(&url)?))
             .into_iter()
             .collect(),
         "database" => text("url")
-            .map(|url| database_hosts("url", url))
+            .map(|url| database_hosts("url", &url))
             .unwrap_or_default(),
         "probe" => {
             let inner = |kind: &str, key: &str| {
                 let text = block.values.get(kind)?.get(key)?.as_str()?;
-                (!text.contains("{{")).then_some(text)
+                Some(filled(text))
             };
-            let tcp = inner("tcp", "address").and_then(|address| own("tcp.address", address));
-            let sql = inner("sql", "url").map(|url| database_hosts("sql.url", url));
+            let tcp = inner("tcp", "address").and_then(|address| own("tcp.address", &address));
+            let sql = inner("sql", "url").map(|url| database_hosts("sql.url", &url));
             tcp.into_iter().chain(sql.into_iter().flatten()).collect()
         }
         _ => Vec::new(),
     }
 }
 
-/// The hosts that a connection URL names, under the key that says so.
+/// A text whose placeholders lead to this machine: what else it says is seen all the same.
+fn filled(text: &str) -> String {
+    let here = |name: &str| match (name.split('.').next(), name.rsplit('.').next()) {
+        (Some("database"), Some("url")) => "postgres://u@127.0.0.1:1/d",
+        (_, Some("url")) => "http://127.0.0.1:1",
+        _ => "127.0.0.1:1",
+    };
+    let rendered =
+        Template::parse(text).map(|template| template.render(|name| Some(here(name).to_owned())));
+    match rendered {
+        Ok(Ok(filled)) => filled,
+        _ => text.to_owned(),
+    }
+}
+
+/// The hosts that are connected to by a URL, under the key that says so: where it gives addresses
+/// (`hostaddr`), its names are only told.
 fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
-    let config = url.parse::<tokio_postgres::Config>().ok();
-    let hosts = config.iter().flat_map(tokio_postgres::Config::get_hosts);
-    hosts
-        .filter_map(|host| match host {
-            tokio_postgres::config::Host::Tcp(host) => Some((key, host.clone())),
-            tokio_postgres::config::Host::Unix(_) => None,
-        })
-        .collect()
+    let Ok(config) = url.parse::<tokio_postgres::Config>() else {
+        return Vec::new();
+    };
+    let addresses = config.get_hostaddrs().iter();
+    let addresses: Vec<_> = addresses.map(|ip| (key, ip.to_string())).collect();
+    if !addresses.is_empty() {
+        return addresses;
+    }
+    let hosts = config.get_hosts().iter();
+    let hosts = hosts.filter_map(|host| match host {
+        tokio_postgres::config::Host::Tcp(host) => Some((key, host.clone())),
+        tokio_postgres::config::Host::Unix(_) => None,
+    });
+    hosts.collect()
 }

@@ -32,8 +32,11 @@ impl Pgbench {
         Ok(pgbench)
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.database.address
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.database
+            .address
+            .parse()
+            .expect("an IP address and a port")
     }
 
     /// Runs it through `at`, which leads to the database, for whole seconds.
@@ -65,7 +68,7 @@ impl Pgbench {
 
     fn run(&self, at: SocketAddr, args: &[&str]) -> anyhow::Result<String> {
         let url = &self.database.url;
-        let url = url.replace(&self.database.address.to_string(), &at.to_string());
+        let url = url.replace(&self.database.address, &at.to_string());
         let output = Command::new(&self.program)
             .args(args)
             .arg(url)

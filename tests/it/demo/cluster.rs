@@ -90,8 +90,8 @@ async fn keep(tell: mpsc::Sender<u16>, unneeded: oneshot::Receiver<()>) {
         origin: Origin::Managed,
         setup: Vec::new(),
     };
-    tell.send(lab.database(&spec).await.unwrap().address.port())
-        .unwrap();
+    let address: std::net::SocketAddr = lab.database(&spec).await.unwrap().address.parse().unwrap();
+    tell.send(address.port()).unwrap();
     // Nobody says so; it is dropped.
     unneeded.await.ok();
     lab.shutdown().await.unwrap();

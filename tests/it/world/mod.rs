@@ -52,10 +52,22 @@ impl Bench {
     /// Gives the address.
     fn declare(&self, name: &str, command: &[&str]) -> std::net::SocketAddr {
         let address = port::free("127.0.0.1:0".parse().unwrap()).unwrap();
+        self.declare_at(name, address, &address.to_string(), command);
+        address
+    }
+
+    /// Declares a service whose address is written as `authority`.
+    fn declare_at(
+        &self,
+        name: &str,
+        address: std::net::SocketAddr,
+        authority: &str,
+        command: &[&str],
+    ) {
         let word = |word: &&str| Template::parse(word).unwrap();
         let spec = ServiceSpec {
             name: name.into(),
-            url: word(&&*format!("http://{address}")),
+            url: word(&&*format!("http://{authority}")),
             command: (!command.is_empty()).then(|| command.iter().map(word).collect()),
             env: [].into(),
             working_directory: None,
@@ -67,7 +79,6 @@ impl Bench {
         };
         let lookup = |_: &str| Some(address.to_string());
         self.lab.declare(&spec, spec.url.as_str(), lookup).unwrap();
-        address
     }
 
     /// Starts the smallest reference server.

@@ -1,11 +1,12 @@
 //! Ports in the hands of a stranger.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 use chaosproxy::action::{Action, Protocol, ProxySpec};
 use chaosproxy::engine::Reply;
 use chaosproxy::event::{Fact, ServiceChange};
+use chaosproxy::lab::port;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,6 +38,25 @@ async fn proxy(bench: &Bench, server: &tokio::net::TcpListener) -> std::net::Soc
         Reply::Listening(address) => address,
         Reply::Done(_) => panic!("the proxy does not listen"),
     }
+}
+
+#[tokio::test]
+async fn a_port_is_seized_at_every_address_that_the_name_of_its_host_stands_for() {
+    let mut bench = Bench::new().await;
+    let address = port::free("127.0.0.1:0".parse().unwrap()).unwrap();
+    let authority = format!("localhost:{}", address.port());
+    let addresses: Vec<_> = authority.to_socket_addrs().unwrap().collect();
+    let is_free = |address: &std::net::SocketAddr| TcpListener::bind(address).is_ok();
+    let here: Vec<_> = addresses.into_iter().filter(is_free).collect();
+    assert!(here.contains(&address), "{here:?}");
+    bench.declare_at("x", address, &authority, &[]);
+    let bound = json!({ "mode": "bound" });
+    bench.inject("port_seizure", bound, &["x"]).await;
+    assert!(!here.iter().any(is_free), "{here:?}");
+    bench.lift("port_seizure").await;
+    assert!(here.iter().all(is_free), "{here:?}");
+    assert_eq!(bench.hits(), ["x"], "one server was kept from one port");
+    bench.shutdown().await;
 }
 
 #[tokio::test]

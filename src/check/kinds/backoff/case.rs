@@ -55,16 +55,18 @@ impl<'a> Case<'a> {
                 self.history,
                 self.params.max_busy,
                 self.window,
+                // How late each may be was looked at already.
+                (Duration::ZERO, Duration::ZERO),
             );
         }
         finding
     }
 
-    /// Whether nothing would be wrong if attempts could come as late as they like: a machine
-    /// without time may hold them up, but never makes more of them.
+    /// Whether nothing would be wrong if attempts could come as late as a starved machine may make
+    /// them: it may hold them up, but never makes more of them.
     fn is_a_matter_of_lateness(&self) -> bool {
         let patient = Params {
-            late: Period::from_secs(24 * 3600),
+            late: Period(exercise::at_most(self.params.late.get())),
             ..self.params.clone()
         };
         let case = Case {

@@ -89,7 +89,10 @@ impl<'a> Case<'a> {
             finding.help = Some(self.help(verdict, occurrence));
         }
         let allowed = (impact, impact + self.params.within.get());
-        exercise::excuse(&mut finding, self.history, self.params.max_busy, allowed);
+        let until = decisive.unwrap_or_else(|| self.until(occurrence));
+        let times = (until.since(impact), self.params.within.get());
+        let max_busy = self.params.max_busy;
+        exercise::excuse(&mut finding, self.history, max_busy, allowed, times);
         finding
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::Op;
 use crate::check::bounds::{self, Doubt, Judged};
-use crate::check::exercise::{self, Patience};
+use crate::check::exercise::{self, Excuse, Patience};
 use crate::check::metric::{Metric, Unit};
 use crate::check::{
     Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
@@ -122,14 +122,20 @@ fn demand(
         None => bounds::too_few(&measured, needed),
         Some(holds) if measured.weight(holds) < needed => bounds::too_few(&measured, needed),
         Some(true) => Judged::sure(Verdict::Pass, &measured),
-        Some(false) => match patience.exceeded(history, source, window).filter(|_| slow) {
-            Some(why) => Judged {
-                verdict: Verdict::Inconclusive,
-                measured: format!("{measured}, but {why}"),
-                doubt: Some(Doubt::Machine),
-            },
-            None => Judged::sure(Verdict::Fail, &measured),
-        },
+        Some(false) => {
+            let excuse = patience.exceeded(history, source, window);
+            let anyway = |excuse: &Excuse| {
+                exercise::is_missed_anyway(excuse, (assertion, params.of), history, window)
+            };
+            match excuse.filter(|excuse| slow && !anyway(excuse)) {
+                Some(excuse) => Judged {
+                    verdict: Verdict::Inconclusive,
+                    measured: format!("{measured}, but {}", excuse.why()),
+                    doubt: Some(Doubt::Machine),
+                },
+                None => Judged::sure(Verdict::Fail, &measured),
+            }
+        }
     };
     if let Some(value) = measured.value {
         finding.figure(show::figure_name(source, metric), value);

@@ -251,7 +251,9 @@ fn judge_from(
         observed,
     );
     let allowed = (healed, healed + params.within.get() + params.hold.get());
-    exercise::excuse(&mut finding, history, params.max_busy, allowed);
+    let took = course.recovered.map_or(observed, |at| at.since(healed));
+    let times = (took, params.within.get());
+    exercise::excuse(&mut finding, history, params.max_busy, allowed, times);
     finding
 }
 

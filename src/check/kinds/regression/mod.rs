@@ -1,11 +1,12 @@
 //! Whether a run is worse than those that were stored as its baseline.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::baseline::{self, Baseline, Change, Figure, METRICS, Tolerance, worse};
-use crate::check::exercise::{self, Patience};
+use crate::check::exercise::{self, Excuse, Patience};
 use crate::check::metric::Unit;
 use crate::check::{
     Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint, show,
@@ -203,10 +204,13 @@ fn evidence(
         && params.relative_to.is_none()
         && baseline::unit(&figure.what) == Unit::Time;
     if let Some(window) = window.filter(|_| excusable)
-        && let Some(why) = patience.exceeded(history, &figure.owner, window)
+        && let Some(excuse) = patience.exceeded(history, &figure.owner, window)
+        && !change
+            .means
+            .is_some_and(|means| is_worse_anyway(params, &excuse, means))
     {
         verdict = Verdict::Inconclusive;
-        measured = format!("{measured}, but {why}");
+        measured = format!("{measured}, but {}", excuse.why());
     }
     let expected = format!(
         "`{figure}` at most {} worse than the baseline",
@@ -220,6 +224,13 @@ fn evidence(
         }
         None => evidence,
     }
+}
+
+/// Whether a time in seconds is beyond its threshold without what the machine explains.
+fn is_worse_anyway(params: &Params, excuse: &Excuse, (then, now): (f64, f64)) -> bool {
+    let most = then * (1.0 + params.threshold.fraction());
+    let now = Duration::try_from_secs_f64(now).unwrap_or_default();
+    excuse.at_least(now).as_secs_f64() > most
 }
 
 fn describe(params: &Params, stored: &Baseline, finding: &mut Finding) {

@@ -115,14 +115,15 @@ fn a_shift_below_the_floor_does_not_matter() {
 }
 
 #[test]
-fn figures_of_requests_that_were_sent_late_do_not_count() {
-    let slow = |limit: &str| {
-        let story = story(|_| (0.8, ok())).late("reads", 0.02);
+fn a_figure_that_lateness_explains_does_not_count() {
+    let slow = |latency: f64, limit: &str| {
+        let story = story(move |_| (latency, ok())).late("reads", 0.02);
         let params = json!({ "that": ["reads.p95 <= 500ms"], "max_lateness": limit });
         story.judge("slo", params).verdict
     };
-    assert_eq!(slow("5ms"), Verdict::Inconclusive);
-    assert_eq!(slow("50ms"), Verdict::Fail);
+    assert_eq!(slow(0.515, "5ms"), Verdict::Inconclusive);
+    assert_eq!(slow(0.515, "50ms"), Verdict::Fail);
+    assert_eq!(slow(0.8, "5ms"), Verdict::Fail, "20 ms explain no 300 ms");
 }
 
 #[test]
