@@ -3,18 +3,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::describe;
 use super::http::Answer;
 use super::request::{Request, Values};
 use super::sender::Sender;
+use super::{Asked, HttpOk, Judge, KEEP, describe};
 use crate::event::{Fact, Outcome, Sample};
 use crate::jsonpath::{Condition, Path};
 use crate::units::Moment;
 
 /// Deadline of the request that starts the job.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are kept; a job's status is far shorter.
-const KEEP: usize = 1 << 20;
 
 /// One long-running job: started once, polled until it is done.
 ///
@@ -29,6 +27,8 @@ pub(super) struct Job {
     pub(super) progress: Option<Path>,
     pub(super) every: Duration,
     pub(super) timeout: Duration,
+    /// Says whether the answer to a poll is ok.
+    pub(super) ok: Judge,
 }
 
 /// Whether to poll again.
@@ -71,12 +71,13 @@ impl Job {
             .start
             .fill(&values, KEEP)
             .map_err(|error| error.to_string())?;
-        let answer = self
-            .sender
-            .client
-            .call(filled.call, START_TIMEOUT)
-            .await
-            .map_err(|failure| failure.to_string())?;
+        let asked = Asked::by(filled.json.as_ref());
+        let call = self.sender.client.call(filled.call, START_TIMEOUT);
+        let answer = call.await.map_err(|failure| failure.to_string())?;
+        let judge = Judge::new(&HttpOk::default()).map_err(|error| error.to_string())?;
+        if let Outcome::NotOk { why, .. } = judge.judge(asked, &answer) {
+            return Err(why);
+        }
         match document(&answer)?.get("id") {
             Some(Value::String(id)) => Ok(id.clone()),
             Some(Value::Number(id)) => Ok(id.to_string()),
@@ -102,8 +103,12 @@ impl Job {
         let done = clock.now();
         let status = answer.and_then(|answer| {
             let status = Some(answer.status);
+            let outcome = self.ok.judge(Asked::Other, &answer);
+            if !outcome.is_ok() {
+                return Err(outcome);
+            }
             let document = document(&answer).map_err(|why| Outcome::NotOk { status, why })?;
-            Ok((Outcome::Ok { status }, document))
+            Ok((outcome, document))
         });
         let (outcome, document) = match status {
             Ok((outcome, document)) => (outcome, Some(document)),
@@ -148,11 +153,8 @@ impl Job {
     }
 }
 
-/// The JSON of an answer with a status of success.
+/// The JSON of an answer.
 fn document(answer: &Answer) -> Result<Value, String> {
-    if !(200..300).contains(&answer.status) {
-        return Err(describe(answer));
-    }
     serde_json::from_slice(&answer.body)
         .map_err(|error| format!("the answer is not JSON ({error}): {}", describe(answer)))
 }

@@ -17,7 +17,15 @@ impl LedgerSpec {
     /// What an outcome says about the write; unknown unless a rule names it.
     pub fn fate(&self, outcome: &Outcome) -> Fate {
         let named_by = |rules: &[FateRule]| rules.iter().any(|rule| rule.matches(outcome));
-        if named_by(&self.ok) {
+        // Under a status of success it was what the answer says that was not ok.
+        let denied = matches!(
+            outcome,
+            Outcome::NotOk {
+                status: Some(200..300),
+                ..
+            }
+        );
+        if named_by(&self.ok) && !denied {
             Fate::Ok
         } else if named_by(&self.fail) {
             Fate::Fail
@@ -62,6 +70,11 @@ mod tests {
             status: Some(status),
             why: String::new(),
         };
+        assert_eq!(
+            ledger.fate(&answered(200)),
+            Fate::Unknown,
+            "an error under a status of success acknowledges nothing"
+        );
         let why = String::new;
         let ok = Outcome::Ok { status: Some(201) };
         assert_eq!(ledger.fate(&ok), Fate::Ok);

@@ -9,14 +9,21 @@ pub mod http;
 mod job;
 mod keys;
 mod ledger;
+mod ok;
 mod open;
+mod protocol;
 mod request;
 mod sender;
 pub mod spec;
+mod wanted;
 
 pub(crate) use arrivals::arrivals;
 pub use compare::Compare;
+pub(crate) use ok::Judge;
+pub use ok::{HttpOk, OkError};
+pub(crate) use protocol::Asked;
 pub use request::{JOB_NAMES, REQUEST_NAMES, RequestError};
+pub(crate) use wanted::Wanted;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +59,9 @@ pub enum LoadProblem {
     /// Its `done` condition or its `progress` path.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// What counts as ok.
+    #[error(transparent)]
+    Ok(#[from] OkError),
     /// The time between two polls.
     #[error("`every` is zero; write the time between two polls, for example `250ms`")]
     Every,
@@ -71,7 +81,8 @@ impl WorkloadSpec {
     /// Whether the workload could start with this ledger, the one that it names.
     pub fn check(&self, ledger: Option<&LedgerSpec>) -> Result<(), LoadProblem> {
         match &self.kind {
-            WorkloadKind::Http { request, .. } => {
+            WorkloadKind::Http { request, ok, .. } => {
+                Judge::new(ok)?;
                 let request = Request::new(request, REQUEST_NAMES)?;
                 let sample = request.fill(&Values::new(&Keys::new(0, &self.name), 0, None), 0)?;
                 match ledger.filter(|ledger| ledger.key_in(&sample).is_none()) {
@@ -88,8 +99,10 @@ impl WorkloadSpec {
                 done,
                 progress,
                 every,
+                ok,
                 ..
             } => {
+                Judge::new(ok)?;
                 start.check(REQUEST_NAMES)?;
                 status.check(JOB_NAMES)?;
                 Condition::parse(done)?;
@@ -139,6 +152,7 @@ fn spawn(
             request,
             ledger: _,
             compare,
+            ok,
         } => {
             let workload = open::Workload {
                 sender,
@@ -146,6 +160,7 @@ fn spawn(
                 timeout: *timeout,
                 ledger: ledger.cloned(),
                 compare: compare.clone(),
+                ok: Judge::new(ok)?,
             };
             let every = rate.interval();
             Ok(tokio::spawn(workload.run(every, stop)))
@@ -157,6 +172,7 @@ fn spawn(
             progress,
             every,
             timeout,
+            ok,
         } => {
             let job = job::Job {
                 sender,
@@ -166,22 +182,31 @@ fn spawn(
                 progress: progress.as_deref().map(Path::parse).transpose()?,
                 every: *every,
                 timeout: *timeout,
+                ok: Judge::new(ok)?,
             };
             Ok(tokio::spawn(job.run(stop)))
         }
     }
 }
 
+/// Bytes of an answer that are kept, to judge it, to compare it and to say what was wrong with it.
+pub(crate) const KEEP: usize = 1 << 20;
+/// Why an answer that is longer cannot be judged by its body.
+const TOO_LONG: &str = "the answer is longer than 1MiB and was not read to its end";
+
+/// The beginning of a text, on one line, for people.
+fn brief(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let text = text.trim().chars();
+    text.map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect()
+}
+
 /// An answer's status and the beginning of its body, on one line, for people.
 fn describe(answer: &Answer) -> String {
-    const LONGEST: usize = 200;
-    let body: String = String::from_utf8_lossy(&answer.body)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST)
-        .collect();
-    match body.trim() {
-        "" => format!("status {}", answer.status),
+    match brief(&String::from_utf8_lossy(&answer.body)) {
+        body if body.is_empty() => format!("status {}", answer.status),
         body => format!("status {}: {body}", answer.status),
     }
 }

@@ -7,14 +7,9 @@ use super::http::Answer;
 use super::request::{Filled, Request, Values};
 use super::sender::Sender;
 use super::spec::LedgerSpec;
-use super::{Compare, RequestError, arrivals, describe};
+use super::{Asked, Compare, Judge, KEEP, RequestError, arrivals};
 use crate::event::{Fact, Outcome, Sample};
 use crate::units::Moment;
-
-/// Bytes of an answer that are kept to say what was wrong with it.
-const KEEP: usize = 1 << 10;
-/// Bytes of an answer that are kept to compare it.
-const COMPARED: usize = 1 << 20;
 
 /// Requests at fixed arrivals that never wait for replies.
 #[derive(Debug)]
@@ -24,6 +19,7 @@ pub(super) struct Workload {
     pub(super) timeout: Duration,
     pub(super) ledger: Option<LedgerSpec>,
     pub(super) compare: Option<Compare>,
+    pub(super) ok: Judge,
 }
 
 impl Workload {
@@ -46,8 +42,9 @@ impl Workload {
                     .ledger
                     .as_ref()
                     .and_then(|ledger| ledger.key_in(&filled));
+                let asked = Asked::by(filled.json.as_ref());
                 let answer = self.sender.client.call(filled.call, self.timeout).await;
-                let judged = answer.map(|answer| self.judge(&answer));
+                let judged = answer.map(|answer| self.judge(asked, &answer));
                 (key, judged.unwrap_or_else(|failure| (failure.into(), None)))
             }
             Err(error) => {
@@ -78,23 +75,14 @@ impl Workload {
 
     fn fill(&self, ordinal: u64) -> Result<Filled, RequestError> {
         let values = Values::new(&self.sender.keys, ordinal, None);
-        let keep = if self.compare.is_some() {
-            COMPARED
-        } else {
-            KEEP
-        };
-        self.request.fill(&values, keep)
+        self.request.fill(&values, KEEP)
     }
 
     /// The outcome, and the digest of an answer that is compared.
-    fn judge(&self, answer: &Answer) -> (Outcome, Option<String>) {
-        let status = Some(answer.status);
-        if !(200..300).contains(&answer.status) {
-            let why = describe(answer);
-            return (Outcome::NotOk { status, why }, None);
-        }
-        let compare = self.compare.as_ref();
+    fn judge(&self, asked: Asked, answer: &Answer) -> (Outcome, Option<String>) {
+        let outcome = self.ok.judge(asked, answer);
+        let compare = self.compare.as_ref().filter(|_| outcome.is_ok());
         let digest = compare.map(|compare| compare.digest(&answer.body));
-        (Outcome::Ok { status }, digest)
+        (outcome, digest)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Compare;
+use super::{Compare, HttpOk};
 use crate::event::Name;
 use crate::template::Template;
 use crate::units::Rate;
@@ -36,6 +36,8 @@ pub enum WorkloadKind {
         ledger: Option<Name>,
         /// What of the answers is compared with other answers.
         compare: Option<Compare>,
+        /// What counts as ok.
+        ok: HttpOk,
     },
     /// One long-running job: started once, then polled.
     Job {
@@ -51,6 +53,8 @@ pub enum WorkloadKind {
         every: Duration,
         /// Deadline of one poll. Default 1 s.
         timeout: Duration,
+        /// What counts as ok of a poll.
+        ok: HttpOk,
     },
 }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::spec::MetricOk;
-use super::wanted::Wanted;
 use super::{Look, ProbeProblem};
 use crate::event::Outcome;
 use crate::jsonpath::Path;
+use crate::load::Wanted;
 use crate::units::Clock;
 
 /// What a command came to.

@@ -9,7 +9,6 @@ mod prometheus;
 pub mod spec;
 mod sql;
 mod tcp;
-mod wanted;
 
 pub use command::{Programs, Ran, Running};
 
@@ -23,8 +22,8 @@ use self::log::LogProbe;
 use self::spec::{ProbeKind, ProbeSpec};
 use crate::event::{Fact, Name, Outcome, Recorder, Sample};
 use crate::jsonpath::PathError;
-use crate::load::arrivals;
 use crate::load::http::{Client, Target, TargetError};
+use crate::load::{OkError, arrivals};
 use crate::template::UnknownName;
 
 /// Why a probe cannot start.
@@ -68,6 +67,9 @@ pub enum ProbeProblem {
     /// A path into the JSON of an answer.
     #[error(transparent)]
     Json(#[from] PathError),
+    /// What counts as ok.
+    #[error(transparent)]
+    Ok(#[from] OkError),
     /// Its pattern.
     #[error("the pattern is no regular expression: {0}")]
     Pattern(#[from] regex::Error),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Name;
+use crate::load::HttpOk;
 use crate::template::Template;
 
 /// An observation, repeated.
@@ -108,15 +109,6 @@ impl MetricOk {
         }
         None
     }
-}
-
-/// What counts as ok. Everything named must hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct HttpOk {
-    /// The status; `None` accepts any 2xx.
-    pub status: Option<u16>,
-    /// Values by JSON path (`$.status`).
-    pub json: BTreeMap<String, serde_json::Value>,
 }
 
 impl ProbeKind {

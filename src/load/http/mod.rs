@@ -57,8 +57,12 @@ pub struct Call {
 pub struct Answer {
     /// The status.
     pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body's beginning.
     pub body: Bytes,
+    /// Whether the body is longer than what was kept of it.
+    pub cut: bool,
 }
 
 /// Why there is no complete answer.
@@ -165,20 +169,23 @@ impl Client {
         response: Response<Incoming>,
         keep: usize,
     ) -> Result<Answer, Failure> {
-        let status = response.status().as_u16();
-        let mut incoming = response.into_body();
+        let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
+        let mut cut = false;
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| Failure::Broken(chain(&error)))?;
             if let Some(data) = frame.data_ref() {
                 let room = keep - body.len();
+                cut |= data.len() > room;
                 body.extend_from_slice(&data[..data.len().min(room)]);
             }
         }
         self.put_idle(connection);
         Ok(Answer {
-            status,
+            status: head.status.as_u16(),
+            headers: head.headers,
             body: body.freeze(),
+            cut,
         })
     }
 

@@ -6,7 +6,8 @@ use super::{above_zero, stage, unhurried};
 use crate::diag::Diagnostic;
 use crate::event::Name;
 use crate::jsonpath;
-use crate::probe::spec::{HttpOk, MetricOk, ProbeKind, ProbeSpec};
+use crate::load::HttpOk;
+use crate::probe::spec::{MetricOk, ProbeKind, ProbeSpec};
 use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
@@ -66,26 +67,33 @@ pub(super) fn probe(block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeSpe
     })
 }
 
-fn http(
-    to: shape::HttpTarget,
-    ok: shape::HttpOk,
-    block: &Block,
-    out: &mut Vec<Diagnostic>,
-) -> ProbeKind {
-    for path in ok.json.keys() {
-        json_path(path, &format!("ok.json.{path}"), block, out);
-    }
-    if let Some(status) = ok.status.filter(|status| !(100..=599).contains(status)) {
-        let why = format!("expected a status from 100 to 599, found {status}");
-        out.push(mistake::refused(block, "ok.status", &why));
-    }
+fn http(to: shape::HttpTarget, ok: HttpOk, block: &Block, out: &mut Vec<Diagnostic>) -> ProbeKind {
+    demands(&ok, block, out);
     ProbeKind::Http {
         service: to.service.into(),
         path: to.path,
-        ok: HttpOk {
-            status: ok.status,
-            json: ok.json,
-        },
+        ok,
+    }
+}
+
+/// Reports what cannot be used of what counts as ok.
+pub(super) fn demands(ok: &HttpOk, block: &Block, out: &mut Vec<Diagnostic>) {
+    for path in ok.json.keys() {
+        json_path(path, &format!("ok.json.{path}"), block, out);
+    }
+    if let Some(status) = ok.status.unknown() {
+        let why = format!("expected a status from 100 to 599, found {status}");
+        out.push(mistake::refused(block, "ok.status", &why));
+    }
+    for (name, pattern) in &ok.headers {
+        let place = format!("ok.headers.{name}");
+        if let Err(error) = regex::Regex::new(pattern) {
+            out.push(mistake::regex(block, &place, &error));
+        }
+        if name.parse::<hyper::header::HeaderName>().is_err() {
+            let why = format!("`{name}` is no name of a header");
+            out.push(mistake::refused(block, &place, &why));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who speaks to the servers: workloads and their ledgers.
 
-use super::{Sources, above_zero, unhurried};
+use super::{Sources, above_zero, probes, unhurried};
 use crate::check::SourceBrief;
 use crate::diag::Diagnostic;
 use crate::jsonpath;
@@ -20,6 +20,7 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let (shape, whole) = fit::shape::<shape::HttpWorkload>(block, out)?;
     out.extend(mistake::path(block, "request.path"));
     above_zero(block, "timeout", shape.timeout, out);
+    probes::demands(&shape.ok, block, out);
     whole.then(|| WorkloadSpec {
         name: shape.name.into(),
         service: shape.service.into(),
@@ -29,6 +30,7 @@ fn http(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
             request: request(shape.request),
             ledger: shape.ledger.map(Into::into),
             compare: shape.compare,
+            ok: shape.ok,
         },
     })
 }
@@ -38,6 +40,7 @@ fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
     let status = shape.status;
     unhurried(block, "every", shape.every, out);
     above_zero(block, "timeout", shape.timeout, out);
+    probes::demands(&shape.ok, block, out);
     out.extend(
         ["start.path", "status.path"]
             .iter()
@@ -69,6 +72,7 @@ fn job(block: &Block, out: &mut Vec<Diagnostic>) -> Option<WorkloadSpec> {
             progress: status.progress,
             every: *shape.every,
             timeout: *shape.timeout,
+            ok: shape.ok,
         },
     })
 }

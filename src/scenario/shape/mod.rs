@@ -8,7 +8,7 @@ mod traffic;
 
 pub(super) use fault::{BlastRadius, Chaos, Fault};
 pub(super) use probe::{
-    CommandTarget, HttpOk, HttpTarget, LogTarget, MetricTarget, Probe, SqlTarget, TcpTarget,
+    CommandTarget, HttpTarget, LogTarget, MetricTarget, Probe, SqlTarget, TcpTarget,
 };
 pub(super) use stage::{Database, Keepalive, Proxy, Service};
 pub(super) use traffic::{HttpWorkload, JobWorkload, Ledger, Request};

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::default;
+use crate::load::HttpOk;
 use crate::template::Template;
 use crate::units::Period;
 
@@ -122,15 +123,4 @@ pub(in crate::scenario) struct LogTarget {
     pub(in crate::scenario) service: String,
     /// A regular expression; each line that it matches is a sample.
     pub(in crate::scenario) pattern: String,
-}
-
-/// What counts as ok. Everything named must hold.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::scenario) struct HttpOk {
-    /// The HTTP status.
-    pub(in crate::scenario) status: Option<u16>,
-    /// Values by JSON path (`"$.status" = "healthy"`).
-    #[serde(default)]
-    pub(in crate::scenario) json: BTreeMap<String, Value>,
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::default;
-use crate::load::Compare;
+use crate::load::{Compare, HttpOk};
 use crate::template::Template;
 use crate::units::{Period, Rate};
 
@@ -34,6 +34,9 @@ pub(in crate::scenario) struct HttpWorkload {
     pub(in crate::scenario) ledger: Option<String>,
     /// What of the answers an `answer` check compares: `body`, or JSON paths.
     pub(in crate::scenario) compare: Option<Compare>,
+    /// What counts as ok; any 2xx unless said otherwise.
+    #[serde(default)]
+    pub(in crate::scenario) ok: HttpOk,
 }
 
 /// One long-running job: started once, then polled.
@@ -57,6 +60,9 @@ pub(in crate::scenario) struct JobWorkload {
     /// Deadline of one poll.
     #[serde(default = "default::one_second")]
     pub(in crate::scenario) timeout: Period,
+    /// What counts as ok of the answer to a poll; any 2xx unless said otherwise.
+    #[serde(default)]
+    pub(in crate::scenario) ok: HttpOk,
 }
 
 /// What a workload does.

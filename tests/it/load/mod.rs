@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chaosproxy::event::{Fact, Fate, Outcome, Recorder, Sample, Stream, bus};
-use chaosproxy::load;
 use chaosproxy::load::http::{Call, Client, Target};
 use chaosproxy::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
+use chaosproxy::load::{self, HttpOk};
 use chaosproxy::probe;
-use chaosproxy::probe::spec::{HttpOk, ProbeKind, ProbeSpec};
+use chaosproxy::probe::spec::{ProbeKind, ProbeSpec};
 use chaosproxy::template::Template;
 use chaosproxy::units::{Clock, Rate};
 use hyper::HeaderMap;
@@ -48,6 +48,7 @@ fn writes(rate: f64, timeout: Duration) -> WorkloadSpec {
             request: request("POST", "/chunks", Some(json)),
             ledger: Some("chunks".into()),
             compare: None,
+            ok: HttpOk::default(),
         },
     }
 }
@@ -74,6 +75,7 @@ fn job(every: Duration) -> WorkloadSpec {
             progress: Some("$.files_done".into()),
             every,
             timeout: ms(500),
+            ok: HttpOk::default(),
         },
     }
 }
@@ -85,8 +87,8 @@ fn health(every: Duration, timeout: Duration) -> ProbeSpec {
             service: "codebase".into(),
             path: "/health".into(),
             ok: HttpOk {
-                status: Some(200),
                 json: [("$.status".to_owned(), json!("healthy"))].into(),
+                ..HttpOk::default()
             },
         },
         every,
@@ -234,8 +236,8 @@ async fn an_answer_is_a_status_and_its_class_decides() {
     };
     let expected = [
         Outcome::Ok { status: Some(201) },
-        not_ok(409, "status 409: {\"error\":\"exists\"}"),
-        not_ok(503, "status 503"),
+        not_ok(409, "status 409, expected 2xx: {\"error\":\"exists\"}"),
+        not_ok(503, "status 503, expected 2xx"),
     ];
     assert_eq!(outcomes[..3], expected);
     let fates = fates(&facts);
@@ -243,6 +245,33 @@ async fn an_answer_is_a_status_and_its_class_decides() {
     assert_eq!(fates[0], (keys[0].clone(), Fate::Ok));
     assert_eq!(fates[1], (keys[1].clone(), Fate::Fail));
     assert_eq!(fates[2], (keys[2].clone(), Fate::Unknown));
+}
+
+#[tokio::test]
+async fn an_error_of_the_protocol_is_one_under_200_and_acknowledges_no_write() {
+    let error = r#"{"jsonrpc": "2.0", "error": {"code": -32000, "message": "no database"}}"#;
+    let server = Server::start(|ordinal, _| match ordinal {
+        0 => Reaction::Answer(302, String::new()),
+        _ => Reaction::Answer(200, error.into()),
+    })
+    .await;
+    let (recorder, stream, stop) = stage();
+    let mut workload = writes(50.0, ms(3000));
+    if let WorkloadKind::Http { ok, .. } = &mut workload.kind {
+        *ok = serde_json::from_value(json!({ "status": [200, 302] })).unwrap();
+    }
+    let (ledger, url) = (chunks(), server.url());
+    let handle = load::start(&workload, Some(&ledger), &url, SEED, recorder, stop.clone()).unwrap();
+    server.received(2).await;
+    stop.cancel();
+    handle.await.unwrap();
+    let facts = facts(stream).await;
+    let outcomes: Vec<_> = samples(&facts).into_iter().map(|s| s.outcome).collect();
+    let why = "JSON-RPC error -32000: no database".into();
+    let status = Some(200);
+    assert_eq!(outcomes[0], Outcome::Ok { status: Some(302) });
+    assert_eq!(outcomes[1], Outcome::NotOk { status, why });
+    assert_eq!(fates(&facts)[1].1, Fate::Unknown);
 }
 
 #[tokio::test]
@@ -472,7 +501,8 @@ async fn a_job_that_does_not_start_is_trouble_and_not_tried_again() {
     let url = server.url();
     let handle = load::start(&job(ms(20)), None, &url, SEED, recorder, stop).unwrap();
     handle.await.unwrap();
-    let message = "workload `index`: the job did not start: status 500: no".to_owned();
+    let message =
+        "workload `index`: the job did not start: status 500, expected 2xx: no".to_owned();
     assert_eq!(facts(stream).await, [Fact::Trouble { message }]);
     assert_eq!(server.requests().len(), 1);
 }

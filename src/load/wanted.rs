@@ -4,24 +4,27 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ProbeProblem;
-use crate::jsonpath::{Path, equal};
+use crate::jsonpath::{Path, PathError, equal};
 
 /// Values by path; each must be as wanted.
 #[derive(Debug)]
-pub(super) struct Wanted(Vec<(Path, Value)>);
+pub(crate) struct Wanted(Vec<(Path, Value)>);
 
 impl Wanted {
-    pub(super) fn new(values: &BTreeMap<String, Value>) -> Result<Self, ProbeProblem> {
+    pub(crate) fn new(values: &BTreeMap<String, Value>) -> Result<Self, PathError> {
         let values = values
             .iter()
             .map(|(path, wanted)| Ok((Path::parse(path)?, wanted.clone())));
-        Ok(Self(values.collect::<Result<_, ProbeProblem>>()?))
+        Ok(Self(values.collect::<Result<_, PathError>>()?))
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// What is not as wanted, if anything. Where nothing is wanted, anything may be said.
-    pub(super) fn objection(&self, text: &[u8]) -> Option<String> {
-        if self.0.is_empty() {
+    pub(crate) fn objection(&self, text: &[u8]) -> Option<String> {
+        if self.is_empty() {
             return None;
         }
         let document: Value = match serde_json::from_slice(text) {
