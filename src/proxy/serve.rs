@@ -19,7 +19,7 @@ use super::desk::Desk;
 use super::link::{Ending, Link};
 use super::relay::{self, Course, Progress};
 use super::stats::OpenGuard;
-use super::{close, dial, socket};
+use super::{close, dial, limits, socket};
 use crate::event::{ClosedBy, Impact, Name};
 use crate::fault::{Direction, How};
 use crate::units::Moment;
@@ -113,12 +113,13 @@ pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, u
         },
         Err(over) => over,
     };
-    let ended = link.unsubscribe();
+    let mut ended = link.unsubscribe();
     if let Some(how) = ending.how {
         if let Some(direction) = ending.delivers {
             // The client's leg is the first; a direction's number is that of its source.
             let receiver = &legs[direction.reverse() as usize];
-            Box::pin(close::deliver(receiver, desk)).await;
+            Box::pin(close::deliver(receiver, desk, limits::DELIVERY)).await;
+            ended = desk.now();
         }
         let unread = |bytes: &[u8]| link.observe(Direction::Upstream, bytes);
         close::close(legs, how, desk, unread).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
@@ -172,6 +172,61 @@ pub fn can_write(stream: &impl AsFd) -> io::Result<()> {
         0 => Err(io::ErrorKind::WouldBlock.into()),
         _ => Ok(()),
     }
+}
+
+/// Bytes written to a TCP socket that its peer has not acknowledged. Asks the kernel by `sock_diag`,
+/// and fails with `NotFound` if that does not know the socket (any more) or is missing.
+pub fn unacknowledged(stream: &impl AsFd) -> io::Result<u32> {
+    const ASKED: u32 = 16 + 56;
+    const ANSWER: usize = 16 + 72;
+    let stream = SockRef::from(stream);
+    let ends = [stream.local_addr()?, stream.peer_addr()?].map(|end| end.as_socket());
+    let [Some(local), Some(peer)] = ends else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let family = match local {
+        // AF_INET and AF_INET6.
+        SocketAddr::V4(_) => 2,
+        SocketAddr::V6(_) => 10,
+    };
+    // `struct nlmsghdr`: length, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST.
+    let mut question = Vec::new();
+    question.extend(ASKED.to_ne_bytes());
+    question.extend([20_u16, 1].map(u16::to_ne_bytes).concat());
+    question.extend([0; 8]);
+    // `struct inet_diag_req_v2`: TCP in any state, whatever interface and cookie.
+    question.extend([family, 6, 0, 0]);
+    question.extend(u32::MAX.to_ne_bytes());
+    question.extend([local.port(), peer.port()].map(u16::to_be_bytes).concat());
+    for end in [local, peer] {
+        let mut address = [0; 16];
+        match end.ip() {
+            IpAddr::V4(ip) => address[..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => address.copy_from_slice(&ip.octets()),
+        }
+        question.extend(address);
+    }
+    question.extend([0; 4]);
+    question.extend([0xff; 8]);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let kernel = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        flags,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    rustix::net::send(&kernel, &question, SendFlags::empty())?;
+    let mut answer = [0; 256];
+    let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
+    // Another type than asked for is an error. `idiag_wqueue` stands behind the header, the state
+    // (4 bytes), the socket's identity (48), the timer (4) and `idiag_rqueue` (4).
+    if length < ANSWER || answer[4..6] != 20_u16.to_ne_bytes() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let waiting = answer[76..80]
+        .try_into()
+        .map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(u32::from_ne_bytes(waiting))
 }
 
 /// Raises the soft limit of open descriptors to the hard one, and returns it.

@@ -30,7 +30,8 @@ impl FaultKind for LimitData {
     const SUMMARY: &'static str = "ends a connection after an exact number of bytes";
     const STORY: &'static str = "\
 On the wire, exactly `bytes` bytes pass in each way in scope; behind the last of them the \
-connection is ended toward both its sides, with FIN or with RST.
+connection is ended toward both its sides, with FIN or with RST. A receiver that reads slowly gets \
+all of them first; one whose system acknowledges nothing for 10 s does not get the rest.
 
 An application gets a truncated message and then the end of the stream. It must not take the part \
 for the whole: an answer without its last bytes, a row without its columns, a dump without its end.
