@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::metric::Metric;
-use super::{Assertion, CheckSpec, Evidence, Finding, History, Occurrence, Verdict, Window, show};
+use super::{Assertion, CheckSpec, Finding, History, Occurrence, Verdict, Window, show};
 use crate::event::{Answers, Name, Outcome, Sample};
 use crate::units::{Moment, Period, Share};
 
@@ -19,7 +19,7 @@ pub(super) fn missing(history: &History, fault: &str) -> Option<String> {
 }
 
 /// That one of these occurrences touched too few, if one did.
-fn fewest<'a>(
+pub(super) fn fewest<'a>(
     history: &History,
     fault: &str,
     occurrences: impl Iterator<Item = &'a Occurrence>,
@@ -42,58 +42,21 @@ pub(super) fn any_missing<'a>(
     faults.into_iter().find_map(|fault| missing(history, fault))
 }
 
-/// What `judge` finds in the time that `during` names, and whom its faults touched; or that there
-/// is nothing to look at, because such a fault proved nothing or the run never came so far.
+/// What `judge` finds in the time that `during` names, or that the run never came so far.
 pub(super) fn over(
     during: &Window,
     spec: &CheckSpec,
     history: &History,
     judge: impl FnOnce((Moment, Moment)) -> Finding,
 ) -> Finding {
-    if let Some(why) = any_missing(history, during.faults()) {
-        return untouched(spec, why);
+    match during.resolve(history) {
+        Some(window) => judge(window),
+        None => Finding::inconclusive(
+            spec,
+            format!("the window `{during}` never was"),
+            "choose a window that the run reaches",
+        ),
     }
-    let Some(window) = during.resolve(history) else {
-        let why = format!("the window `{during}` never was");
-        return Finding::inconclusive(spec, why, "choose a window that the run reaches");
-    };
-    let mut finding = judge(window);
-    if finding.verdict == Verdict::Pass && during.spans() {
-        doubt(&mut finding, spec, history, window);
-    }
-    for fault in during.faults() {
-        finding.note(victims(history, fault));
-    }
-    finding
-}
-
-/// Takes a pass back if a fault that began in `window` touched too few: nothing was withstood. What
-/// fails all the same, fails.
-fn doubt(finding: &mut Finding, spec: &CheckSpec, history: &History, window: (Moment, Moment)) {
-    let began = history
-        .occurrences()
-        .filter(|(_, one)| window.0 <= one.inject && one.inject < window.1);
-    let mut whys = began.filter_map(|(fault, one)| fewest(history, fault, [one].into_iter()));
-    if let Some(why) = whys.next() {
-        finding.summary = format!("{why}; otherwise: {}", finding.summary);
-        let nothing = untouched(spec, why);
-        finding.verdict = nothing.verdict;
-        finding.evidence.splice(0..0, nothing.evidence);
-        finding.help = nothing.help;
-    }
-}
-
-/// The finding that nobody met a fault, and `why` nothing follows from it. It points at where the
-/// check names the fault or its time.
-pub(super) fn untouched(spec: &CheckSpec, why: String) -> Finding {
-    let mut finding = Finding::inconclusive(spec, &*why, NO_VICTIMS);
-    let named = ["fault", "during"].into_iter();
-    let mut named = named.filter(|key| spec.source.values.contains_key(*key));
-    let key = named.next().unwrap_or_default();
-    let expected = "a fault that touches somebody each time";
-    let evidence = Evidence::new(Verdict::Inconclusive, spec, key, expected, why);
-    finding.evidence.push(evidence);
-    finding
 }
 
 /// `fault exercised: 23 victims of ...`, for the notes of a finding.
@@ -107,11 +70,6 @@ pub(super) fn victims(history: &History, fault: &str) -> String {
         ),
     }
 }
-
-/// The advice for a fault that touched nothing. That the service goes past the proxy is by far the
-/// most common reason.
-pub(super) const NO_VICTIMS: &str = "see that the service connects to the address of the proxy, \
-     not past it to the upstream, and that something is asked of it while the fault is in force";
 
 /// The advice for a log that was not seen whole.
 pub(super) const UNREAD: &str = "see that the whole log is read: what brings it must run as long as \

@@ -3,6 +3,8 @@
 //! No evidence is never a pass. A check that crashes is inconclusive. Adding a type of check takes
 //! one file and one line in the registry.
 
+mod about;
+mod advice;
 pub mod assertion;
 pub mod baseline;
 mod bounds;
@@ -24,6 +26,7 @@ mod sweep;
 mod testing;
 mod window;
 
+pub use about::About;
 pub use assertion::{Assertion, Measured, ParseError, Watch};
 pub use exercise::{Excuse, STARVED, is_missed_anyway, max_busy, starved};
 pub use history::{

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CheckSpec, Finding, History, Lint, Outlook, kinds as all};
+use super::{About, CheckSpec, Finding, History, Lint, Outlook, kinds as all};
 use crate::event::Name;
 
 /// A type of check. One implementation per file, one line in [`kinds`].
@@ -14,6 +14,9 @@ pub trait Check {
     const SUMMARY: &'static str;
     /// The parameters.
     type Params: DeserializeOwned + Serialize + schemars::JsonSchema;
+
+    /// The faults without which nothing passes. [`Check::judge`] need not look at that.
+    fn about(params: &Self::Params) -> About;
 
     /// Finds, before the run, what makes the check unable to pass or unable to fail.
     fn lint(_params: &Self::Params, _outlook: &Outlook) -> Vec<Lint> {
@@ -61,7 +64,9 @@ const fn entry<C: Check>() -> Kind {
         query: |params| C::query(&serde_json::from_value(params.clone()).ok()?),
         baseline: |params| C::baseline(&serde_json::from_value(params.clone()).ok()?),
         judge: |spec, history| match serde_json::from_value(spec.params.clone()) {
-            Ok(params) => C::judge(&params, spec, history),
+            Ok(params) => {
+                C::about(&params).judge(spec, history, || C::judge(&params, spec, history))
+            }
             Err(error) => Finding::inconclusive(
                 spec,
                 format!("its parameters do not fit: {error}"),

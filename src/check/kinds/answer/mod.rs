@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, exercise, lint,
-    show,
+    About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, exercise,
+    lint, show,
 };
 use crate::event::{Name, Sample};
 use crate::units::Moment;
@@ -37,6 +37,10 @@ impl Check for Answer {
     const TYPE: &'static str = "answer";
     const SUMMARY: &'static str = "answers stay what they were in the baseline";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);

@@ -10,8 +10,8 @@ use crate::check::bounds::{self, Demands, Doubt};
 use crate::check::exercise::{self, Patience};
 use crate::check::metric::Metric;
 use crate::check::{
-    Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
-    show,
+    About, Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window,
+    lint, show,
 };
 use crate::event::{Answers, Name};
 use crate::units::{Moment, Period, Share};
@@ -68,6 +68,10 @@ impl Check for Availability {
     const TYPE: &'static str = "availability";
     const SUMMARY: &'static str = "requests are answered, and outages last no longer than faults";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
@@ -243,7 +247,8 @@ impl Case<'_> {
             if let Some(why) = exercise::any_missing(self.history, names) {
                 let verdict = Verdict::Inconclusive;
                 let evidence = self.evidence(verdict, "amplification", expected, why);
-                return (evidence, Some(exercise::NO_VICTIMS));
+                let remedy = "let every fault of the window touch somebody";
+                return (evidence, Some(remedy));
             }
             Verdict::Pass
         } else if surely / faults > most {

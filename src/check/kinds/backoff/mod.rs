@@ -13,7 +13,9 @@ pub use worst::longest_wait;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show};
+use crate::check::{
+    About, Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show,
+};
 use crate::event::Name;
 use crate::units::{Period, Rate, Share};
 use attempts::Attempt;
@@ -129,6 +131,10 @@ impl Check for Backoff {
     const SUMMARY: &'static str = "reconnection attempts back off as declared, and never storm";
     type Params = Params;
 
+    fn about(params: &Params) -> About {
+        About::Faults(vec![params.fault.clone()])
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found: Vec<Lint> = lint::fault("fault", &params.fault, outlook)
             .into_iter()
@@ -185,21 +191,12 @@ impl Check for Backoff {
                 "write `mode = \"reject\"` in the fault: it sees each attempt before it resets it",
             );
         }
-        if let Some(why) = exercise::missing(history, &params.fault) {
-            return exercise::untouched(spec, why);
-        }
         let occurrences = history.fault(&params.fault);
         let parts = occurrences
             .iter()
             .map(|one| Case::new(params, spec, history, one).judge())
             .collect();
-        Finding::worst_of(parts).map_or_else(
-            || Finding::inconclusive(spec, "nothing to judge", exercise::NO_VICTIMS),
-            |mut finding| {
-                finding.note(exercise::victims(history, &params.fault));
-                finding
-            },
-        )
+        Finding::worst_of(parts).expect("the fault was in force at least once")
     }
 }
 

@@ -5,7 +5,9 @@ mod case;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show};
+use crate::check::{
+    About, Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show,
+};
 use crate::event::Name;
 use crate::units::{Period, Share};
 use case::Case;
@@ -66,6 +68,10 @@ impl Check for Detection {
     const SUMMARY: &'static str = "the service notices the fault in time and says so";
     type Params = Params;
 
+    fn about(params: &Params) -> About {
+        About::Faults(vec![params.fault.clone()])
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found: Vec<Lint> = lint::fault("fault", &params.fault, outlook)
             .into_iter()
@@ -104,9 +110,6 @@ impl Check for Detection {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        if let Some(why) = exercise::missing(history, &params.fault) {
-            return exercise::untouched(spec, why);
-        }
         let case = match Case::new(params, spec, history) {
             Ok(case) => case,
             Err(why) => {
@@ -115,13 +118,7 @@ impl Check for Detection {
         };
         let occurrences = history.fault(&params.fault);
         let parts = occurrences.iter().map(|one| case.judge(one)).collect();
-        Finding::worst_of(parts).map_or_else(
-            || Finding::inconclusive(spec, "nothing to judge", exercise::NO_VICTIMS),
-            |mut finding| {
-                finding.note(exercise::victims(history, &params.fault));
-                finding
-            },
-        )
+        Finding::worst_of(parts).expect("the fault was in force at least once")
     }
 }
 

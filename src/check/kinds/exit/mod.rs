@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, exercise, lint, show,
+    About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, lint, show,
 };
 use crate::event::{Fact, Name, ServiceChange};
 use crate::units::{Moment, Period};
@@ -47,6 +47,13 @@ impl Check for Exit {
     const TYPE: &'static str = "exit";
     const SUMMARY: &'static str = "a process that cannot work ends, says why, and is never ready";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        match &params.fault {
+            Some(fault) => About::Faults(vec![fault.clone()]),
+            None => About::Run,
+        }
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let fault = params.fault.as_ref();
@@ -101,9 +108,6 @@ impl Check for Exit {
         };
         let parts = lives.iter().map(|life| case.judge(life)).collect();
         let mut finding = Finding::worst_of(parts).expect("there is a life at least");
-        if let Some(fault) = &params.fault {
-            finding.note(exercise::victims(history, fault));
-        }
         finding.help = match finding.verdict {
             Verdict::Pass => None,
             Verdict::Fail => Some(

@@ -89,7 +89,9 @@ fn a_process_that_was_ready_fails() {
 
 #[test]
 fn without_a_start_under_the_fault_nothing_is_decided() {
-    let story = Story::until(40.0).fault_of("taken", "port_seizure", json!({}), 20.0, 30.0);
+    let story = Story::until(40.0)
+        .fault_of("taken", "port_seizure", json!({}), 20.0, 30.0)
+        .hit("taken", 21.0, 0, Impact::Refused);
     let story = change(story, 31.0, ServiceChange::Started(11));
     let story = change(story, 31.2, ServiceChange::Exited("exit code 3".into()));
     let finding = judge(story);

@@ -7,8 +7,8 @@ use crate::check::bounds::{self, Doubt, Judged};
 use crate::check::exercise::{self, Excuse, Patience};
 use crate::check::metric::{Metric, Unit};
 use crate::check::{
-    Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint,
-    show,
+    About, Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window,
+    lint, show,
 };
 use crate::event::{Answers, Name};
 use crate::units::{Moment, Period, Share};
@@ -43,6 +43,10 @@ impl Check for Health {
     const TYPE: &'static str = "health";
     const SUMMARY: &'static str = "a health endpoint goes on answering, quickly";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);

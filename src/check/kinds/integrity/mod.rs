@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Write, exercise, show,
+    About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Write, exercise,
+    show,
 };
 use crate::event::{Fate, Name};
 
@@ -37,6 +38,10 @@ impl Check for Integrity {
     const TYPE: &'static str = "integrity";
     const SUMMARY: &'static str = "no write is lost, doubled, invented or brought back";
     type Params = Params;
+
+    fn about(_params: &Params) -> About {
+        About::AnyFault
+    }
 
     fn lint(_params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let lint = Lint::warning(
@@ -197,30 +202,24 @@ fn unproven(history: &History, writes: &[Write]) -> Option<String> {
     if !writes.iter().any(|write| write.fate == Fate::Ok) {
         return Some("no write was ever acknowledged".to_owned());
     }
-    let faults = &history.experiment().faults;
-    if faults.is_empty() {
-        return None;
-    }
-    let mut reasons = faults.iter().map(|fault| {
-        exercise::missing(history, &fault.name).or_else(|| {
-            let at_risk = history.fault(&fault.name).iter().any(|one| {
-                let until = history.lifted(one);
-                writes.iter().any(|write| {
-                    // One that was sent just before may be in flight at the injection.
-                    write.fate != Fate::Fail
-                        && write.sent >= one.inject.before(IN_FLIGHT)
-                        && write.sent <= until
-                })
-            });
-            (!at_risk).then(|| format!("no write was at risk while `{}` was in force", fault.name))
+    let faults = history.experiment().faults.iter().map(|fault| &fault.name);
+    let met: Vec<&Name> = faults
+        .filter(|fault| exercise::missing(history, fault).is_none())
+        .collect();
+    let at_risk = |fault: &&Name| {
+        history.fault(fault).iter().any(|one| {
+            let until = history.lifted(one);
+            writes.iter().any(|write| {
+                // One that was sent just before may be in flight at the injection.
+                write.fate != Fate::Fail
+                    && write.sent >= one.inject.before(IN_FLIGHT)
+                    && write.sent <= until
+            })
         })
-    });
+    };
     // One fault that put writes at risk suffices.
-    let first = reasons.next()?;
-    if first.is_none() || reasons.any(|reason| reason.is_none()) {
-        return None;
-    }
-    first
+    let safe = met.first().filter(|_| !met.iter().any(at_risk))?;
+    Some(format!("no write was at risk while `{safe}` was in force"))
 }
 
 /// How long a write may have been under way when a fault begins.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::bounds::{self, Demands};
 use crate::check::exercise::{self, Patience};
 use crate::check::{
-    Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
+    About, Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
 use crate::event::{Answers, Name};
 use crate::units::{Period, Share};
@@ -47,6 +47,10 @@ impl Check for Isolation {
     const TYPE: &'static str = "isolation";
     const SUMMARY: &'static str = "a bystander stays at its baseline while others suffer";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, JobPoll, Lint, Names, Occurrence, Outlook,
-    Verdict, exercise, lint, show,
+    About, Check, CheckSpec, Evidence, Finding, History, JobPoll, Lint, Names, Occurrence, Outlook,
+    Verdict, lint, show,
 };
 use crate::event::Name;
 use crate::units::Moment;
@@ -44,6 +44,10 @@ impl Check for Job {
         "a job pauses with its database, resumes, and finishes with each item once";
     type Params = Params;
 
+    fn about(params: &Params) -> About {
+        About::Faults(params.fault.0.clone())
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::faults(&params.fault.0, outlook);
         if params.verify.is_none() {
@@ -68,9 +72,6 @@ impl Check for Job {
             let why = format!("`{}` never said how its job was", params.workload);
             return Finding::inconclusive(spec, why, "let the job be started and asked");
         };
-        if let Some(why) = exercise::any_missing(history, &params.fault.0) {
-            return exercise::untouched(spec, why);
-        }
         let case = Case {
             params,
             spec,
@@ -83,7 +84,6 @@ impl Check for Job {
             for occurrence in history.fault(fault) {
                 finding.evidence.extend(case.outlives(fault, occurrence));
             }
-            finding.note(exercise::victims(history, fault));
         }
         finding.evidence.push(case.finishes(last));
         finding.evidence.extend(case.verified());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, LogLine, Outlook, Verdict, Window,
+    About, Check, CheckSpec, Evidence, Finding, History, Lint, LogLine, Outlook, Verdict, Window,
     exercise, lint, show,
 };
 use crate::event::Name;
@@ -50,6 +50,10 @@ impl Check for Log {
     const TYPE: &'static str = "log";
     const SUMMARY: &'static str = "the log says what it must, in its form, and not too often";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence, Outlook,
-    Verdict, exercise, lint, show,
+    About, Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence,
+    Outlook, Verdict, lint, show,
 };
 use crate::event::{Impact, Name, Startup};
 use crate::units::{Moment, Period};
@@ -65,6 +65,13 @@ impl Check for Pool {
         "a pool keeps to its size, refills after a fault, and leaks nothing";
     type Params = Params;
 
+    fn about(params: &Params) -> About {
+        match &params.fault {
+            Some(faults) => About::Faults(faults.0.clone()),
+            None => About::Run,
+        }
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let named = params.fault.as_ref().map_or(&[][..], |names| &names.0);
         let mut found = lint::faults(named, outlook);
@@ -101,9 +108,6 @@ impl Check for Pool {
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         let faults = params.fault.as_ref().map_or(&[][..], |names| &names.0);
-        if let Some(why) = exercise::any_missing(history, faults) {
-            return exercise::untouched(spec, why);
-        }
         let level = Level::of(sessions(params, history));
         let (peak_at, peak) = level.most((Moment::ZERO, history.end()));
         if peak == 0 {
@@ -127,7 +131,6 @@ impl Check for Pool {
             for occurrence in history.fault(fault) {
                 case.comes_back(fault, occurrence, &mut finding);
             }
-            finding.note(exercise::victims(history, fault));
         }
         finding.decide();
         advise(&mut finding);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::kinds::backoff;
 use crate::check::{
-    Assertion, Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names, Occurrence,
-    Outlook, Verdict, exercise, lint, show,
+    About, Assertion, Check, CheckSpec, Connection, Evidence, Finding, History, Lint, Names,
+    Occurrence, Outlook, Verdict, exercise, lint, show,
 };
 use crate::event::{Answers, Name, Sample};
 use crate::units::{Moment, Period, Share};
@@ -65,6 +65,10 @@ impl Check for Recovery {
     const SUMMARY: &'static str = "the service is back to normal in time after the fault is gone";
     type Params = Params;
 
+    fn about(params: &Params) -> About {
+        About::EachTime(params.fault.0.clone())
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::faults(&params.fault.0, outlook);
         found.extend(lint::assertions(&params.that, Answers::Good, outlook));
@@ -89,20 +93,14 @@ impl Check for Recovery {
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         let mut parts = Vec::new();
         for fault in &params.fault.0 {
-            if let Some(why) = exercise::missing(history, fault) {
-                parts.push(exercise::untouched(spec, why));
-            }
             // What did not come back the first time is not there to be touched the next time.
             let touched = |one: &&Occurrence| one.hits.len() as u64 >= history.min_hits(fault);
             for occurrence in history.fault(fault).iter().filter(touched) {
                 parts.push(judge_one(params, spec, history, fault, occurrence));
             }
         }
-        let Some(mut finding) = Finding::worst_of(parts) else {
-            return Finding::inconclusive(spec, "nothing to judge", exercise::NO_VICTIMS);
-        };
+        let mut finding = Finding::worst_of(parts).expect("one time at least touched enough");
         for fault in &params.fault.0 {
-            finding.note(exercise::victims(history, fault));
             finding.notes.extend(predicted(history, fault));
         }
         finding

@@ -9,7 +9,7 @@ use crate::check::baseline::{self, Baseline, Change, Figure, METRICS, Tolerance,
 use crate::check::exercise::{self, Excuse, Patience};
 use crate::check::metric::Unit;
 use crate::check::{
-    Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint, show,
+    About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint, show,
 };
 use crate::diag::did_you_mean;
 use crate::units::{Period, Share};
@@ -57,6 +57,10 @@ impl Check for Regression {
     const TYPE: &'static str = "regression";
     const SUMMARY: &'static str = "a run is not worse than its stored baseline";
     type Params = Params;
+
+    fn about(_params: &Params) -> About {
+        About::Run
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = Vec::new();

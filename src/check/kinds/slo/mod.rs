@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::bounds::Demands;
 use crate::check::exercise::{self, Patience};
 use crate::check::{
-    Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
+    About, Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
 use crate::event::Answers;
 use crate::units::{Period, Share};
@@ -50,6 +50,10 @@ impl Check for Slo {
     const TYPE: &'static str = "slo";
     const SUMMARY: &'static str = "requests keep to their objectives";
     type Params = Params;
+
+    fn about(params: &Params) -> About {
+        About::Window(params.during.clone())
+    }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
