@@ -30,7 +30,8 @@ pub use about::About;
 pub use assertion::{Assertion, Measured, ParseError, Watch};
 pub use exercise::{Excuse, STARVED, is_missed_anyway, max_busy, starved};
 pub use history::{
-    Connection, Ended, History, Hit, JobPoll, LogLine, Occurrence, QueryRows, StoredBaseline, Write,
+    Attempt, Attempts, Client, Connection, Ended, History, Hit, JobPoll, LogLine, Occurrence,
+    QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
@@ -41,7 +42,7 @@ pub(crate) use show::plural;
 pub use sweep::{Sweep, SweptLength, sweeps};
 pub use window::Window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +121,9 @@ pub struct Experiment {
     pub sources: BTreeMap<Name, SourceBrief>,
     /// The checks, in the order of the file.
     pub checks: Vec<CheckSpec>,
+    /// The proxies that do not know the protocol of their connections.
+    #[serde(default)]
+    pub opaque: BTreeSet<Name>,
     /// Whether it is judged.
     #[serde(default)]
     pub purpose: Purpose,

@@ -464,6 +464,18 @@ mod tests {
                 "sees no sessions",
             ),
             (
+                "pool",
+                json!({ "proxy": "db", "max": 5, "within": "3s" }),
+                "within",
+                "no number of sessions is demanded",
+            ),
+            (
+                "pool",
+                json!({ "proxy": "db", "max": 5, "min": 0 }),
+                "min",
+                "no session is demanded",
+            ),
+            (
                 "answer",
                 json!({ "source": "health" }),
                 "source",

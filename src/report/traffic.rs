@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::{
     ProxyRecord, ProxyTotals, ProxyWindow, SourceRecord, SourceWindow, SpreadRecord, held,
 };
-use crate::check::{Connection, History, Window};
-use crate::event::{Answers, Fact, Impact, Name, Outcome, Sample, Spread, Startup};
+use crate::check::{History, Window};
+use crate::event::{Answers, Fact, Impact, Name, Outcome, Sample, Spread};
 use crate::units::Moment;
 
 /// Percentiles of fewer observations than this say nothing.
@@ -148,36 +148,26 @@ fn proxy_window(
     proxy: &Name,
     history: &History,
 ) -> Option<ProxyWindow> {
-    let all = history.connections(proxy);
-    let inside: Vec<_> = all
+    let inside: Vec<_> = history
+        .connections(proxy)
         .iter()
         .filter(|connection| (from..to).contains(&connection.opened))
         .collect();
     let connections = inside.len() as u64;
-    let count = |wanted: fn(&Connection) -> bool| {
-        let found = inside.iter().filter(|connection| wanted(connection));
-        found.count() as u64
-    };
+    let sessions = inside.iter().filter(|one| one.ready.is_some());
     let refused = history
         .occurrences()
         .flat_map(|(_, occurrence)| &occurrence.hits)
         .filter(|hit| hit.proxy == *proxy && (from..to).contains(&hit.at))
         .filter(|hit| hit.impact == Impact::Refused && hit.conn.is_none())
         .count() as u64;
+    let attempts = history.attempts(proxy).iter();
+    let attempts = attempts.filter(|attempt| (from..to).contains(&attempt.start));
     (connections + refused > 0).then(|| ProxyWindow {
         window: window.to_owned(),
         connections,
-        attempts: if all.iter().any(asks_for_session) {
-            count(asks_for_session)
-        } else {
-            connections
-        },
-        sessions: count(|connection| connection.ready.is_some()),
+        attempts: attempts.count() as u64,
+        sessions: sessions.count() as u64,
         refused,
     })
-}
-
-fn asks_for_session(connection: &Connection) -> bool {
-    let asks = |packet: &Startup| matches!(packet, Startup::Session { .. } | Startup::Tls);
-    connection.startup.iter().any(|(_, packet)| asks(packet))
 }

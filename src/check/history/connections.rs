@@ -24,6 +24,41 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// One that was accepted just now.
+    pub const fn new(conn: u64, peer: SocketAddr, opened: Moment) -> Self {
+        Self {
+            conn,
+            peer,
+            opened,
+            startup: Vec::new(),
+            ready: None,
+            closed: None,
+            client_left: None,
+        }
+    }
+
+    /// Takes note of a fact about it.
+    pub fn see(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::StartupPacket { packet, .. } => self.startup.push((event.at, packet.clone())),
+            Fact::SessionReady { .. } => {
+                self.ready.get_or_insert(event.at);
+            }
+            Fact::ConnectionClosed { cause, carried, .. } => {
+                let by_client = (*cause == ClosedBy::Client).then_some(event.at);
+                self.client_left = carried.client_left.or(by_client);
+                self.closed.get_or_insert((event.at, cause.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// When it was over for its client.
+    pub fn left(&self) -> Option<Moment> {
+        let closed = self.closed.as_ref().map(|(at, _)| *at);
+        self.client_left.or(closed)
+    }
+
     /// Whether it only carried a `CancelRequest`.
     pub fn is_cancel(&self) -> bool {
         self.startup
@@ -45,15 +80,7 @@ pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
         if let Fact::ConnectionOpened { proxy, conn, peer } = &event.fact {
             let list = proxies.entry(proxy.clone()).or_default();
             places.insert((proxy, *conn), list.len());
-            list.push(Connection {
-                conn: *conn,
-                peer: *peer,
-                opened: event.at,
-                startup: Vec::new(),
-                ready: None,
-                client_left: None,
-                closed: None,
-            });
+            list.push(Connection::new(*conn, *peer, event.at));
         }
     }
     for event in events {
@@ -63,25 +90,9 @@ pub(super) fn index(events: &[Event]) -> BTreeMap<Name, Vec<Connection>> {
         else {
             continue;
         };
-        let Some(connection) = places
-            .get(&(proxy, *conn))
-            .and_then(|place| proxies.get_mut(proxy)?.get_mut(*place))
-        else {
-            continue;
-        };
-        match &event.fact {
-            Fact::StartupPacket { packet, .. } => {
-                connection.startup.push((event.at, packet.clone()));
-            }
-            Fact::SessionReady { .. } => {
-                connection.ready.get_or_insert(event.at);
-            }
-            Fact::ConnectionClosed { cause, carried, .. } => {
-                let by_client = (*cause == ClosedBy::Client).then_some(event.at);
-                connection.client_left = carried.client_left.or(by_client);
-                connection.closed.get_or_insert((event.at, cause.clone()));
-            }
-            _ => {}
+        let place = places.get(&(proxy, *conn));
+        if let Some(connection) = place.and_then(|place| proxies.get_mut(proxy)?.get_mut(*place)) {
+            connection.see(event);
         }
     }
     for list in proxies.values_mut() {

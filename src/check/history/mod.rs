@@ -1,11 +1,13 @@
 //! A finished run, indexed once for the questions that checks ask.
 
+mod attempts;
 mod connections;
 mod faults;
 mod logs;
 mod observations;
 mod services;
 
+pub use attempts::{Attempt, Attempts, Client};
 pub use connections::Connection;
 pub use faults::{Hit, Occurrence};
 pub use logs::LogLine;
@@ -41,6 +43,7 @@ struct Facts {
     last_try: Option<Moment>,
     samples: BTreeMap<Name, Observations>,
     connections: BTreeMap<Name, Vec<Connection>>,
+    attempts: BTreeMap<Name, Vec<Attempt>>,
     logs: logs::Logs,
     writes: BTreeMap<Name, Vec<Write>>,
     reads: BTreeMap<Name, Result<BTreeMap<String, u64>, String>>,
@@ -90,9 +93,11 @@ impl History {
     /// Indexes the events of a run.
     pub fn new(experiment: Experiment, events: Vec<Event>) -> Self {
         let faults = faults::index(&experiment, &events);
+        let connections = connections::index(&events);
         let mut facts = Facts {
             edges: Edges::of(&faults),
-            connections: connections::index(&events),
+            attempts: attempts::index(&connections, &experiment.opaque),
+            connections,
             experiment,
             lost: 0,
             phases: BTreeMap::new(),
@@ -353,6 +358,11 @@ impl History {
     /// The connections of clients at a proxy, in order of acceptance; our own probes are left out.
     pub fn connections(&self, proxy: &str) -> &[Connection] {
         self.facts.connections.get(proxy).map_or(&[], Vec::as_slice)
+    }
+
+    /// The attempts of clients to get a session at a proxy, in order.
+    pub fn attempts(&self, proxy: &str) -> &[Attempt] {
+        self.facts.attempts.get(proxy).map_or(&[], Vec::as_slice)
     }
 
     /// The writes of a ledger.

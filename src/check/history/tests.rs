@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use crate::check::testing::{Story, at, ok};
 use crate::check::{History, Window};
-use crate::event::{ClosedBy, Fact, Impact, LogStream, ServiceChange};
+use crate::event::{ClosedBy, Fact, Impact, LogStream, ServiceChange, Startup};
 
 fn window(history: &History, text: &str) -> Option<(f64, f64)> {
     let window: Window = text.parse().unwrap();
@@ -260,4 +260,45 @@ proptest! {
         let all = history.samples("p").iter().map(|sample| sample.intended);
         prop_assert_eq!(intended, all.collect::<Vec<_>>());
     }
+}
+
+/// How many attempts these openings are, one every 100 ms: packets by their first letters, on one
+/// connection after the other of a client that is reset.
+fn attempts(openings: &[&str]) -> usize {
+    let mut story = Story::until(80.0);
+    let (mut conn, mut now) = (0, 20.0);
+    for opening in openings {
+        for packets in opening.split('|') {
+            story = story.opened(conn, now);
+            for letter in packets.chars() {
+                now += 0.001;
+                let packet = match letter {
+                    'g' => Startup::Gss,
+                    's' => Startup::Ssl,
+                    't' => Startup::Tls,
+                    'c' => Startup::Cancel,
+                    _ => Startup::Unknown,
+                };
+                story = story.packet(conn, now, packet);
+            }
+            story = story.closed(conn, now + 0.001, ClosedBy::Fault("f".into()));
+            (conn, now) = (conn + 1, now + 0.002);
+        }
+        now += 0.1;
+    }
+    story.history(None).attempts("db").len()
+}
+
+#[test]
+fn an_attempt_is_one_whatever_the_client_asks_for_first() {
+    let one = ["p", "s", "g", "t", "gsp", "st", "g|sp", "g|s|p"];
+    for opening in one {
+        assert_eq!(attempts(&[opening]), 1, "{opening}");
+    }
+    assert_eq!(attempts(&one), 8);
+    assert_eq!(attempts(&["c", "sc", ""]), 0);
+    // What asks for the same again, or for more, is no fallback.
+    assert_eq!(attempts(&["s|s"]), 2);
+    assert_eq!(attempts(&["s|sp"]), 2);
+    assert_eq!(attempts(&["p|s"]), 2);
 }

@@ -1,12 +1,12 @@
 //! What the display knows of one proxy. Pure; it is told the time.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection;
 use super::draw::{Tone, rate, unpadded, width};
-use crate::event::{ClosedBy, Event, Fact, OpenConnection, Startup};
+use crate::check::{Attempts, Connection};
+use crate::event::{ClosedBy, Event, Fact, OpenConnection};
 use crate::units::Moment;
 
 /// While something moves, totals come so often.
@@ -15,14 +15,14 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// What went through a proxy so far; chaosproxy's own side probes are among it.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    open: u64,
+    open: HashMap<u64, Connection>,
     connections: u64,
-    attempts: u64,
+    attempts: Attempts,
     dial_errors: u64,
     hits: u64,
     flow: Option<Flow>,
-    /// Who the clients of open connections are; `None` where connections are not shown one by one.
-    peers: Option<HashMap<u64, SocketAddr>>,
+    /// Whether connections are shown one by one.
+    in_detail: bool,
     /// Those that were last said to be worth a look.
     connections_told: Vec<OpenConnection>,
 }
@@ -40,7 +40,7 @@ impl Traffic {
     /// Of a proxy whose connections are shown one by one.
     pub(super) fn in_detail() -> Self {
         Self {
-            peers: Some(HashMap::new()),
+            in_detail: true,
             ..Self::default()
         }
     }
@@ -50,23 +50,23 @@ impl Traffic {
         match &event.fact {
             Fact::ConnectionOpened { conn, peer, .. } => {
                 self.connections += 1;
-                self.open += 1;
-                if let Some(peers) = &mut self.peers {
-                    peers.insert(*conn, *peer);
+                let connection = Connection::new(*conn, *peer, event.at);
+                self.open.insert(*conn, connection);
+            }
+            Fact::StartupPacket { conn, .. } => {
+                if let Some(connection) = self.open.get_mut(conn) {
+                    connection.see(event);
+                    self.attempts.see(connection);
                 }
             }
             Fact::ConnectionClosed { conn, cause, .. } => {
-                self.open = self.open.saturating_sub(1);
-                if let Some(peers) = &mut self.peers {
-                    peers.remove(conn);
+                if let Some(mut connection) = self.open.remove(conn) {
+                    connection.see(event);
+                    self.attempts.see(&connection);
                 }
                 self.connections_told.retain(|one| one.conn != *conn);
                 self.dial_errors += u64::from(matches!(cause, ClosedBy::Dial(_)));
             }
-            Fact::StartupPacket {
-                packet: Startup::Session { .. } | Startup::Tls,
-                ..
-            } => self.attempts += 1,
             Fact::FaultHit { .. } => self.hits += 1,
             Fact::ProxyTotals(totals) => {
                 let bytes = [totals.upstream.bytes, totals.downstream.bytes];
@@ -80,7 +80,7 @@ impl Traffic {
     /// In one line of so many columns, what is most worth to know first. Where there is no room for
     /// all, what went wrong stays longest.
     pub(super) fn line(&self, now: Moment, columns: usize) -> String {
-        let mut parts = vec![format!("open {}", self.open)];
+        let mut parts = vec![format!("open {}", self.open.len())];
         if let Some(flow) = &self.flow {
             let [up, down] = flow.rates_at(now).map(rate);
             parts.push(format!("up {up}, down {down}"));
@@ -89,7 +89,7 @@ impl Traffic {
             ("dial errors", self.dial_errors),
             ("hit by faults", self.hits),
             ("connections", self.connections),
-            ("attempts", self.attempts),
+            ("attempts", self.attempts.count()),
         ] {
             if count > 0 {
                 parts.push(format!("{what} {count}"));
@@ -105,11 +105,9 @@ impl Traffic {
 
     /// The connections that are worth a look, the one that is most so first.
     pub(super) fn connections(&self, now: Moment) -> Vec<(String, Tone)> {
-        let Some(peers) = &self.peers else {
-            return Vec::new();
-        };
-        let told = self.connections_told.iter();
-        told.map(|one| connection::line(one, peers.get(&one.conn).copied(), now))
+        let told = self.connections_told.iter().filter(|_| self.in_detail);
+        let peer = |conn| self.open.get(&conn).map(|connection| connection.peer);
+        told.map(|one| connection::line(one, peer(one.conn), now))
             .collect()
     }
 }
@@ -137,7 +135,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Awaited, Carried, Impact, Name, Totals, Volume, Wait};
+    use crate::event::{Awaited, Carried, Impact, Name, Startup, Totals, Volume, Wait};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -263,5 +261,34 @@ mod tests {
             traffic.line(at(4), 120),
             "open 1, dial errors 1, hit by faults 1, connections 2"
         );
+    }
+
+    #[test]
+    fn attempts_are_those_that_the_checks_count() {
+        let asks = |conn, packet| Fact::StartupPacket {
+            proxy: "db".into(),
+            conn,
+            packet,
+        };
+        let reset = |conn| closed(conn, ClosedBy::Fault("loss".into()));
+        let mut traffic = Traffic::default();
+        for (ms, fact) in [
+            (0, opened(0)),
+            (1, asks(0, Startup::Ssl)),
+            (2, reset(0)),
+            (200, opened(1)),
+            (201, asks(1, Startup::Gss)),
+            (202, reset(1)),
+            (203, opened(2)),
+            (204, asks(2, Startup::Ssl)),
+            (400, opened(3)),
+            (401, asks(3, Startup::Ssl)),
+            (402, asks(3, Startup::Cancel)),
+            (403, opened(4)),
+        ] {
+            traffic.see(&Event { at: at(ms), fact });
+        }
+        let line = traffic.line(at(500), 120);
+        assert_eq!(line, "open 3, connections 5, attempts 2");
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn resolve(
             faults: briefs,
             sources,
             checks,
+            opaque: outlook.opaque,
             purpose: Purpose::Judge,
         },
         seed,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chaosproxy::check::Severity;
-use chaosproxy::event::{ClosedBy, Edge, Event, Fact, LogStream, Outcome, Phase, Sample, Startup};
+use chaosproxy::event::{
+    ClosedBy, Edge, Event, Fact, Header, LogStream, Outcome, Phase, Sample, Startup,
+};
 use chaosproxy::report::{self, CheckVerdict, Report};
 use quick_xml::events::{BytesStart, Event as Xml};
 
@@ -208,6 +210,15 @@ fn the_page_of_an_hour_is_not_larger_than_it_is_useful() {
 
 /// A session that is cut at 4 s, and five attempts at a new one, the last of them far too early.
 fn redial() -> Vec<Event> {
+    redial_with(&Startup::Session {
+        user: "u".into(),
+        database: "d".into(),
+        application_name: "a".into(),
+    })
+}
+
+/// The same, by a client that gets no further than this packet.
+fn redial_with(packet: &Startup) -> Vec<Event> {
     let mut events = events(true);
     let mut add = |ms, fact| events.push(Event { at: at(ms), fact });
     let proxy = || "db".into();
@@ -222,17 +233,12 @@ fn redial() -> Vec<Event> {
                 peer,
             },
         );
-        let packet = Startup::Session {
-            user: "u".into(),
-            database: "d".into(),
-            application_name: "a".into(),
-        };
         add(
             ms,
             Fact::StartupPacket {
                 proxy: proxy(),
                 conn,
-                packet,
+                packet: packet.clone(),
             },
         );
         let cause = ClosedBy::Fault("loss".into());
@@ -246,6 +252,36 @@ fn redial() -> Vec<Event> {
     }
     events.sort_by_key(|event| event.at);
     events
+}
+
+#[test]
+fn the_table_counts_the_attempts_that_the_check_counts() {
+    let mut header = header();
+    header.plan["checks"] = serde_json::json!([{
+        "name": "backs-off", "kind": "backoff", "severity": "error",
+        "params": { "proxy": "db", "fault": "loss" },
+        "source": { "block": { "start": 0, "end": 0 }, "values": {} },
+    }]);
+    let counts = |header: &Header, packet| {
+        let report = report::build(header, &redial_with(&packet)).unwrap();
+        let windows = &report.proxies[0].windows;
+        let fault = windows.iter().find(|window| window.window == "fault:loss");
+        let table = fault.unwrap().attempts as f64;
+        (table, report.checks[0].figures["attempts"])
+    };
+    for packet in [Startup::Ssl, Startup::Gss, Startup::Tls] {
+        assert_eq!(counts(&header, packet), (5.0, 5.0));
+    }
+    assert_eq!(counts(&header, Startup::Cancel), (0.0, 0.0));
+    // Where the protocol is not known, each connection is an attempt.
+    header.plan["opaque"] = serde_json::json!(["db"]);
+    let mut unseen = redial();
+    unseen.retain(|event| !matches!(event.fact, Fact::StartupPacket { .. }));
+    let report = report::build(&header, &unseen).unwrap();
+    assert_eq!(
+        report.checks[0].figures["attempts"].to_bits(),
+        5.0_f64.to_bits()
+    );
 }
 
 #[test]

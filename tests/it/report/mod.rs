@@ -11,7 +11,7 @@ use chaosproxy::check::{
 };
 use chaosproxy::event::{
     Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
-    JournalWriter, Name, Outcome, Phase, Reason, Sample, Spread, Totals, Volume,
+    JournalWriter, Name, Outcome, Phase, Reason, Sample, Spread, Startup, Totals, Volume,
 };
 use chaosproxy::report::{
     self, CheckRecord, CheckVerdict, EvidenceRecord, LengthRecord, Place, Report,
@@ -49,6 +49,7 @@ fn header() -> Header {
         )]
         .into(),
         checks: Vec::new(),
+        opaque: [].into(),
         purpose: Purpose::Judge,
     };
     Header {
@@ -95,12 +96,17 @@ fn totals() -> Fact {
 }
 
 /// The connection that the fault hit, from its beginning to its end.
-fn connection() -> [(u64, Fact); 2] {
+fn connection() -> [(u64, Fact); 3] {
     let proxy: Name = "db".into();
     let opened = Fact::ConnectionOpened {
         proxy: proxy.clone(),
         conn: 0,
         peer: ([127, 0, 0, 1], 40_000).into(),
+    };
+    let asked = Fact::StartupPacket {
+        proxy: proxy.clone(),
+        conn: 0,
+        packet: Startup::Tls,
     };
     let closed = Fact::ConnectionClosed {
         proxy,
@@ -114,7 +120,7 @@ fn connection() -> [(u64, Fact); 2] {
             ..Carried::default()
         }),
     };
-    [(2_100, opened), (10_210, closed)]
+    [(2_100, opened), (2_100, asked), (10_210, closed)]
 }
 
 /// Ten reads a second for ten seconds; those of the fault, from 4 s to 6 s after the start, time

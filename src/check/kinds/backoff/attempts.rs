@@ -1,107 +1,27 @@
-//! Logical attempts at a session, as seen at a proxy.
+//! The attempts of an outage, and the waits between them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::time::Duration;
 
-use crate::check::{Connection, show};
-use crate::event::Startup;
+use crate::check::{Attempt, Client, History, show};
 use crate::units::Moment;
 
-/// One try to get a session, with its fallbacks folded in.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Attempt {
-    /// When it began.
-    pub(super) start: Moment,
-    /// When its failure reached the client; `None` while it was pending or if it succeeded.
-    pub(super) failed: Option<Moment>,
-    /// Who made it.
-    pub(super) identity: Identity,
-    rank: u8,
+/// The attempts that began within `window`, in order.
+pub(super) fn seen<'a>(
+    history: &'a History,
+    proxy: &str,
+    (from, to): (Moment, Moment),
+) -> &'a [Attempt] {
+    let all = history.attempts(proxy);
+    let first = all.partition_point(|attempt| attempt.start < from);
+    let last = all.partition_point(|attempt| attempt.start <= to);
+    &all[first..last.max(first)]
 }
 
-/// What loops can be told apart by.
-pub(super) type Identity = (IpAddr, String);
-
-/// A client that falls back to a lesser kind of encryption dials anew at once; within this time it
-/// is the same attempt.
-pub(super) fn fold_within(base: Option<Duration>) -> Duration {
-    const LONGEST: Duration = Duration::from_millis(50);
-    base.map_or(LONGEST, |base| (base / 5).min(LONGEST))
-}
-
-/// The attempts that began within `window`, in order. At a proxy that sees startup packets a
-/// connection without one is no attempt, and neither is a `CancelRequest`.
-pub(super) fn seen(
-    connections: &[Connection],
-    window: (Moment, Moment),
-    fold: Duration,
-) -> Vec<Attempt> {
-    let framed = connections
-        .iter()
-        .any(|connection| !connection.startup.is_empty());
-    let mut attempts: Vec<Attempt> = Vec::new();
-    for connection in connections {
-        let inside = connection.opened >= window.0 && connection.opened <= window.1;
-        let silent = framed && connection.startup.is_empty();
-        if !inside || silent || connection.is_cancel() {
-            continue;
-        }
-        let next = attempt(connection);
-        // Only a step down is a fallback: a storm of equal requests must stay a storm.
-        let fallback = attempts.iter_mut().rev().find(|last| {
-            last.identity.0 == next.identity.0
-                && last.rank < next.rank
-                && last
-                    .failed
-                    .is_some_and(|failed| next.start >= failed && next.start.since(failed) <= fold)
-        });
-        match fallback {
-            Some(last) => {
-                last.failed = next.failed;
-                last.rank = next.rank;
-                last.identity = next.identity;
-            }
-            None => attempts.push(next),
-        }
-    }
-    attempts
-}
-
-fn attempt(connection: &Connection) -> Attempt {
-    let name = connection
-        .startup
-        .iter()
-        .find_map(|(_, packet)| match packet {
-            Startup::Session {
-                application_name, ..
-            } => Some(application_name.clone()),
-            _ => None,
-        });
-    let rank = |packet: &Startup| match packet {
-        Startup::Gss => 0,
-        Startup::Ssl | Startup::Tls => 1,
-        Startup::Session { .. } | Startup::Cancel | Startup::Unknown => 2,
-    };
-    let ranks = connection.startup.iter().map(|(_, packet)| rank(packet));
-    Attempt {
-        start: connection.opened,
-        failed: match connection.ready {
-            Some(_) => None,
-            None => connection
-                .client_left
-                .or(connection.closed.as_ref().map(|(at, _)| *at)),
-        },
-        identity: (connection.peer.ip(), name.unwrap_or_default()),
-        rank: ranks.max().unwrap_or(2),
-    }
-}
-
-/// The attempts of each identity.
-pub(super) fn by_identity(attempts: &[Attempt]) -> BTreeMap<&Identity, Vec<&Attempt>> {
-    let mut lanes: BTreeMap<&Identity, Vec<&Attempt>> = BTreeMap::new();
+/// The attempts of each client that can be told apart.
+pub(super) fn by_client(attempts: &[Attempt]) -> BTreeMap<&Client, Vec<&Attempt>> {
+    let mut lanes: BTreeMap<&Client, Vec<&Attempt>> = BTreeMap::new();
     for attempt in attempts {
-        lanes.entry(&attempt.identity).or_default().push(attempt);
+        lanes.entry(&attempt.client).or_default().push(attempt);
     }
     lanes
 }

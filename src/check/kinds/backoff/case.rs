@@ -5,10 +5,12 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
-use super::attempts::{self, Attempt};
+use super::attempts;
 use super::policy::{self, Policy};
 use super::{Params, feasible, herd};
-use crate::check::{CheckSpec, Evidence, Finding, History, Occurrence, Verdict, exercise, show};
+use crate::check::{
+    Attempt, CheckSpec, Evidence, Finding, History, Occurrence, Verdict, exercise, show,
+};
 use crate::units::{Moment, Period, Share};
 
 /// Any number: the same journal must always give the same verdict.
@@ -22,7 +24,7 @@ pub(super) struct Case<'a> {
     pub(super) window: (Moment, Moment),
     /// When a client could first notice it.
     pub(super) felt: Moment,
-    pub(super) attempts: Vec<Attempt>,
+    pub(super) attempts: &'a [Attempt],
 }
 
 impl<'a> Case<'a> {
@@ -33,8 +35,7 @@ impl<'a> Case<'a> {
         occurrence: &Occurrence,
     ) -> Self {
         let window = (occurrence.inject, history.lifted(occurrence));
-        let fold = attempts::fold_within(params.base.map(Period::get));
-        let attempts = attempts::seen(history.connections(&params.proxy), window, fold);
+        let attempts = attempts::seen(history, &params.proxy, window);
         let mut hits = occurrence.hits.iter();
         let hit = hits.find(|hit| hit.proxy == params.proxy);
         Self {
@@ -71,7 +72,6 @@ impl<'a> Case<'a> {
         };
         let case = Case {
             params: &patient,
-            attempts: self.attempts.clone(),
             ..*self
         };
         case.as_seen().verdict != Verdict::Fail
@@ -110,7 +110,7 @@ impl<'a> Case<'a> {
         if self.params.lanes == 1 {
             return vec![self.attempts.iter().collect()];
         }
-        let lanes = attempts::by_identity(&self.attempts);
+        let lanes = attempts::by_client(self.attempts);
         match u32::try_from(lanes.len()) {
             Ok(count) if count == self.params.lanes => lanes.into_values().collect(),
             _ => Vec::new(),

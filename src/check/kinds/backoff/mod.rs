@@ -18,7 +18,6 @@ use crate::check::{
 };
 use crate::event::Name;
 use crate::units::{Period, Rate, Share};
-use attempts::Attempt;
 use case::Case;
 use policy::{Jitter, Policy, Shape};
 

@@ -1,7 +1,7 @@
 //! What a backoff check saw, for a picture of it.
 
-use super::{Attempt, Case, Params, Policy, attempts};
-use crate::check::{CheckSpec, History};
+use super::{Case, Params, Policy, attempts};
+use crate::check::{Attempt, CheckSpec, History};
 use crate::event::Name;
 use crate::units::Moment;
 

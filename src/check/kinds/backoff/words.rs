@@ -1,9 +1,9 @@
 //! What a backoff check tells beside its verdict.
 
-use super::attempts::{self, Attempt};
+use super::attempts;
 use super::case::Case;
 use super::policy;
-use crate::check::{Finding, Verdict, show, stats};
+use crate::check::{Attempt, Finding, Verdict, show, stats};
 
 /// Gaps that the trend is told from: a growing delay shows within these, and the exact probability
 /// of more is costly.

@@ -3,7 +3,7 @@
 use super::{Params, attempts};
 use crate::check::{FaultBrief, History, Occurrence};
 use crate::event::Name;
-use crate::units::{Moment, Period};
+use crate::units::Moment;
 
 /// A client that waits when the outage ends tries again only when its wait is over: the longest
 /// wait that can straddle that end, and the time that an attempt took at most, in seconds.
@@ -18,9 +18,7 @@ pub fn longest_wait(history: &History, fault: &FaultBrief, occurrence: &Occurren
     let proxy = declared
         .as_ref()
         .map_or(&fault.proxy, |params| &params.proxy);
-    let base = declared.as_ref().and_then(|params| params.base);
-    let fold = attempts::fold_within(base.map(Period::get));
-    let attempts = attempts::seen(history.connections(proxy), outage, fold);
+    let attempts = attempts::seen(history, proxy, outage);
     let took = attempts.iter().filter_map(|attempt| {
         let failed = attempt.failed.filter(|failed| *failed <= lifted)?;
         Some(failed.seconds_from(attempt.start))

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::units::Moment;
 
 /// How many sessions there were at any moment: a function in steps.
@@ -62,6 +64,20 @@ impl Level {
         levels.find(|(_, level)| *level >= count).map(|(at, _)| at)
     }
 
+    /// The longest time without a break for which a window had more than `count`, and since when.
+    pub(super) fn above(&self, count: u64, window: (Moment, Moment)) -> Option<(Moment, Duration)> {
+        let mut longest = None;
+        let mut since = None;
+        for (at, level) in self.within(window).chain([(window.1, 0)]) {
+            if level > count {
+                since.get_or_insert(at);
+            } else if let Some(since) = since.take() {
+                longest = longest.max(Some((at.since(since), since)));
+            }
+        }
+        longest.map(|(length, since)| (since, length))
+    }
+
     /// The level that a window had for at least half of its time, or more.
     pub(super) fn usual(&self, window: (Moment, Moment)) -> u64 {
         let steps: Vec<(Moment, u64)> = self.within(window).collect();
@@ -105,6 +121,9 @@ mod tests {
         assert_eq!(level.reaches(3, all), Some(at(5.0)));
         assert_eq!(level.reaches(3, (at(6.0), at(7.0))), Some(at(6.0)));
         assert_eq!(level.reaches(4, all), None);
+        assert_eq!(level.above(1, all), Some((at(2.0), at(9.0).since(at(2.0)))));
+        assert_eq!(level.above(0, (at(3.0), at(20.0))).unwrap().0, at(3.0));
+        assert_eq!(level.above(3, all), None);
         assert_eq!(level.usual((at(0.0), at(10.0))), 2);
         assert_eq!(level.usual((at(8.0), at(20.0))), 1);
         assert_eq!(Level::of(Vec::new()).most(all), (at(0.0), 0));

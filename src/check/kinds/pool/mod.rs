@@ -29,19 +29,22 @@ pub struct Params {
     /// Sessions beyond `max` that may exist for a moment, while one replaces another. Default 1.
     #[serde(default = "one")]
     pub overlap: u64,
+    /// How long there may be more sessions than `max` without a break. Default 1s.
+    #[serde(default = "one_second")]
+    pub overlap_for: Period,
     /// Only sessions with this application name count. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
     /// The fault or faults after which the pool must be as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Names>,
-    /// The sessions that it must have again after each fault. Default: as many as usual in the
-    /// baseline.
+    /// The sessions that it must have again after each fault. Default: none; a pool that connects on
+    /// demand keeps no level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<u64>,
     /// The time that it has for that once the path is open again. Default 10s.
-    #[serde(default = "ten_seconds")]
-    pub within: Period,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Period>,
     /// The time after which, counted from the same moment, it may have no more sessions than at
     /// most in the baseline, or than `min`. Write at least twice the pool's idle timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,9 +55,12 @@ const fn one() -> u64 {
     1
 }
 
-const fn ten_seconds() -> Period {
-    Period::from_secs(10)
+const fn one_second() -> Period {
+    Period::from_secs(1)
 }
+
+/// How long a pool has to refill if nothing else is said.
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// How long after a stall the attempts that a client gave up under it may come to an end.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -95,6 +101,22 @@ impl Check for Pool {
                 "write `protocol = \"postgres\"` in the proxy",
             ));
         }
+        if params.within.is_some() && params.min.is_none() {
+            found.push(Lint::error(
+                "within",
+                "no number of sessions is demanded",
+                "has no effect",
+                "add `min`, the sessions that the pool must have again",
+            ));
+        }
+        if params.min == Some(0) {
+            found.push(Lint::error(
+                "min",
+                "no session is demanded",
+                "has no effect",
+                "remove it: without `min` the level is reported and not judged",
+            ));
+        }
         if params.min.is_some_and(|min| min > params.max) {
             found.push(Lint::error(
                 "min",
@@ -109,8 +131,7 @@ impl Check for Pool {
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
         let faults = params.fault.as_ref().map_or(&[][..], |names| &names.0);
         let level = Level::of(sessions(params, history));
-        let (peak_at, peak) = level.most((Moment::ZERO, history.end()));
-        if peak == 0 {
+        if level.most((Moment::ZERO, history.end())).1 == 0 {
             return Finding::inconclusive(
                 spec,
                 format!("no session was seen at `{}`", params.proxy),
@@ -125,8 +146,7 @@ impl Check for Pool {
             level,
         };
         let mut finding = Finding::new(spec, Verdict::Pass, "");
-        finding.evidence.push(case.keeps_to_its_size(peak_at, peak));
-        finding.figure("sessions_max", peak as f64);
+        case.keeps_to_its_size(&mut finding);
         for fault in faults {
             for occurrence in history.fault(fault) {
                 case.comes_back(fault, occurrence, &mut finding);
@@ -154,8 +174,7 @@ fn sessions(params: &Params, history: &History) -> Vec<(Moment, Moment)> {
         let Some(mut from) = connection.ready else {
             continue;
         };
-        let closed = connection.closed.as_ref().map(|(at, _)| *at);
-        let to = closed.unwrap_or(Moment::MAX);
+        let to = connection.left().unwrap_or(Moment::MAX);
         for (hit, healed) in stalls(history, &params.proxy, connection.conn) {
             if from < hit {
                 spans.push((from, hit.min(to)));
@@ -192,21 +211,50 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn keeps_to_its_size(&self, at: Moment, peak: u64) -> Evidence {
-        let Params { max, overlap, .. } = *self.params;
-        let verdict = if peak > max + overlap {
-            Verdict::Fail
-        } else {
-            Verdict::Pass
+    /// Never more sessions than it may replace at once, and not for long.
+    fn keeps_to_its_size(&self, finding: &mut Finding) {
+        let Params {
+            max,
+            overlap,
+            overlap_for,
+            ..
+        } = *self.params;
+        let window = (Moment::ZERO, self.history.end());
+        let (at, peak) = self.level.most(window);
+        finding.figure("sessions_max", peak as f64);
+        let since = |at: Moment| show::seconds(at.seconds_from(self.history.time_zero()));
+        let evidence = |verdict, key, expected, measured| {
+            Evidence::new(verdict, self.spec, key, expected, measured).over(window, peak)
         };
-        let when = show::seconds(at.seconds_from(self.history.time_zero()));
-        let measured = format!(
-            "at most {} at once, at {when}",
-            show::plural(peak, "session")
-        );
-        let expected = format!("at most {max}, {overlap} more while one replaces another");
-        Evidence::new(verdict, self.spec, "max", expected, measured)
-            .over((Moment::ZERO, self.history.end()), peak)
+        let most = max + overlap;
+        let sessions = show::plural(peak, "session");
+        finding.evidence.push(evidence(
+            if peak > most {
+                Verdict::Fail
+            } else {
+                Verdict::Pass
+            },
+            "max",
+            format!("at most {max}, {overlap} more while one replaces another"),
+            format!("at most {sessions} at once, at {}", since(at)),
+        ));
+        let Some((from, length)) = self.level.above(max, window) else {
+            return;
+        };
+        finding.evidence.push(evidence(
+            if length > overlap_for.get() {
+                Verdict::Fail
+            } else {
+                Verdict::Pass
+            },
+            "max",
+            format!("more than {max} for at most {overlap_for}"),
+            format!(
+                "more than {max} sessions for {}, from {}",
+                show::time(length),
+                since(from)
+            ),
+        ));
     }
 
     /// The refill after one outage, and what is left over later.
@@ -217,12 +265,9 @@ impl Case<'_> {
             .history
             .next_injection(open)
             .unwrap_or(self.history.schedule_end());
-        let (evidence, refilled) = self.refills(fault, (open, until));
-        finding.evidence.push(evidence);
-        if let Some(refilled) = refilled {
-            let took = refilled.since(open).as_secs_f64();
-            let slowest = finding.figures.entry("refill_s".to_owned()).or_default();
-            *slowest = slowest.max(took);
+        match self.params.min {
+            Some(min) => self.refills(fault, min, (open, until), finding),
+            None => finding.note(self.keeps_no_level(fault, (open, until))),
         }
         if let Some(leak) = self.params.leak {
             let window = (open + leak.get(), until);
@@ -230,14 +275,26 @@ impl Case<'_> {
         }
     }
 
-    fn refills(&self, fault: &str, (open, until): (Moment, Moment)) -> (Evidence, Option<Moment>) {
+    /// How many sessions there were after a fault; a pool that connects on demand needs no more.
+    fn keeps_no_level(&self, fault: &str, window: (Moment, Moment)) -> String {
+        let (_, most) = self.level.most(window);
         let usual = self.level.usual(self.history.baseline());
-        let needed = self.params.min.unwrap_or(usual);
-        let bound = self.params.within.get();
+        format!(
+            "at most {} after `{fault}`, {usual} in the baseline; without `min` that is not judged",
+            show::plural(most, "session")
+        )
+    }
+
+    fn refills(
+        &self,
+        fault: &str,
+        needed: u64,
+        (open, until): (Moment, Moment),
+        finding: &mut Finding,
+    ) {
+        let bound = self.params.within.map_or(WITHIN, Period::get);
         let refilled = self.level.reaches(needed, (open, until));
         let verdict = match refilled {
-            // Nothing was there that could come back.
-            _ if needed == 0 => Verdict::Inconclusive,
             Some(at) if at <= open + bound => Verdict::Pass,
             None if until < open + bound => Verdict::Inconclusive,
             _ => Verdict::Fail,
@@ -258,13 +315,13 @@ impl Case<'_> {
             ),
         };
         let expected = format!("{needed} within {}", show::time(bound));
-        let key = if self.params.min.is_some() {
-            "min"
-        } else {
-            "within"
-        };
-        let evidence = Evidence::new(verdict, self.spec, key, expected, measured);
-        (evidence.over((open, until), needed), refilled)
+        let evidence = Evidence::new(verdict, self.spec, "min", expected, measured);
+        finding.evidence.push(evidence.over((open, until), needed));
+        if let Some(refilled) = refilled {
+            let took = refilled.since(open).as_secs_f64();
+            let slowest = finding.figures.entry("refill_s".to_owned()).or_default();
+            *slowest = slowest.max(took);
+        }
     }
 
     /// What is leaked never goes away: even the fewest sessions are more than there ever were.

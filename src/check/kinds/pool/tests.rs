@@ -26,7 +26,7 @@ fn sessions(story: Story, from: u64, count: u64, opened: f64) -> Story {
 }
 
 fn judge(story: Story, demand: &Value) -> Finding {
-    let mut params = json!({ "proxy": "db", "max": 5, "fault": "cut", "within": "10s" });
+    let mut params = json!({ "proxy": "db", "max": 5, "fault": "cut" });
     params
         .as_object_mut()
         .unwrap()
@@ -48,17 +48,53 @@ fn a_pool_that_is_as_before_passes() {
 }
 
 #[test]
-fn more_sessions_than_declared_fail_and_one_more_does_not() {
-    let verdict = |count| {
-        let finding = judge(sessions(story(), 3, count, 5.0), &json!({}));
+fn more_sessions_than_declared_fail_and_one_more_for_a_moment_does_not() {
+    let verdict = |count, demand| {
+        let story = sessions(story(), 3, count, 5.0);
+        let replaced = (3..3 + count).fold(story, |story, conn| {
+            story.closed(conn, 5.9, ClosedBy::Client)
+        });
+        let finding = judge(replaced, &demand);
         (finding.verdict, finding.summary)
     };
-    assert_eq!(verdict(3).0, Verdict::Pass);
-    let (failed, summary) = verdict(4);
+    assert_eq!(verdict(3, json!({})).0, Verdict::Pass);
+    let (failed, summary) = verdict(4, json!({}));
     assert_eq!(failed, Verdict::Fail);
     assert!(
         summary.starts_with("at most 7 sessions at once"),
         "{summary}"
+    );
+    let short = json!({ "overlap_for": "500ms" });
+    assert_eq!(verdict(2, short.clone()).0, Verdict::Pass);
+    assert_eq!(verdict(3, short).0, Verdict::Fail);
+}
+
+#[test]
+fn one_session_too_many_for_good_fails() {
+    let finding = judge(sessions(story(), 3, 3, 5.0), &json!({}));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert_eq!(finding.summary, "more than 5 sessions for 32 s, from 19 s");
+}
+
+#[test]
+fn a_session_that_its_client_has_left_counts_no_more() {
+    // A fault that delays what it carries holds back the end of each for five seconds.
+    let story = (3..6).fold(sessions(story(), 3, 3, 5.0), |story, conn| {
+        story.left(conn, 5.5, 10.5)
+    });
+    let finding = judge(story, &json!({ "max": 5 }));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+}
+
+#[test]
+fn a_pool_that_connects_on_demand_need_not_refill() {
+    let finding = judge(sessions(given_up(story()), 3, 1, 29.0), &json!({}));
+    assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
+    assert_eq!(finding.evidence.len(), 1);
+    assert!(
+        finding.notes[0].starts_with("at most 1 session after `cut`, 3 in the baseline"),
+        "{:?}",
+        finding.notes
     );
 }
 
@@ -83,7 +119,7 @@ fn victims_of_a_stall_are_not_counted_while_their_end_is_held_back() {
 #[test]
 fn a_pool_that_stays_small_fails() {
     let one = || sessions(given_up(story()), 3, 1, 29.0);
-    let finding = judge(one(), &json!({}));
+    let finding = judge(one(), &json!({ "min": 3 }));
     assert_eq!(finding.verdict, Verdict::Fail);
     assert!(
         finding
@@ -133,7 +169,7 @@ fn a_pool_that_was_still_filling_up_may_keep_what_it_is_to_keep() {
 
 #[test]
 fn a_run_that_ends_before_the_bound_decides_nothing() {
-    let finding = judge(given_up(story()), &json!({ "within": "60s" }));
+    let finding = judge(given_up(story()), &json!({ "min": 3, "within": "60s" }));
     assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
 }
 
