@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::keys::phase;
 use crate::event::{Fact, Name, Recorder, Shortfall};
 use crate::units::Moment;
 
@@ -17,16 +18,33 @@ const CATCH_UP: Duration = Duration::from_millis(50);
 /// How long what is left out may go untold.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Begins one task at every point of a fixed grid until `stop`, then waits for those under way.
+/// The points at which a source should send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
+    /// The time between two of them, above zero.
+    every: Duration,
+    /// From the start of the source to the first.
+    phase: Duration,
+}
+
+impl Grid {
+    /// The grid of a source: where it begins depends on its name and the seed of the run.
+    pub(crate) fn of(source: &str, every: Duration, seed: u64) -> Self {
+        let phase = phase(seed, source, every);
+        Self { every, phase }
+    }
+}
+
+/// Begins one task at every point of a grid until `stop`, then waits for those under way.
 ///
-/// The grid starts now, with `every` above zero between its points. A task gets the ordinal of its
+/// A task gets the ordinal of its
 /// arrival and the moment at which it should begin; it never delays the next. An arrival that
 /// comes a little late, because this thread was busy, is begun late; what is left out, see
 /// [`CATCH_UP`] and [`IN_FLIGHT_LIMIT`], is recorded. Not cancel safe: dropping it leaves begun
 /// tasks running.
 pub(crate) async fn arrivals<F>(
     source: &Name,
-    every: Duration,
+    grid: Grid,
     recorder: &Recorder,
     stop: &CancellationToken,
     mut begin: impl FnMut(u64, Moment) -> F,
@@ -34,17 +52,17 @@ pub(crate) async fn arrivals<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let clock = recorder.clock();
-    let start = clock.now();
+    let start = clock.now() + grid.phase;
     let tasks = TaskTracker::new();
     let mut left_out = LeftOut::new(source, recorder);
     for ordinal in 0.. {
-        let intended = start + multiple(every, ordinal);
+        let intended = start + multiple(grid.every, ordinal);
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(clock.instant(intended).into()) => {}
         }
-        if clock.now().since(intended) > every.max(CATCH_UP) {
+        if clock.now().since(intended) > grid.every.max(CATCH_UP) {
             left_out.add(Reason::Overdue, intended);
         } else if tasks.len() >= IN_FLIGHT_LIMIT {
             left_out.add(Reason::TooManyInFlight, intended);
@@ -124,8 +142,9 @@ mod tests {
         let stop = CancellationToken::new();
         let released = CancellationToken::new();
         let name: Name = "w".into();
+        let grid = Grid::of(&name, Duration::from_nanos(1), 0);
         let mut begun = 0;
-        let generator = arrivals(&name, Duration::from_nanos(1), &recorder, &stop, |_, _| {
+        let generator = arrivals(&name, grid, &recorder, &stop, |_, _| {
             begun += 1;
             let released = released.clone();
             async move { released.cancelled().await }
@@ -154,7 +173,8 @@ mod tests {
         let (recorder, mut stream) = bus(Clock::start());
         let stop = CancellationToken::new();
         let (name, mut late): (Name, u32) = ("w".into(), 0);
-        let generator = arrivals(&name, EVERY, &recorder, &stop, |ordinal, intended| {
+        let grid = Grid::of(&name, EVERY, 0);
+        let generator = arrivals(&name, grid, &recorder, &stop, |ordinal, intended| {
             while ordinal == 0 && recorder.clock().now().since(intended) < STILL {}
             late += u32::from(recorder.clock().now().since(intended) > EVERY);
             std::future::ready(())

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use sha2::{Digest, Sha256};
@@ -11,12 +13,8 @@ pub(super) struct Keys {
 impl Keys {
     /// The keys of one workload; those of another name share none with it.
     pub(super) fn new(seed: u64, workload: &str) -> Self {
-        let digest = Sha256::new()
-            .chain_update(seed.to_le_bytes())
-            .chain_update(workload)
-            .finalize();
         Self {
-            rng: ChaCha12Rng::from_seed(digest.into()),
+            rng: keyed(seed, workload, ""),
         }
     }
 
@@ -27,6 +25,26 @@ impl Keys {
         rng.set_stream(ordinal);
         uuid::Builder::from_random_bytes(rng.random()).into_uuid()
     }
+}
+
+/// The latest that a source begins after it is started, whatever its interval: the steady state
+/// waits for its first observation.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// How far into its interval `every` a workload or probe begins, at most a second: so that none keeps
+/// step with the schedule, or with another.
+pub(super) fn phase(seed: u64, source: &str, every: Duration) -> Duration {
+    keyed(seed, source, "\0phase").random_range(Duration::ZERO..=every.min(LATEST))
+}
+
+/// The generator of one source for one purpose.
+fn keyed(seed: u64, source: &str, purpose: &str) -> ChaCha12Rng {
+    let digest = Sha256::new()
+        .chain_update(seed.to_le_bytes())
+        .chain_update(source)
+        .chain_update(purpose)
+        .finalize();
+    ChaCha12Rng::from_seed(digest.into())
 }
 
 #[cfg(test)]
@@ -48,5 +66,16 @@ mod tests {
             .collect();
         assert_eq!(all.len(), 300);
         assert!(all.iter().all(|key| key.get_version_num() == 4));
+    }
+
+    #[test]
+    fn each_source_has_a_phase_of_its_own_within_its_interval() {
+        let tenth = Duration::from_millis(100);
+        let of = |seed, source| phase(seed, source, tenth);
+        assert_eq!(of(7, "reads"), of(7, "reads"));
+        let phases: BTreeSet<_> = [of(7, "reads"), of(7, "writes"), of(8, "reads")].into();
+        assert_eq!(phases.len(), 3);
+        assert!(phases.iter().all(|phase| *phase <= tenth), "{phases:?}");
+        assert!(phase(7, "seldom", Duration::from_secs(60)) <= LATEST);
     }
 }

@@ -17,7 +17,7 @@ mod sender;
 pub mod spec;
 mod wanted;
 
-pub(crate) use arrivals::arrivals;
+pub(crate) use arrivals::{Grid, arrivals};
 pub use compare::Compare;
 pub(crate) use ok::Judge;
 pub use ok::{HttpOk, OkError};
@@ -131,7 +131,7 @@ pub fn start(
 ) -> Result<JoinHandle<()>, LoadError> {
     let started = spec.check(ledger).and_then(|()| {
         let sender = Sender::new(&spec.name, base_url, seed, recorder)?;
-        spawn(&spec.kind, ledger, sender, stop)
+        spawn(&spec.kind, ledger, seed, sender, stop)
     });
     started.map_err(|problem| LoadError {
         workload: spec.name.clone(),
@@ -142,6 +142,7 @@ pub fn start(
 fn spawn(
     kind: &WorkloadKind,
     ledger: Option<&LedgerSpec>,
+    seed: u64,
     sender: Sender,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, LoadProblem> {
@@ -162,8 +163,8 @@ fn spawn(
                 compare: compare.clone(),
                 ok: Judge::new(ok)?,
             };
-            let every = rate.interval();
-            Ok(tokio::spawn(workload.run(every, stop)))
+            let grid = Grid::of(&workload.sender.name, rate.interval(), seed);
+            Ok(tokio::spawn(workload.run(grid, stop)))
         }
         WorkloadKind::Job {
             start,

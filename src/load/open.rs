@@ -7,7 +7,7 @@ use super::http::Answer;
 use super::request::{Filled, Request, Values};
 use super::sender::Sender;
 use super::spec::LedgerSpec;
-use super::{Asked, Compare, Judge, KEEP, RequestError, arrivals};
+use super::{Asked, Compare, Grid, Judge, KEEP, RequestError, arrivals};
 use crate::event::{Fact, Outcome, Sample};
 use crate::units::Moment;
 
@@ -23,11 +23,11 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) async fn run(self, every: Duration, stop: CancellationToken) {
+    pub(super) async fn run(self, grid: Grid, stop: CancellationToken) {
         let name = self.sender.name.clone();
         let recorder = self.sender.recorder.clone();
         let workload = Arc::new(self);
-        arrivals(&name, every, &recorder, &stop, |ordinal, intended| {
+        arrivals(&name, grid, &recorder, &stop, |ordinal, intended| {
             Arc::clone(&workload).request(ordinal, intended)
         })
         .await;

@@ -23,7 +23,7 @@ use self::spec::{ProbeKind, ProbeSpec};
 use crate::event::{Fact, Name, Outcome, Recorder, Sample};
 use crate::jsonpath::PathError;
 use crate::load::http::{Client, Target, TargetError};
-use crate::load::{OkError, arrivals};
+use crate::load::{Grid, OkError, arrivals};
 use crate::template::UnknownName;
 
 /// Why a probe cannot start.
@@ -100,7 +100,7 @@ impl ProbeSpec {
 
 /// Starts a probe on the current runtime; `None` for a probe that needs no task of its own
 /// ([`LogProbe`]). `lookup` says what `service.NAME.url` and other placeholders stand for;
-/// `programs` runs commands.
+/// `programs` runs commands; `seed` is that of the run.
 ///
 /// Once `stop` is cancelled no round begins; those under way end or reach their deadline, then
 /// the handle ends. Dropping the handle stops nothing.
@@ -108,10 +108,11 @@ pub fn start(
     spec: &ProbeSpec,
     lookup: impl Fn(&str) -> Option<String>,
     programs: &Arc<dyn Programs>,
+    seed: u64,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeError> {
-    begin(spec, lookup, programs, recorder, stop).map_err(|problem| ProbeError {
+    begin(spec, lookup, programs, seed, recorder, stop).map_err(|problem| ProbeError {
         probe: spec.name.clone(),
         problem,
     })
@@ -121,6 +122,7 @@ fn begin(
     spec: &ProbeSpec,
     lookup: impl Fn(&str) -> Option<String>,
     programs: &Arc<dyn Programs>,
+    seed: u64,
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ProbeProblem> {
@@ -133,7 +135,7 @@ fn begin(
     };
     let rounds = Rounds {
         name: spec.name.clone(),
-        every: spec.every,
+        grid: Grid::of(&spec.name, spec.every, seed),
         timeout: spec.timeout,
         recorder,
         stop,
@@ -188,7 +190,7 @@ trait Look: Send + Sync + 'static {
 /// Rounds at fixed times that never wait for each other.
 struct Rounds {
     name: Name,
-    every: Duration,
+    grid: Grid,
     timeout: Duration,
     recorder: Recorder,
     stop: CancellationToken,
@@ -200,12 +202,12 @@ impl Rounds {
         tokio::spawn(async move {
             let Self {
                 name,
-                every,
+                grid,
                 timeout,
                 recorder,
                 stop,
             } = self;
-            arrivals(&name, every, &recorder, &stop, |_, intended| {
+            arrivals(&name, grid, &recorder, &stop, |_, intended| {
                 let (look, name, recorder) = (Arc::clone(&look), name.clone(), recorder.clone());
                 async move {
                     let clock = recorder.clock();

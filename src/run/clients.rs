@@ -52,12 +52,13 @@ impl Clients {
         spec: &ProbeSpec,
         bindings: &Bindings,
         programs: &Arc<dyn Programs>,
+        seed: u64,
         recorder: &Recorder,
     ) -> Result<(), RunError> {
         let _entered = self.runtime().enter();
         let lookup = |name: &str| bindings.get(name);
         let (recorder, stop) = (recorder.clone(), self.stop.clone());
-        let started = probe::start(spec, lookup, programs, recorder, stop)?;
+        let started = probe::start(spec, lookup, programs, seed, recorder, stop)?;
         self.requests.extend(started);
         Ok(())
     }

@@ -183,7 +183,7 @@ impl<'a> Stage<'a> {
         let programs: Arc<dyn Programs> = Arc::new(LabPrograms(Arc::clone(&self.lab)));
         for probe in &plan.probes {
             self.clients
-                .probe(probe, &self.bindings, &programs, &self.recorder)?;
+                .probe(probe, &self.bindings, &programs, plan.seed, &self.recorder)?;
         }
         self.start_workloads(|kind| !kind.is_job())?;
         self.clients.watch_aborts(&self.board, &self.recorder, halt);

@@ -45,7 +45,7 @@ async fn look_for(
     let (recorder, mut stream) = bus(Clock::start());
     let stop = CancellationToken::new();
     let lookup = |_: &str| Some(target.to_owned());
-    let handle = probe::start(&spec, lookup, programs, recorder, stop.clone()).unwrap();
+    let handle = probe::start(&spec, lookup, programs, 0, recorder, stop.clone()).unwrap();
     let outcome = loop {
         if let Fact::Sample(sample) = stream.next().await.unwrap().fact {
             break sample.outcome;
@@ -285,7 +285,7 @@ async fn commands_never_pile_up_and_none_is_left() {
     };
     let (recorder, mut stream) = bus(Clock::start());
     let stop = CancellationToken::new();
-    let handle = probe::start(&spec, |_| None, &programs, recorder, stop.clone()).unwrap();
+    let handle = probe::start(&spec, |_| None, &programs, 0, recorder, stop.clone()).unwrap();
     let one_runs = || processes::with(&mark).len() == 1;
     assert!(processes::eventually(Duration::from_secs(20), one_runs).await);
     let mut most = 0;

@@ -537,6 +537,7 @@ async fn rounds_of_a_probe_keep_their_period_while_the_server_hangs() {
         &health(ms(20), ms(300)),
         |_| Some(url.clone()),
         &no_programs(),
+        SEED,
         recorder,
         stop.clone(),
     );
@@ -586,6 +587,7 @@ async fn what_cannot_start_says_why() {
         &health(ms(1), ms(1)),
         |_| Some("https://x".into()),
         &no_programs(),
+        SEED,
         recorder,
         stop,
     );
