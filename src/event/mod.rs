@@ -291,6 +291,9 @@ pub enum Phase {
     SteadyState,
     /// Time zero has passed; the schedule runs.
     Experiment,
+    /// The schedule is done, but its last fault is not over for long enough to look at the steady
+    /// state again.
+    Recheck,
     /// The schedule is done and everything is healed; jobs finish, ledgers are read.
     Settle,
     /// Everything is being stopped.

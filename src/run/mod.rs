@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 
 use crate::engine::EngineError;
 use crate::event::{
-    Event, Fact, Gate, Header, JOURNAL_FORMAT, JournalError, JournalWriter, Phase, Recorder, bus,
+    Event, Fact, Header, JOURNAL_FORMAT, JournalError, JournalWriter, Phase, Recorder, bus,
 };
 use crate::lab::LabError;
 use crate::load::LoadError;
@@ -216,9 +216,9 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
     let mut awaited = Awaited::default();
     let completed = schedule::walk(plan, stage, halt, &mut awaited).await?;
     stage.heal().await?;
-    awaited.finish().await?;
+    let lifted = awaited.finish().await?;
     if completed.is_ok() {
-        steady_state::judge(plan, stage, Gate::After);
+        steady_state::judge_again(plan, stage, halt, lifted).await;
     }
     stage.recorder().record(phase(Phase::Settle));
     stage.settle(plan.settle, halt).await;

@@ -16,7 +16,11 @@ use crate::units::Moment;
 /// Steps that the engine was told of and has not answered yet: the schedule does not wait for them.
 /// Each records what came of it.
 #[derive(Default)]
-pub(super) struct Awaited(JoinSet<Result<(), RunError>>);
+pub(super) struct Awaited {
+    tasks: JoinSet<Answered>,
+    /// The last lift that was answered.
+    lifted: Option<Moment>,
+}
 
 impl Awaited {
     /// Waits until `moment`; fails as soon as a step does.
@@ -25,24 +29,29 @@ impl Awaited {
             tokio::select! {
                 biased;
                 fired = timer.fd.fired() => fired.map_err(Timer::failed)?,
-                Some(done) = self.0.join_next() => told(done)?,
+                Some(done) = self.tasks.join_next() => self.take(done)?,
             }
         }
         Ok(())
     }
 
-    /// Waits until every step has been answered.
-    pub(super) async fn finish(mut self) -> Result<(), RunError> {
-        while let Some(done) = self.0.join_next().await {
-            told(done)?;
+    /// Waits until every step has been answered: when the last fault was lifted, if one was.
+    pub(super) async fn finish(mut self) -> Result<Option<Moment>, RunError> {
+        while let Some(done) = self.tasks.join_next().await {
+            self.take(done)?;
         }
+        Ok(self.lifted)
+    }
+
+    fn take(&mut self, done: Result<Answered, tokio::task::JoinError>) -> Result<(), RunError> {
+        let lifted = done.map_err(|panic| RunError::Panicked(panic.to_string()))??;
+        self.lifted = self.lifted.max(lifted);
         Ok(())
     }
 }
 
-fn told(done: Result<Result<(), RunError>, tokio::task::JoinError>) -> Result<(), RunError> {
-    done.map_err(|panic| RunError::Panicked(panic.to_string()))?
-}
+/// What came of a step: since when a fault is gone, if it is.
+type Answered = Result<Option<Moment>, RunError>;
 
 /// The schedule's own timer: a runtime's would be a millisecond late.
 struct Timer {
@@ -136,7 +145,7 @@ async fn take(
         occurrence: step.occurrence,
         planned,
     };
-    let tasks = &mut awaited.0;
+    let tasks = &mut awaited.tasks;
     match step.turn {
         // It is in force since the set-up.
         Turn::Inject if fault.start == Start::BeforeServices => return Ok(()),
@@ -148,7 +157,7 @@ async fn take(
 }
 
 /// What is left to be done once the engine has answered.
-type Rest = BoxFuture<'static, Result<(), RunError>>;
+type Rest = BoxFuture<'static, Answered>;
 
 /// A fault at a step of the schedule.
 struct Due<'a> {
@@ -178,7 +187,7 @@ impl Due<'_> {
         let pending = self.stage.engine().submit(inject).await?;
         let rest = async move {
             recorder.record_at(since(pending, &recorder).await?, in_force);
-            Ok(())
+            Ok(None)
         };
         Ok(rest.boxed())
     }
@@ -204,7 +213,7 @@ impl Due<'_> {
             if to.passes_a_tenth() {
                 recorder.record_at(since, moved);
             }
-            Ok(())
+            Ok(None)
         };
         Ok(rest.boxed())
     }
@@ -221,9 +230,10 @@ impl Due<'_> {
         };
         let pending = self.stage.engine().submit(lift).await?;
         let rest = async move {
-            recorder.record_at(since(pending, &recorder).await?, edge);
+            let gone = since(pending, &recorder).await?;
+            recorder.record_at(gone, edge);
             ways.into_iter().for_each(Way::watch_until_open);
-            Ok(())
+            Ok(Some(gone))
         };
         Ok(rest.boxed())
     }

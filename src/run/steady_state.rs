@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use crate::check::metric::Terms;
 use crate::event::{Answers, Condition, Fact, Gate, Phase, reasons};
 use crate::scenario::Plan;
+use crate::units::Moment;
 
 use super::RunError;
 use super::halt::Halt;
@@ -48,8 +49,30 @@ pub(super) async fn tell_unused(plan: &Plan, stage: &Stage<'_>) -> Result<(), Ru
     Ok(())
 }
 
+/// Judges it once more after the schedule, whose last fault was lifted at `lifted`. Time under a fault
+/// says nothing of it: the run goes on until a whole window has passed since. A halt is no error.
+pub(super) async fn judge_again(
+    plan: &Plan,
+    stage: &Stage<'_>,
+    halt: &Halt,
+    lifted: Option<Moment>,
+) {
+    let recorder = stage.recorder();
+    let whole = lifted.map(|lifted| lifted + plan.steady_state.window);
+    let missing = whole.unwrap_or_default().since(recorder.clock().now());
+    if !missing.is_zero() && !plan.steady_state.require.is_empty() {
+        recorder.record(Fact::Phase {
+            phase: Phase::Recheck,
+        });
+        if halt.unless(tokio::time::sleep(missing)).await.is_err() {
+            return;
+        }
+    }
+    judge(plan, stage, Gate::After);
+}
+
 /// Judges the last window and records it.
-pub(super) fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
+fn judge(plan: &Plan, stage: &Stage<'_>, gate: Gate) -> bool {
     let now = stage.recorder().clock().now();
     let from = now.before(plan.steady_state.window);
     let conditions: Vec<Condition> = plan

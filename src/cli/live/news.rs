@@ -78,6 +78,7 @@ pub(super) const fn phase_words(phase: Phase) -> &'static str {
         Phase::SetUp => "setting up",
         Phase::SteadyState => "confirming the steady state",
         Phase::Experiment => "time zero: the schedule begins",
+        Phase::Recheck => "healed; watching the steady state for as long as its window",
         Phase::Settle => "healed; settling",
         Phase::TearDown => "tearing down",
     }

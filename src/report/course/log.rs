@@ -132,6 +132,7 @@ const fn entered(phase: Phase) -> &'static str {
         Phase::SetUp => "set-up begins",
         Phase::SteadyState => "load begins; the steady state is being confirmed",
         Phase::Experiment => "time zero: the schedule begins",
+        Phase::Recheck => "the schedule is done; the steady state is watched for its whole window",
         Phase::Settle => "the schedule is done; jobs finish, ledgers are read",
         Phase::TearDown => "tear-down begins",
     }

@@ -13,6 +13,7 @@ mod replay;
 mod server;
 mod suite;
 mod unreached;
+mod windows;
 
 use std::fs;
 use std::net::TcpListener;
