@@ -61,6 +61,11 @@ pub(crate) fn plural(count: u64, noun: &str) -> String {
 
 fn trimmed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
+    // What rounds to zero is neither above nor below it.
+    let text = match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|sign| matches!(sign, b'0' | b'.')) => rest.to_owned(),
+        _ => text,
+    };
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
@@ -78,6 +83,8 @@ mod tests {
         assert_eq!(seconds(1.4239), "1.42 s");
         assert_eq!(seconds(0.25), "250 ms");
         assert_eq!(seconds(0.0073), "7.3 ms");
+        assert_eq!(seconds(-0.000_01), "0 ms");
+        assert_eq!(seconds(-0.25), "-250 ms");
         assert_eq!(percent(0.0042), "0.42 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(figure(Unit::Rate, 20.0), "20/s");

@@ -176,10 +176,16 @@ impl Story {
     }
 
     /// Lets each observation of a source be sent so many seconds late.
-    pub(super) fn late(mut self, source: &str, seconds: f64) -> Self {
+    pub(super) fn late(self, source: &str, seconds: f64) -> Self {
+        self.late_within(source, (0.0, f64::from(u32::MAX)), seconds)
+    }
+
+    /// Lets those that should have been sent from the first moment on and before the second be late.
+    pub(super) fn late_within(mut self, source: &str, span: (f64, f64), seconds: f64) -> Self {
         for event in &mut self.events {
             if let Fact::Sample(sample) = &mut event.fact
                 && &*sample.source == source
+                && (at(span.0)..at(span.1)).contains(&sample.intended)
             {
                 sample.sent = sample.intended + Duration::from_secs_f64(seconds);
             }

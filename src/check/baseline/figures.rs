@@ -123,7 +123,7 @@ pub(in crate::check) fn worse(figure: &str) -> Option<Worse> {
         | "sessions_max"
         | "answers_different"
         | "lines_incomplete" => Some(Worse::Up),
-        wait if wait.starts_with("gap_") => None,
+        when if when.starts_with("gap_") || when == "dip_at_s" => None,
         time if time.ends_with("_s") => Some(Worse::Up),
         _ => None,
     }

@@ -310,11 +310,11 @@ impl History {
     }
 
     /// The same of other observations of its source.
-    pub fn measure_of(
+    pub fn measure_of<'a>(
         &self,
         assertion: &Assertion,
         of: Answers,
-        samples: &[Sample],
+        samples: impl IntoIterator<Item = &'a Sample>,
         window: (Moment, Moment),
     ) -> Measured {
         let source = &*assertion.source;
@@ -401,6 +401,16 @@ impl History {
             .collect();
         shares.sort_unstable_by(f64::total_cmp);
         stats::quantile(&shares, 0.5)
+    }
+
+    /// How busy the machine was from when to when, about each second of the run.
+    pub fn busy_times(&self) -> impl Iterator<Item = ((Moment, Moment), f64)> {
+        let mut before = None;
+        self.facts.busy.iter().map(move |(at, share)| {
+            let from = before.replace(*at);
+            let from = from.unwrap_or_else(|| at.before(Duration::from_secs(1)));
+            ((from, *at), *share)
+        })
     }
 
     /// How late the observations of a source were sent: the 99th percentile.

@@ -159,5 +159,7 @@ fn line(number: usize) -> Markup {
 
 /// Seconds with the precision that a person reads.
 fn seconds(seconds: f64) -> String {
-    format!("{seconds:.3} s")
+    // Without a sign where that is nothing.
+    let rounded = (seconds * 1e3).round() / 1e3 + 0.0;
+    format!("{rounded:.3} s")
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Params;
-use crate::check::metric::Metric;
+use super::disturbed::Disturbed;
+use crate::check::metric::{Metric, Terms, Unit};
 use crate::check::{Assertion, History, show};
 use crate::event::{Answers, Name, Sample};
 use crate::units::Moment;
@@ -13,25 +14,41 @@ pub(super) struct Aftermath<'a> {
     history: &'a History,
     pub(super) healed: Moment,
     sources: BTreeSet<&'a Name>,
+    disturbed: Disturbed,
 }
 
 /// How the time after a fault went.
+#[derive(Default)]
 pub(super) struct Course {
     /// The start of the first good stretch after which there was no dip.
     pub(super) recovered: Option<Moment>,
-    /// Whether a good stretch was followed by a dip.
-    pub(super) dipped: bool,
+    /// The same, if latency that may have been the machine's breaks no stretch.
+    pub(super) at_best: Option<Moment>,
+    /// The start of the first good stretch.
+    pub(super) held: Option<Moment>,
+    /// When requests first failed again after a good stretch, and how many did.
+    pub(super) dip: Option<(Moment, String)>,
     /// What was wrong around the bound.
     pub(super) why: Option<String>,
-    /// Whether there were too few observations to say more.
-    pub(super) thin: bool,
+    /// Why latency may have been the machine's.
+    pub(super) machine: Option<String>,
+    /// Whether there were enough observations to say more.
+    pub(super) seen: bool,
 }
 
 /// A stretch as long as `hold`.
 enum Stretch {
     Good,
     Thin(String),
+    /// Too many requests failed.
+    Failing(String),
+    /// Another demand is not met.
     Bad(String),
+    /// Slow, but only while the machine had no time.
+    Disturbed {
+        why: String,
+        machine: String,
+    },
 }
 
 /// The share of observations that must be ok.
@@ -39,7 +56,7 @@ const OK: f64 = 0.99;
 
 impl<'a> Aftermath<'a> {
     pub(super) fn new(params: &'a Params, history: &'a History, healed: Moment) -> Self {
-        Self {
+        let mut aftermath = Self {
             params,
             history,
             healed,
@@ -48,7 +65,12 @@ impl<'a> Aftermath<'a> {
                 .iter()
                 .map(|assertion| &assertion.source)
                 .collect(),
-        }
+            disturbed: Disturbed::default(),
+        };
+        let span = (healed, aftermath.limit());
+        let samples = aftermath.in_window(span).flatten();
+        aftermath.disturbed = Disturbed::within(params, history, samples);
+        aftermath
     }
 
     /// How long every source was seen after the fault, up to the next one.
@@ -82,6 +104,32 @@ impl<'a> Aftermath<'a> {
             .filter(|sample| sample.outcome.is_ok() && sample.done >= self.healed)
             .map(|sample| sample.done)
             .min()
+    }
+
+    /// What stood against a recovery, in words.
+    pub(super) fn reason(&self, course: &Course) -> String {
+        let after = |at: Moment| show::time(at.since(self.healed));
+        match (course.held, &course.dip) {
+            (Some(held), Some((dip, why))) => format!(
+                "well {} after the fault, failing again after {}: {why}",
+                after(held),
+                after(*dip)
+            ),
+            _ => course
+                .why
+                .clone()
+                .unwrap_or_else(|| "too little was seen".to_owned()),
+        }
+    }
+
+    /// That a request was answered before `moment`, in words, if one was.
+    pub(super) fn answered_before(&self, moment: Moment) -> String {
+        let first = self.first_success().filter(|first| *first < moment);
+        let words = |first: Moment| {
+            let after = show::time(first.since(self.healed));
+            format!(", first success after {after}")
+        };
+        first.map(words).unwrap_or_default()
     }
 
     /// Whether too many requests failed from `moment` on.
@@ -123,29 +171,38 @@ impl<'a> Aftermath<'a> {
 
     pub(super) fn course(&self) -> Course {
         let observed = self.observed().unwrap_or_default();
-        let mut course = Course {
-            recovered: None,
-            dipped: false,
-            why: None,
-            thin: true,
-        };
+        let bound = self.healed + self.params.within.get();
+        let mut course = Course::default();
         for start in self.starts(observed) {
-            match self.stretch(start) {
+            let stretch = self.stretch(start);
+            course.seen |= !matches!(stretch, Stretch::Thin(_));
+            let why = match stretch {
                 Stretch::Good => {
+                    course.held.get_or_insert(start);
                     course.recovered.get_or_insert(start);
-                    course.thin = false;
+                    course.at_best.get_or_insert(start);
+                    continue;
                 }
-                Stretch::Thin(why) => course.why = Some(why),
-                Stretch::Bad(why) => {
-                    course.thin = false;
-                    if course.recovered.is_some() && self.ok_share(start) < OK {
-                        course.dipped = true;
-                        course.recovered = None;
-                    }
-                    if course.why.is_none() || start <= self.healed + self.params.within.get() {
-                        course.why = Some(why);
-                    }
+                Stretch::Thin(why) => {
+                    course.why = Some(why);
+                    continue;
                 }
+                Stretch::Disturbed { why, machine } => {
+                    course.at_best.get_or_insert(start);
+                    course.machine.get_or_insert(machine);
+                    why
+                }
+                Stretch::Failing(why) => {
+                    (course.recovered, course.at_best) = (None, None);
+                    if course.held.is_some() && course.dip.is_none() {
+                        course.dip = Some((self.first_failure(start), why.clone()));
+                    }
+                    why
+                }
+                Stretch::Bad(why) => why,
+            };
+            if course.why.is_none() || start <= bound {
+                course.why = Some(why);
             }
         }
         course
@@ -155,10 +212,16 @@ impl<'a> Aftermath<'a> {
         (start, start + self.params.hold.get())
     }
 
-    fn ok_share(&self, start: Moment) -> f64 {
-        let samples = || self.in_window(self.window(start)).flatten();
+    fn ok_share(&self, window: (Moment, Moment)) -> f64 {
+        let samples = || self.in_window(window).flatten();
         let ok = samples().filter(|sample| sample.outcome.is_ok()).count();
         ok as f64 / samples().count().max(1) as f64
+    }
+
+    fn first_failure(&self, start: Moment) -> Moment {
+        let samples = self.in_window(self.window(start)).flatten();
+        let failed = samples.filter(|sample| !sample.outcome.is_ok());
+        failed.map(|sample| sample.intended).min().unwrap_or(start)
     }
 
     fn stretch(&self, start: Moment) -> Stretch {
@@ -173,32 +236,57 @@ impl<'a> Aftermath<'a> {
                 self.params.min_samples
             ));
         }
-        let ok = self.ok_share(start);
+        let ok = self.ok_share(window);
         if ok < OK {
-            return Stretch::Bad(format!(
-                "only {} of the requests were ok",
-                show::percent(ok)
-            ));
+            let ok = show::percent(ok);
+            return Stretch::Failing(format!("only {ok} of the requests were ok"));
         }
-        if let Some(why) = self
-            .sources
-            .iter()
-            .find_map(|source| self.slow(source, window))
-        {
+        let others = self.params.that.iter().filter(|that| !of_latency(that));
+        let mut broken = others.filter_map(|that| self.broken(that, window, |_| true));
+        if let Some(why) = broken.next() {
             return Stretch::Bad(why);
         }
-        let broken = self
-            .params
-            .that
-            .iter()
-            .find_map(|that| self.broken(that, window));
-        broken.map_or(Stretch::Good, Stretch::Bad)
+        let Some(why) = self.slow(window, |_| true) else {
+            return Stretch::Good;
+        };
+        // Only what was slow while the machine had time is surely the server's.
+        match self.slow(window, |sample| self.disturbed.by(sample).is_none()) {
+            Some(why) => Stretch::Bad(why),
+            None => Stretch::Disturbed {
+                machine: self.disturbance(window).unwrap_or_default(),
+                why,
+            },
+        }
+    }
+
+    /// What of the latencies of those that count is far from the baseline, or not as demanded.
+    fn slow(
+        &self,
+        window: (Moment, Moment),
+        counts: impl Fn(&Sample) -> bool + Copy,
+    ) -> Option<String> {
+        let mut sources = self.sources.iter();
+        let far = sources.find_map(|source| self.far(source, window, counts));
+        let mut demands = self.params.that.iter().filter(|that| of_latency(that));
+        far.or_else(|| demands.find_map(|that| self.broken(that, window, counts)))
     }
 
     /// Whether the p95 of a source is far from that of the baseline.
-    fn slow(&self, source: &str, window: (Moment, Moment)) -> Option<String> {
-        let p95 = |window| self.history.figure(Metric::P95, source, window);
-        let (now, baseline) = (p95(window)?, p95(self.history.baseline())?);
+    fn far(
+        &self,
+        source: &str,
+        window: (Moment, Moment),
+        counts: impl Fn(&Sample) -> bool,
+    ) -> Option<String> {
+        let terms = Terms {
+            length: Duration::ZERO,
+            deadline: self.history.experiment().deadline(source),
+            of: Answers::Good,
+        };
+        let samples = self.history.samples_in(source, window).iter();
+        let now = Metric::P95.of(samples.filter(|sample| counts(sample)), terms)?;
+        let before = self.history.baseline();
+        let baseline = self.history.figure(Metric::P95, source, before)?;
         let limit = (2.0 * baseline).max(baseline + self.params.slack.as_secs_f64());
         (now > limit).then(|| {
             format!(
@@ -209,8 +297,28 @@ impl<'a> Aftermath<'a> {
         })
     }
 
-    fn broken(&self, assertion: &Assertion, window: (Moment, Moment)) -> Option<String> {
-        let measured = self.history.measure(assertion, Answers::Good, window);
-        (measured.holds() != Some(true)).then(|| format!("`{}` {measured}", assertion.source))
+    /// Whether an assertion does not hold of those that count, if there are any.
+    fn broken(
+        &self,
+        assertion: &Assertion,
+        window: (Moment, Moment),
+        counts: impl Fn(&Sample) -> bool,
+    ) -> Option<String> {
+        let samples = self.history.samples_in(&assertion.source, window).iter();
+        let samples = samples.filter(|sample| counts(sample));
+        let measured = self
+            .history
+            .measure_of(assertion, Answers::Good, samples, window);
+        let broken = measured.tally.all > 0 && measured.holds() != Some(true);
+        broken.then(|| format!("`{}` {measured}", assertion.source))
     }
+
+    fn disturbance(&self, window: (Moment, Moment)) -> Option<String> {
+        let mut samples = self.in_window(window).flatten();
+        samples.find_map(|sample| self.disturbed.by(sample).map(str::to_owned))
+    }
+}
+
+fn of_latency(assertion: &Assertion) -> bool {
+    assertion.metric.unit() == Unit::Time
 }

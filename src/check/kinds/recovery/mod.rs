@@ -1,6 +1,7 @@
 //! Whether a service is back to normal in time.
 
 mod aftermath;
+mod disturbed;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,9 +44,13 @@ pub struct Params {
     /// 50ms.
     #[serde(default = "slack")]
     pub slack: Period,
-    /// How busy the machine may be for a failure to count. Default 95%.
+    /// How busy the machine may be for a failure to count, and in any second for what was slow in
+    /// it. Default 95%.
     #[serde(default = "exercise::max_busy")]
     pub max_busy: Share,
+    /// How late an observation may be sent for what was slow meanwhile to count. Default 5ms.
+    #[serde(default = "exercise::max_lateness")]
+    pub max_lateness: Period,
 }
 
 const fn hold() -> Period {
@@ -216,13 +221,15 @@ fn judge_from(
     };
     let bound = show::time(params.within.get());
     let course = watch.course();
-    let mut finding = match course.recovered {
-        Some(_) if unreplaced(history, occurrence) => Finding::inconclusive(
+    let within = params.within.get();
+    let in_time = |at: Moment| at.since(healed) <= within;
+    let mut finding = match (course.recovered, course.at_best) {
+        (Some(_), _) if unreplaced(history, occurrence) => Finding::inconclusive(
             spec,
             format!("no new session was seen after `{fault}`"),
             "let the service use the database, so that it needs a new connection",
         ),
-        Some(at) if at.since(healed) <= params.within.get() => Finding::new(
+        (Some(at), _) if in_time(at) => Finding::new(
             spec,
             Verdict::Pass,
             format!(
@@ -230,15 +237,26 @@ fn judge_from(
                 show::time(at.since(healed))
             ),
         ),
-        Some(at) => Finding::new(
+        (_, Some(at)) if in_time(at) => Finding::inconclusive(
+            spec,
+            format!(
+                "not shown to be back to normal {bound} after `{fault}`: {}, but {}",
+                watch.reason(&course),
+                course.machine.as_deref().unwrap_or_default()
+            ),
+            exercise::STARVED,
+        ),
+        (Some(at), _) => Finding::new(
             spec,
             Verdict::Fail,
             format!(
-                "back to normal only {} after `{fault}` (bound {bound})",
-                show::time(at.since(healed))
+                "back to normal only {} after `{fault}` (bound {bound}){}: {}",
+                show::time(at.since(healed)),
+                watch.answered_before(at),
+                watch.reason(&course)
             ),
         ),
-        None => undecided(params, spec, fault, &watch, &course, observed),
+        (None, _) => undecided(params, spec, fault, &watch, &course, observed),
     };
     support(
         &mut finding,
@@ -264,9 +282,9 @@ fn undecided(
     observed: Duration,
 ) -> Finding {
     let within = params.within.get();
-    let why = course.why.as_deref().unwrap_or("too little was seen");
+    let why = watch.reason(course);
     let late_failure = watch.failed_after(watch.healed + within);
-    if !course.thin && (observed >= within + params.hold.get() || late_failure) {
+    if course.seen && (observed >= within + params.hold.get() || late_failure) {
         let bound = show::time(within);
         return Finding::new(
             spec,
@@ -334,8 +352,10 @@ fn support(
             "`{fault}`: no probe through the path was recorded; time counts from the lift"
         ));
     }
-    if course.dipped {
-        finding.note(format!("`{fault}`: well for a while, then failing again"));
+    if let Some((at, _)) = course.dip {
+        let after = at.since(watch.healed);
+        finding.figure(format!("{fault}.dip_at_s"), after.as_secs_f64());
+        finding.note(format!("`{fault}`: {}", watch.reason(course)));
     }
 }
 

@@ -51,10 +51,9 @@ fn a_service_that_is_back_in_time_passes_with_its_time() {
 fn a_service_that_is_back_too_late_fails() {
     let finding = judge(story(60.0, failing_until(39.0)));
     assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
-    assert_eq!(
-        finding.summary,
-        "back to normal only 10.99 s after `cut` (bound 10 s)"
-    );
+    let words =
+        "back to normal only 10.99 s after `cut` (bound 10 s), first success after 92 ms: only ";
+    assert!(finding.summary.starts_with(words), "{}", finding.summary);
 }
 
 #[test]
@@ -106,12 +105,12 @@ fn a_later_dip_voids_an_early_recovery() {
     };
     let finding = judge(story(60.0, dips));
     assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
-    assert!(
-        finding
-            .notes
-            .iter()
-            .any(|note| note.contains("well for a while"))
-    );
+    let words = "well 1.99 s after the fault, failing again after 7.99 s: only ";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+    for (figure, seconds) in [("recovery_s", 12.99), ("dip_at_s", 7.99)] {
+        let found = finding.figures[&format!("cut.{figure}")];
+        assert!((found - seconds).abs() < 0.001, "{figure} {found}");
+    }
 }
 
 #[test]
@@ -336,4 +335,84 @@ fn the_victims_of_the_fault_raise_no_limit() {
         "{}",
         finding.summary
     );
+}
+
+/// A bound of 5 s; all goes well at once, but for one second from 32.7 s on.
+fn one_second(outcome: Outcome) -> Story {
+    story(60.0, move |when| match when {
+        _ if (20.0..28.04).contains(&when) => (0.01, not_ok()),
+        _ if (32.7..33.7).contains(&when) => (0.3, outcome.clone()),
+        _ => (0.01, ok()),
+    })
+}
+
+fn in_five_seconds(story: Story) -> Finding {
+    story.judge(
+        "recovery",
+        json!({ "service": "codebase", "fault": "cut", "within": "5s",
+            "that": ["health.ok_ratio == 100%", "writes.p95 <= 100ms"] }),
+    )
+}
+
+/// The machine was busy in the seconds that end at these moments, and in no other.
+fn busy_up_to(moments: &[f64], story: Story) -> Story {
+    let seconds = (1..60).map(f64::from);
+    seconds.fold(story, |story, second| {
+        let busy = if moments.contains(&second) { 0.99 } else { 0.3 };
+        story.fact(second, Fact::Machine { busy })
+    })
+}
+
+#[test]
+fn one_slow_second_tells_its_reason() {
+    let finding = in_five_seconds(one_second(ok()));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    let words = "first success after 50 ms: `writes` p95 300 ms, 10 ms in the baseline";
+    assert!(
+        finding.summary.starts_with("back to normal only 5."),
+        "{}",
+        finding.summary
+    );
+    assert!(finding.summary.ends_with(words), "{}", finding.summary);
+    assert!((finding.figures["cut.first_success_s"] - 0.05).abs() < 1e-6);
+    assert!(!finding.figures.contains_key("cut.dip_at_s"));
+}
+
+#[test]
+fn what_was_slow_while_the_machine_was_starved_is_no_failure_to_recover() {
+    let starved = busy_up_to(&[33.0, 34.0], one_second(ok()));
+    let finding = in_five_seconds(starved);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(
+        finding
+            .summary
+            .ends_with("10 ms in the baseline, but the machine was 99 % busy"),
+        "{}",
+        finding.summary
+    );
+    let late = one_second(ok()).late_within("writes", (32.7, 33.7), 0.29);
+    let finding = in_five_seconds(late);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.summary.ends_with("`writes` was sent 290 ms late"));
+}
+
+#[test]
+fn a_starved_second_excuses_no_other_second_and_no_failed_request() {
+    // Slow from the start, while the machine was starved in the last second alone.
+    let slow = |when: f64| {
+        (
+            if (28.0..33.7).contains(&when) {
+                0.3
+            } else {
+                0.01
+            },
+            ok(),
+        )
+    };
+    let finding = in_five_seconds(busy_up_to(&[33.0], story(60.0, slow)));
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    let failing = busy_up_to(&[33.0, 34.0], one_second(not_ok()));
+    let finding = in_five_seconds(failing);
+    assert_eq!(finding.verdict, Verdict::Fail, "{finding:#?}");
+    assert!(finding.summary.contains("of the requests were ok"));
 }
