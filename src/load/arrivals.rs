@@ -88,6 +88,8 @@ struct LeftOut<'a> {
     recorder: &'a Recorder,
     reason: Reason,
     since: Moment,
+    /// When the first of them was left out.
+    noticed: Moment,
     count: u64,
 }
 
@@ -98,17 +100,19 @@ impl<'a> LeftOut<'a> {
             recorder,
             reason: Reason::Overdue,
             since: Moment::ZERO,
+            noticed: Moment::ZERO,
             count: 0,
         }
     }
 
     fn add(&mut self, reason: Reason, intended: Moment) {
-        let waits = self.recorder.clock().now().since(self.since) > TELL_EVERY;
+        let now = self.recorder.clock().now();
+        let waits = now.since(self.noticed) > TELL_EVERY;
         if self.reason != reason || (self.count > 0 && waits) {
             self.tell();
         }
         if self.count == 0 {
-            (self.reason, self.since) = (reason, intended);
+            (self.reason, self.since, self.noticed) = (reason, intended, now);
         }
         self.count += 1;
     }

@@ -4,7 +4,7 @@ use crate::scenario::Plan;
 use crate::sys::net;
 
 /// Connections that each proxy is to have room for, whoever comes.
-const CONNECTIONS: u64 = 32;
+const CONNECTIONS: u64 = 16;
 
 /// Raises the limit of open files as far as it goes, and makes sure that it is enough to begin with.
 ///
@@ -33,6 +33,6 @@ mod tests {
     #[test]
     fn every_proxy_probe_and_workload_takes_descriptors() {
         assert_eq!(needed(0, 0), 200);
-        assert_eq!(needed(1, 8), 200 + 2 * (32 + 8) + 8);
+        assert_eq!(needed(1, 8), 200 + 2 * (16 + 8) + 8);
     }
 }
