@@ -26,6 +26,10 @@ pub enum Defect {
     ConnectionLeak,
     /// After a loss the pool gets one connection and stays with it.
     SmallPool,
+    /// The pool keeps one connection more than its maximum.
+    OverMaximum,
+    /// The process ends when the database is lost.
+    ExitsOnLoss,
     /// workflow waits for codebase on every read, so it is as slow as codebase's database.
     SharedFate,
     /// workflow reads the work items of all projects one request at a time: whoever waits for a
@@ -35,6 +39,8 @@ pub enum Defect {
     SilentFallback,
     /// Work items that cannot be read are answered as an empty list.
     EmptyAnswer,
+    /// While codebase is away, workflow answers reads with status 200 and a JSON-RPC error.
+    ErrorWith200,
     /// Writes of unknown fate are sent again although no unique index makes that harmless.
     DuplicateOnRetry,
     /// codebase answers 201 for a chunk that is in memory only, and dropped if the database is

@@ -363,6 +363,13 @@ impl Shared {
         if inner.counters.losses > 0 && self.settings.has(Defect::SmallPool) {
             return Size { min: 1, max: 1 };
         }
+        if self.settings.has(Defect::OverMaximum) {
+            let one_more = self.size.max + 1;
+            return Size {
+                min: one_more,
+                max: one_more,
+            };
+        }
         self.size
     }
 

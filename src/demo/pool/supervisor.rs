@@ -64,6 +64,9 @@ impl Supervisor {
                 if self.has(Defect::NeverReconnects) {
                     pending::<()>().await;
                 }
+                if self.has(Defect::ExitsOnLoss) {
+                    exit();
+                }
             }
         };
         stop.run_until_cancelled(work).await;
@@ -258,4 +261,9 @@ impl Supervisor {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat
     }
+}
+
+#[expect(clippy::exit, reason = "the defect of a server that does just this")]
+fn exit() -> ! {
+    std::process::exit(1)
 }

@@ -121,6 +121,9 @@ impl App for Workflow {
                 if self.defect == Some(Defect::SharedFate) {
                     self.references.look_around().await;
                 }
+                if self.defect == Some(Defect::ErrorWith200) && !self.references.answer().await {
+                    return Reply::json(StatusCode::OK, &unavailable());
+                }
                 let _turn = match self.defect {
                     Some(Defect::OneAtATime) => Some(self.turn.lock().await),
                     _ => None,
@@ -156,6 +159,12 @@ impl Workflow {
         let pool = metrics::render_pool(&self.registry.snapshot(), &self.registry.counters());
         Reply::metrics(self.metrics.render() + &pool)
     }
+}
+
+/// What an MCP server says of a tool that failed.
+fn unavailable() -> serde_json::Value {
+    let error = json!({ "code": -32000, "message": "codebase is unavailable" });
+    json!({ "jsonrpc": "2.0", "id": null, "error": error })
 }
 
 const PING: Operation = Operation::new("ping", "SELECT 1", &[]);

@@ -67,6 +67,11 @@ impl References {
         }
     }
 
+    /// Whether codebase answers what it is asked.
+    pub(super) async fn answer(&self) -> bool {
+        !matches!(self.resolve(Uuid::nil()).await, Reference::Unknown { .. })
+    }
+
     /// Waits for codebase to look something up, whatever it finds.
     pub(super) async fn look_around(&self) {
         drop(self.resolve(Uuid::nil()).await);
