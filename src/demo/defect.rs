@@ -40,6 +40,7 @@ pub enum Defect {
     /// Work items that cannot be read are answered as an empty list.
     EmptyAnswer,
     /// While codebase is away, workflow answers reads with status 200 and a JSON-RPC error.
+    #[value(name = "error-with-200")]
     ErrorWith200,
     /// Writes of unknown fate are sent again although no unique index makes that harmless.
     DuplicateOnRetry,

@@ -60,7 +60,7 @@ const MATRIX: &str = "
     codebase  connection-leak          P  P  PI P  P  P  P  PI PI P  P  F  P  P  P  P  P  P
     codebase  small-pool               P  PI PI PF P  PF P  PI PI P  P  F  P  P  P  P  P  P
     codebase  over-maximum             P  P  PI P  P  P  P  PI PI P  P  F  P  P  P  P  P  P
-    codebase  exits-on-loss            P  I  F  F  I  F  F  PI PI P  P  I  F  P  I  P  P  F
+    codebase  exits-on-loss            P  I  FI I  I  F  I  PI PI P  P  F  F  P  I  P  P  F
     workflow  error-with-200           P  P  PI P  P  P  P  F  F  P  P  P  P  P  P  P  P  P
     workflow  shared-fate              P  P  PI P  P  P  P  F  F  P  P  P  P  P  P  P  P  P
     workflow  one-at-a-time            P  P  PI P  P  P  P  F  F  P  P  P  P  P  P  P  P  P

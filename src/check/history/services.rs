@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{History, Occurrence};
-use crate::event::{Event, Fact, Name, ServiceChange};
+use crate::event::{Event, Fact, Name, Phase, ServiceChange};
 use crate::units::Moment;
 
 /// That a process of a service ended, and nobody had asked it to.
@@ -21,7 +21,10 @@ impl History {
     /// The services that ended by themselves while the schedule ran or the run settled. One that a
     /// fault acts on, or whose end an `exit` check is about, is left out.
     pub fn ended(&self) -> Vec<Ended> {
-        let (from, to) = (self.time_zero(), self.end());
+        let Some(from) = self.phase(Phase::Experiment) else {
+            return Vec::new();
+        };
+        let to = self.end();
         let mut ended: BTreeMap<Name, Ended> = BTreeMap::new();
         for event in self.events() {
             if let Some((service, how)) = exit(event)
