@@ -1,4 +1,4 @@
-"""A server on psycopg_pool or SQLAlchemy: threaded.py psycopg|sqlalchemy ADDRESS DATABASE_URL
+"""A server on psycopg_pool or SQLAlchemy: threaded.py psycopg-pool|sqlalchemy ADDRESS DATABASE_URL
 
 `/work` asks the database through the pool; `/health` tells from memory how the last `/work` ended.
 The pool has its library's defaults, except for its size (2 to 4) and the time to wait for a
@@ -11,7 +11,7 @@ import sys
 
 library, address, url = sys.argv[1:]
 
-if library == "psycopg":
+if library == "psycopg-pool":
     from psycopg_pool import ConnectionPool
 
     pool = ConnectionPool(url, min_size=2, max_size=4, timeout=2, open=True)
