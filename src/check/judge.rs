@@ -2,6 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{CheckSpec, Finding, History, Verdict, registry, shortfall, show, sweep};
 use crate::event::reasons;
+use crate::units::Moment;
 
 /// Runs every check of the experiment over its history, in the order of the file.
 ///
@@ -52,7 +53,25 @@ fn guarded(
         }
         finding.note(format!("evidence is incomplete: {missing}"));
     }
+    unless_cut_short(&mut finding, history);
     finding
+}
+
+/// Takes a pass back whose time the run did not come to the end of. What failed all the same, failed.
+fn unless_cut_short(finding: &mut Finding, history: &History) {
+    let Some(early) = history.ended_early() else {
+        return;
+    };
+    let mut evidence = finding.evidence.iter();
+    // Without a window it is about the whole run.
+    let whole = |window: Option<(_, Moment)>| window.is_some_and(|(_, to)| to < early);
+    let is_whole = !finding.evidence.is_empty() && evidence.all(|one| whole(one.window));
+    if finding.verdict == Verdict::Pass && !is_whole {
+        let when = show::seconds(early.seconds_from(history.time_zero()));
+        finding.verdict = Verdict::Inconclusive;
+        finding.summary = format!("the run ended at {when}; otherwise: {}", finding.summary);
+        finding.help = Some("let the run reach the end of its schedule".to_owned());
+    }
 }
 
 /// Adds to each piece of evidence why its observations were not ok, and to a finding that is no
@@ -107,7 +126,7 @@ mod tests {
     use super::*;
     use crate::check::testing::{Story, ok, unanswered};
     use crate::check::{Check, Severity, SourceMap, kinds::health::Health};
-    use crate::event::{Fact, Outcome, ServiceChange};
+    use crate::event::{Fact, Impact, Outcome, ServiceChange};
 
     fn spec(kind: &str) -> CheckSpec {
         CheckSpec {
@@ -202,6 +221,32 @@ mod tests {
         assert!(!other.notes.iter().any(|note| note.contains("ended")));
         let well = judged(ended(story(), "s"));
         assert_eq!((well.verdict, well.notes.len()), (Verdict::Pass, 0));
+    }
+
+    #[test]
+    fn a_window_whose_end_the_run_did_not_reach_may_fail_and_not_pass() {
+        let interrupted = |outcome: fn() -> Outcome, during: &str| {
+            let signal = "SIGINT".to_owned();
+            let story = Story::until(30.0)
+                .samples(("p", "s"), 0.1, (0.0, 30.0), |_| (0.01, outcome()))
+                .fault("cut", 12.0, 14.0)
+                .hit("cut", 12.0, 0, Impact::Withheld)
+                .fact(29.9, Fact::Interrupted { signal });
+            let mut spec = spec(Health::TYPE);
+            spec.params["during"] = json!(during);
+            judge(&story.history(Some(spec))).remove(0)
+        };
+        let finding = interrupted(ok, "all");
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        let told = "the run ended at 19.9 s; otherwise: ";
+        assert!(finding.summary.starts_with(told), "{}", finding.summary);
+        assert_eq!(
+            interrupted(|| Outcome::Timeout, "all").verdict,
+            Verdict::Fail
+        );
+        let after = interrupted(ok, "recovery:cut");
+        assert_eq!(after.verdict, Verdict::Inconclusive);
+        assert_eq!(interrupted(ok, "fault:cut").verdict, Verdict::Pass);
     }
 
     #[test]

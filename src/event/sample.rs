@@ -20,9 +20,9 @@ pub struct Sample {
     pub done: Moment,
     /// The outcome.
     pub outcome: Outcome,
-    /// A digest of what was answered, where the scenario asks to compare it.
+    /// A digest of what was answered, where the scenario asks to compare it; or why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub digest: Option<Result<String, String>>,
 }
 
 impl Sample {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::KEEP;
+use super::http::{Answer, HASHED};
 use crate::jsonpath::Path;
 
 /// What of an answer is compared with other answers: `"body"`, or an array of JSON paths.
@@ -17,30 +19,39 @@ pub enum Compare {
 }
 
 impl Compare {
-    /// A digest that is the same for answers that are the same: 16 hexadecimal digits. The order
-    /// of an object's fields does not matter. A body that is no JSON is compared as a whole.
-    pub(crate) fn digest(&self, body: &[u8]) -> String {
-        let mut hasher = Sha256::new();
-        match self {
-            Self::Values(paths) => match serde_json::from_slice::<Value>(body) {
-                Ok(document) => {
-                    for path in paths {
-                        match path.find(&document) {
-                            Some(value) => feed(&mut hasher, value),
-                            None => hasher.update(b"-"),
-                        }
-                        hasher.update(b";");
-                    }
-                }
-                Err(_) => hasher.update(body),
-            },
-            Self::Body => hasher.update(body),
-        }
-        let digest = hasher.finalize();
+    /// A digest that is the same for answers that are the same: 16 hexadecimal digits; or why there
+    /// is none. The order of an object's fields does not matter. A body that is no JSON is compared
+    /// as a whole.
+    pub(crate) fn digest(&self, answer: &Answer) -> Result<String, String> {
+        let too_long = |bound: u64| {
+            let (length, bound) = (answer.length, bound >> 20);
+            format!("an answer of {length} bytes is longer than the {bound} MiB that are compared")
+        };
+        let digest = match self {
+            Self::Body => answer.sha256.ok_or_else(|| too_long(HASHED))?,
+            Self::Values(_) if !answer.is_whole() => return Err(too_long(KEEP as u64)),
+            Self::Values(paths) => values(paths, &answer.body),
+        };
         let first = digest.iter().take(8);
         let number = first.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("{number:016x}")
+        Ok(format!("{number:016x}"))
     }
+}
+
+/// A digest of the values at these paths.
+fn values(paths: &[Path], body: &[u8]) -> [u8; 32] {
+    let Ok(document) = serde_json::from_slice::<Value>(body) else {
+        return Sha256::digest(body).into();
+    };
+    let mut hasher = Sha256::new();
+    for path in paths {
+        match path.find(&document) {
+            Some(value) => feed(&mut hasher, value),
+            None => hasher.update(b"-"),
+        }
+        hasher.update(b";");
+    }
+    hasher.finalize().into()
 }
 
 /// A value with the fields of every object in order.
@@ -133,6 +144,16 @@ impl schemars::JsonSchema for Compare {
 mod tests {
     use super::*;
 
+    fn answer(body: &str) -> Answer {
+        Answer {
+            status: 200,
+            headers: hyper::HeaderMap::new(),
+            body: hyper::body::Bytes::copy_from_slice(body.as_bytes()),
+            length: body.len() as u64,
+            sha256: Some(Sha256::digest(body).into()),
+        }
+    }
+
     fn read(text: &str) -> Result<Compare, serde_json::Error> {
         serde_json::from_str(text)
     }
@@ -140,7 +161,7 @@ mod tests {
     #[test]
     fn only_what_is_compared_counts() {
         let items = read(r#"["$.items", "$.total"]"#).unwrap();
-        let digest = |body: &str| items.digest(body.as_bytes());
+        let digest = |body: &str| items.digest(&answer(body)).unwrap();
         let usual = digest(r#"{"items": [{"id": 1, "name": "a"}], "total": 1, "took_ms": 3}"#);
         assert_eq!(usual.len(), 16);
         assert_eq!(
@@ -156,8 +177,27 @@ mod tests {
             assert_ne!(usual, digest(other), "{other}");
         }
         let body = read(r#""body""#).unwrap();
-        assert_eq!(body.digest(b"a"), body.digest(b"a"));
-        assert_ne!(body.digest(b"a"), body.digest(b"a "));
+        let digest = |text: &str| body.digest(&answer(text)).unwrap();
+        assert_eq!(digest("a"), digest("a"));
+        assert_ne!(digest("a"), digest("a "));
+    }
+
+    #[test]
+    fn an_answer_that_was_not_read_whole_has_no_digest() {
+        let mut long = answer("{}");
+        long.length = 1_100_000;
+        assert_eq!(
+            read(r#"["$.id"]"#).unwrap().digest(&long).unwrap_err(),
+            "an answer of 1100000 bytes is longer than the 1 MiB that are compared"
+        );
+        // Of the whole a hash is enough.
+        let body = read(r#""body""#).unwrap();
+        assert!(body.digest(&long).is_ok());
+        (long.length, long.sha256) = (HASHED + 1, None);
+        assert_eq!(
+            body.digest(&long).unwrap_err(),
+            "an answer of 67108865 bytes is longer than the 64 MiB that are compared"
+        );
     }
 
     #[test]

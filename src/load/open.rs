@@ -37,7 +37,8 @@ impl Workload {
         let clock = self.sender.recorder.clock();
         let sent = clock.now();
         let (key, (outcome, digest)) = match self.fill(ordinal) {
-            Ok(filled) => {
+            Ok(mut filled) => {
+                filled.call.hash = self.compare == Some(Compare::Body);
                 let key = self
                     .ledger
                     .as_ref()
@@ -79,10 +80,10 @@ impl Workload {
     }
 
     /// The outcome, and the digest of an answer that is compared.
-    fn judge(&self, asked: Asked, answer: &Answer) -> (Outcome, Option<String>) {
+    fn judge(&self, asked: Asked, answer: &Answer) -> (Outcome, Option<Result<String, String>>) {
         let outcome = self.ok.judge(asked, answer);
         let compare = self.compare.as_ref().filter(|_| outcome.is_ok());
-        let digest = compare.map(|compare| compare.digest(&answer.body));
+        let digest = compare.map(|compare| compare.digest(answer));
         (outcome, digest)
     }
 }

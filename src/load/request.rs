@@ -175,6 +175,7 @@ impl Request {
             headers,
             body,
             keep,
+            hash: false,
         };
         Ok(Filled { call, json })
     }

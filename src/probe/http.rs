@@ -50,6 +50,7 @@ impl Round {
                 headers: HeaderMap::new(),
                 body: Bytes::new(),
                 keep: KEEP,
+                hash: false,
             },
             ok: Judge::new(ok)?,
         })

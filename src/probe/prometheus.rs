@@ -9,7 +9,8 @@ use super::{Look, ProbeProblem, http};
 use crate::event::Outcome;
 use crate::load::http::{Answer, Call, Client};
 
-/// Bytes of an answer that are kept; what lies behind them is not found.
+/// Bytes of a page that are read. A longer one is no answer: what stands behind them may be the
+/// series that matters.
 const KEEP: usize = 4 << 20;
 
 /// Reads one metric of a page in the exposition format of Prometheus.
@@ -36,6 +37,7 @@ impl Look for Prometheus {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             keep: KEEP,
+            hash: false,
         };
         let answer = self.client.call(call, deadline).await;
         answer.map_or_else(Outcome::from, |answer| self.page.judge(&answer))
@@ -61,6 +63,13 @@ impl Page {
     fn judge(&self, answer: &Answer) -> Outcome {
         let status = Some(answer.status);
         let why = match answer.status {
+            200..300 if !answer.is_whole() => {
+                let (length, kept) = (answer.length, KEEP >> 20);
+                let why = format!(
+                    "the page has {length} bytes, and no more than {kept} MiB are read of one"
+                );
+                return Outcome::Broken { why };
+            }
             200..300 => self.objection(&String::from_utf8_lossy(&answer.body)),
             other => Some(format!("status {other}, expected 2xx")),
         };

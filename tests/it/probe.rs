@@ -182,6 +182,13 @@ async fn a_prometheus_probe_holds_a_metric_against_its_bounds() {
         let outcome = look(used_below(8.0), &server.url()).await;
         assert!(is_not_ok(&outcome, why), "{outcome:?}");
     }
+    // What stands behind the part that is read may be otherwise.
+    let long = format!("{page}{}", "filler 1\n".repeat(500_000));
+    let server = Server::start(move |_, _| Reaction::Answer(200, long.clone())).await;
+    let outcome = look(used_below(8.0), &server.url()).await;
+    let too_long =
+        matches!(&outcome, Outcome::Broken { why } if why.contains("no more than 4 MiB"));
+    assert!(too_long, "{outcome:?}");
     let server = Server::start(|_, _| Reaction::Silence).await;
     assert_eq!(look(used_below(8.0), &server.url()).await, Outcome::Timeout);
 }

@@ -34,6 +34,10 @@ impl History {
 
     /// Why a service may have logged more lines in a window than were seen, if it may.
     pub fn lines_missing(&self, service: &str, (from, to): (Moment, Moment)) -> Option<String> {
+        if let Some(early) = self.ended_early().filter(|early| *early <= to) {
+            let when = show::seconds(early.seconds_from(self.time_zero()));
+            return Some(format!("the run ended at {when}"));
+        }
         let within = |gap: &&LogGap| gap.from < to && gap.until.is_none_or(|until| until >= from);
         let gap = self.facts.logs.gaps.get(service)?.iter().find(within)?;
         let when = show::seconds(gap.from.seconds_from(self.time_zero()));

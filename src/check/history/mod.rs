@@ -2,6 +2,7 @@
 
 mod attempts;
 mod connections;
+mod ending;
 mod faults;
 mod logs;
 mod observations;

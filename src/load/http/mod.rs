@@ -17,6 +17,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -27,6 +28,9 @@ use crate::units::{Clock, Moment};
 /// How long a connection may lie idle and still be used again. Servers close idle connections
 /// after two seconds or more; one that is closed while a request is written costs that request.
 const IDLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Bytes of a body that are hashed at most: it takes time on the thread that measures.
+pub const HASHED: u64 = 64 << 20;
 
 /// An HTTP/1.1 client of one target. Connections are kept and used again, by one request at a
 /// time; one on which a request failed or ran out of time is closed.
@@ -50,6 +54,8 @@ pub struct Call {
     pub body: Bytes,
     /// How many bytes of the answer's body are kept; the rest is read and dropped.
     pub keep: usize,
+    /// Whether the whole body is hashed, kept or not.
+    pub hash: bool,
 }
 
 /// A complete answer.
@@ -61,8 +67,17 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body's beginning.
     pub body: Bytes,
-    /// Whether the body is longer than what was kept of it.
-    pub cut: bool,
+    /// Length of the whole body in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole body, if it was to be hashed and is not longer than [`HASHED`].
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Answer {
+    /// Whether all of the body was kept.
+    pub fn is_whole(&self) -> bool {
+        self.length == self.body.len() as u64
+    }
 }
 
 /// Why there is no complete answer.
@@ -110,11 +125,11 @@ impl Client {
     }
 
     async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
-        let keep = call.keep;
+        let (keep, hash) = (call.keep, call.hash);
         let mut request = self.request(call)?;
         if let Some(mut connection) = self.take_idle() {
             match connection.send(request).await {
-                Ok(response) => return self.read(connection, response, keep).await,
+                Ok(response) => return self.read(connection, response, keep, hash).await,
                 Err(NoResponse::Sent(why)) => return Err(Failure::Broken(why)),
                 // The server closed the connection while it lay idle, before a byte was written.
                 Err(NoResponse::Unsent(unsent, _)) => request = *unsent,
@@ -122,7 +137,7 @@ impl Client {
         }
         let mut connection = self.connect().await?;
         match connection.send(request).await {
-            Ok(response) => self.read(connection, response, keep).await,
+            Ok(response) => self.read(connection, response, keep, hash).await,
             Err(NoResponse::Sent(why)) => Err(Failure::Broken(why)),
             Err(NoResponse::Unsent(_, why)) => Err(Failure::Connect(why)),
         }
@@ -168,16 +183,20 @@ impl Client {
         connection: Connection,
         response: Response<Incoming>,
         keep: usize,
+        hash: bool,
     ) -> Result<Answer, Failure> {
         let (head, mut incoming) = response.into_parts();
-        let mut body = BytesMut::new();
-        let mut cut = false;
+        let (mut body, mut length) = (BytesMut::new(), 0);
+        let mut hasher = hash.then(Sha256::new);
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| Failure::Broken(chain(&error)))?;
             if let Some(data) = frame.data_ref() {
                 let room = keep - body.len();
-                cut |= data.len() > room;
                 body.extend_from_slice(&data[..data.len().min(room)]);
+                length += data.len() as u64;
+                hasher = hasher
+                    .filter(|_| length <= HASHED)
+                    .map(|hasher| hasher.chain_update(data));
             }
         }
         self.put_idle(connection);
@@ -185,7 +204,8 @@ impl Client {
             status: head.status.as_u16(),
             headers: head.headers,
             body: body.freeze(),
-            cut,
+            length,
+            sha256: hasher.map(|hasher| hasher.finalize().into()),
         })
     }
 

@@ -1,11 +1,12 @@
 //! Workloads and probes against servers that really do what is claimed of them.
 
+mod answers;
 pub(crate) mod server;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chaosproxy::event::{Fact, Fate, Outcome, Recorder, Sample, Stream, bus};
+use chaosproxy::event::{Fact, Fate, Outcome, Recorder, Sample, Shortfall, Stream, bus};
 use chaosproxy::load::http::{Call, Client, Target};
 use chaosproxy::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
 use chaosproxy::load::{self, HttpOk};
@@ -192,7 +193,7 @@ async fn arrivals_do_not_wait_for_replies() {
 }
 
 #[tokio::test]
-async fn latency_counts_from_the_intended_send_also_when_the_generator_is_late() {
+async fn a_stop_leaves_overdue_arrivals_out_and_what_is_late_counts_from_its_intended_send() {
     let (recorder, stream, stop) = stage();
     let clock = recorder.clock();
     let server = Server::start(|_, _| Reaction::Answer(200, String::new())).await;
@@ -205,100 +206,26 @@ async fn latency_counts_from_the_intended_send_also_when_the_generator_is_late()
     while clock.now().since(busy_from) < ms(200) {
         std::hint::spin_loop();
     }
-    server.received(30).await;
-    stop.cancel();
-    handle.await.unwrap();
-    let samples = samples(&facts(stream).await);
-    for (earlier, later) in samples.iter().zip(&samples[1..]) {
-        assert_eq!(later.intended.since(earlier.intended), ms(10));
-    }
-    let late = samples.iter().filter(|sample| sample.lateness() >= ms(50));
-    assert!(late.clone().count() >= 10, "{}", late.count());
-    assert!(
-        late.clone()
-            .all(|sample| sample.latency() >= sample.lateness())
-    );
-}
-
-#[tokio::test]
-async fn an_answer_is_a_status_and_its_class_decides() {
-    let server = Server::start(|ordinal, _| match ordinal {
-        0 => Reaction::Answer(201, "{}".into()),
-        1 => Reaction::Answer(409, "{\"error\":\"exists\"}".into()),
-        _ => Reaction::Answer(503, String::new()),
-    })
-    .await;
-    let facts = write_until(&server, 50.0, ms(3000), 3).await;
-    let outcomes: Vec<_> = samples(&facts).into_iter().map(|s| s.outcome).collect();
-    let not_ok = |status, why: &str| Outcome::NotOk {
-        status: Some(status),
-        why: why.into(),
-    };
-    let expected = [
-        Outcome::Ok { status: Some(201) },
-        not_ok(409, "status 409, expected 2xx: {\"error\":\"exists\"}"),
-        not_ok(503, "status 503, expected 2xx"),
-    ];
-    assert_eq!(outcomes[..3], expected);
-    let fates = fates(&facts);
-    let keys = keys(&server);
-    assert_eq!(fates[0], (keys[0].clone(), Fate::Ok));
-    assert_eq!(fates[1], (keys[1].clone(), Fate::Fail));
-    assert_eq!(fates[2], (keys[2].clone(), Fate::Unknown));
-}
-
-#[tokio::test]
-async fn an_error_of_the_protocol_is_one_under_200_and_acknowledges_no_write() {
-    let error = r#"{"jsonrpc": "2.0", "error": {"code": -32000, "message": "no database"}}"#;
-    let server = Server::start(|ordinal, _| match ordinal {
-        0 => Reaction::Answer(302, String::new()),
-        _ => Reaction::Answer(200, error.into()),
-    })
-    .await;
-    let (recorder, stream, stop) = stage();
-    let mut workload = writes(50.0, ms(3000));
-    if let WorkloadKind::Http { ok, .. } = &mut workload.kind {
-        *ok = serde_json::from_value(json!({ "status": [200, 302] })).unwrap();
-    }
-    let (ledger, url) = (chunks(), server.url());
-    let handle = load::start(&workload, Some(&ledger), &url, SEED, recorder, stop.clone()).unwrap();
-    server.received(2).await;
+    server.received(20).await;
     stop.cancel();
     handle.await.unwrap();
     let facts = facts(stream).await;
-    let outcomes: Vec<_> = samples(&facts).into_iter().map(|s| s.outcome).collect();
-    let why = "JSON-RPC error -32000: no database".into();
-    let status = Some(200);
-    assert_eq!(outcomes[0], Outcome::Ok { status: Some(302) });
-    assert_eq!(outcomes[1], Outcome::NotOk { status, why });
-    assert_eq!(fates(&facts)[1].1, Fate::Unknown);
-}
-
-#[tokio::test]
-async fn answers_that_are_compared_have_a_digest_and_errors_have_none() {
-    let server = Server::start(|ordinal, _| match ordinal {
-        0 | 1 => Reaction::Answer(200, format!("{{\"items\": [1], \"took\": {ordinal}}}")),
-        2 => Reaction::Answer(200, "{\"items\": [2]}".into()),
-        _ => Reaction::Answer(503, "{\"items\": [1]}".into()),
-    })
-    .await;
-    let (recorder, stream, stop) = stage();
-    let mut workload = writes(50.0, ms(3000));
-    if let WorkloadKind::Http { compare, .. } = &mut workload.kind {
-        *compare = serde_json::from_value(json!(["$.items"])).unwrap();
-    }
-    let handle = load::start(&workload, None, &server.url(), SEED, recorder, stop.clone()).unwrap();
-    server.received(4).await;
-    stop.cancel();
-    handle.await.unwrap();
-    let digests: Vec<_> = samples(&facts(stream).await)
-        .into_iter()
-        .map(|sample| sample.digest)
-        .collect();
-    assert!(digests[0].is_some());
-    assert_eq!(digests[0], digests[1]);
-    assert!(digests[2].is_some() && digests[2] != digests[0]);
-    assert_eq!(digests[3], None);
+    let overdue = facts.iter().filter_map(|fact| match fact {
+        Fact::Shortfall {
+            what: Shortfall::Overdue { count, .. },
+            ..
+        } => Some(*count),
+        _ => None,
+    });
+    let overdue: u64 = overdue.sum();
+    assert!((10..40).contains(&overdue), "{overdue} left out");
+    let samples = samples(&facts);
+    let (first, last) = (&samples[0], samples.last().unwrap());
+    let due = samples.len() as u64 - 1 + overdue;
+    assert_eq!(last.intended.since(first.intended), ms(10 * due));
+    let late = || samples.iter().filter(|sample| sample.lateness() >= ms(15));
+    assert!(late().count() >= 2, "{}", late().count());
+    assert!(late().all(|sample| sample.latency() >= sample.lateness()));
 }
 
 #[tokio::test]
@@ -412,6 +339,7 @@ fn a_request_that_was_not_written_to_a_closed_connection_goes_out_on_a_fresh_one
         headers: HeaderMap::new(),
         body: Bytes::new(),
         keep: 0,
+        hash: false,
     };
     let client = Client::new(Target::parse(&server.url()).unwrap(), Clock::start());
     let clients = tokio::runtime::Builder::new_current_thread()

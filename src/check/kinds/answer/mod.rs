@@ -8,7 +8,7 @@ use crate::check::{
     About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, exercise,
     lint, show,
 };
-use crate::event::{Name, Sample};
+use crate::event::Name;
 use crate::units::Moment;
 
 /// See [`Check::SUMMARY`].
@@ -72,8 +72,9 @@ fn compare(
     history: &History,
     window: (Moment, Moment),
 ) -> Finding {
-    let before = digests(history, &params.source, history.baseline());
-    let during = digests(history, &params.source, window);
+    let (before, unread_before) = digests(history, &params.source, history.baseline());
+    let (during, unread) = digests(history, &params.source, window);
+    let unread = unread.or(unread_before);
     let known: BTreeSet<&str> = before.iter().map(|answer| answer.digest).collect();
     let undecided = |why, help: &str| Finding::inconclusive(spec, why, help);
     let needed = params.min_samples.max(1);
@@ -82,7 +83,10 @@ fn compare(
         if count < needed {
             let answers = show::plural(count, "answer");
             let why = format!("{answers} to compare {when}, {needed} needed");
-            return undecided(why, "set `compare` of the workload, or raise its rate");
+            return match unread {
+                None => undecided(why, "set `compare` of the workload, or raise its rate"),
+                Some(unread) => undecided(format!("{why}: {unread}"), SHORTER),
+            };
         }
     }
     if known.len() > 1 {
@@ -97,10 +101,13 @@ fn compare(
     let different = others.count() as u64 + u64::from(first.is_some());
     let count = during.len() as u64;
     let (verdict, measured) = match first {
-        None => (
-            Verdict::Pass,
-            format!("{} as in the baseline", show::plural(count, "answer")),
-        ),
+        None => {
+            let same = format!("{} as in the baseline", show::plural(count, "answer"));
+            match unread {
+                None => (Verdict::Pass, same),
+                Some(unread) => (Verdict::Inconclusive, format!("{same}, but {unread}")),
+            }
+        }
         Some(answer) => {
             let when = show::seconds(answer.asked.seconds_from(history.time_zero()));
             let answers = show::plural(count, "answer");
@@ -115,6 +122,9 @@ fn compare(
     let evidence = Evidence::new(verdict, spec, "source", expected, measured);
     finding.evidence.push(evidence.over(window, count));
     finding.figure("answers_different", different as f64);
+    if verdict == Verdict::Inconclusive {
+        finding.help = Some(SHORTER.to_owned());
+    }
     if verdict == Verdict::Fail {
         finding.help = Some(
             "an answer from the wrong place is worse than none: look for silent fallbacks to \
@@ -131,16 +141,28 @@ struct Answered<'a> {
     digest: &'a str,
 }
 
-/// The answers that belong to the window. An error is no answer; other checks count it.
-fn digests<'a>(history: &'a History, source: &str, window: (Moment, Moment)) -> Vec<Answered<'a>> {
-    let digest = |sample: &'a Sample| {
-        Some(Answered {
-            asked: sample.intended,
-            digest: sample.digest.as_deref()?,
-        })
-    };
-    let samples = history.samples_in(source, window).iter();
-    samples.filter_map(digest).collect()
+/// The advice for answers of which a part was not compared.
+const SHORTER: &str = "compare a request with shorter answers, or the whole \"body\" of this one";
+
+/// The answers that belong to the window, and why not all of them can be compared, if so. An
+/// error is no answer; other checks count it.
+fn digests<'a>(
+    history: &'a History,
+    source: &str,
+    window: (Moment, Moment),
+) -> (Vec<Answered<'a>>, Option<&'a str>) {
+    let (mut answers, mut unread) = (Vec::new(), None);
+    for sample in history.samples_in(source, window) {
+        match &sample.digest {
+            Some(Ok(digest)) => answers.push(Answered {
+                asked: sample.intended,
+                digest,
+            }),
+            Some(Err(why)) => unread = unread.or(Some(why.as_str())),
+            None => {}
+        }
+    }
+    (answers, unread)
 }
 
 #[cfg(test)]

@@ -109,3 +109,26 @@ fn no_answers_at_all_prove_nothing_however_few_suffice() {
         "0 answers to compare in the baseline, 1 needed"
     );
 }
+
+#[test]
+fn an_answer_that_was_too_long_to_compare_is_not_the_same() {
+    let long_from = |from: f64, wrong: f64| {
+        let digest = move |when: f64| match when {
+            _ if (wrong..wrong + 1.0).contains(&when) => "wrong",
+            _ if (from..from + 1.0).contains(&when) => "-",
+            _ => "right",
+        };
+        judge(story(|_| ok(), digest))
+    };
+    let never = 100.0;
+    assert_eq!(long_from(never, never).verdict, Verdict::Pass);
+    for from in [5.0, 25.0] {
+        let finding = long_from(from, never);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        assert!(finding.summary.ends_with("but too long"), "{finding:#?}");
+        assert_eq!(long_from(from, 22.0).verdict, Verdict::Fail);
+    }
+    let all = judge(story(|_| ok(), |_| "-"));
+    assert_eq!(all.verdict, Verdict::Inconclusive);
+    assert!(all.summary.ends_with("20 needed: too long"), "{all:#?}");
+}

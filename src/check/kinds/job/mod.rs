@@ -111,6 +111,14 @@ impl Case<'_> {
         Evidence::new(verdict, self.spec, key, expected, measured)
     }
 
+    /// The verdict on what did not happen; in a run that ended early it may have been yet to come.
+    fn not_yet(&self) -> Verdict {
+        match self.history.ended_early() {
+            None => Verdict::Fail,
+            Some(_) => Verdict::Inconclusive,
+        }
+    }
+
     fn never_back(&self) -> Evidence {
         let known: Vec<(Moment, u64)> = self
             .polls
@@ -193,7 +201,7 @@ impl Case<'_> {
                     show::time(poll.at.since(lift))
                 ),
             ),
-            None => (Verdict::Fail, format!("no progress after `{fault}`")),
+            None => (self.not_yet(), format!("no progress after `{fault}`")),
         };
         self.evidence(
             verdict,
@@ -210,12 +218,12 @@ impl Case<'_> {
             let state = last.state.as_deref().unwrap_or("not done");
             let progress = last.progress.map(|items| format!(" at {items} items"));
             let progress = progress.unwrap_or_default();
-            let measured = if over(state) {
-                format!("the job ended `{state}`{progress}")
+            if over(state) {
+                (Verdict::Fail, format!("the job ended `{state}`{progress}"))
             } else {
-                format!("still `{state}`{progress} at the end")
-            };
-            (Verdict::Fail, measured)
+                let measured = format!("still `{state}`{progress} at the end");
+                (self.not_yet(), measured)
+            }
         };
         self.evidence(verdict, "workload", "the job ends done", measured)
     }

@@ -167,3 +167,11 @@ fn a_job_that_ended_failed_is_not_called_still_running() {
     let said = "the job ended `FAILED` at 320 items";
     assert!(finding.summary.contains(said), "{}", finding.summary);
 }
+
+#[test]
+fn a_job_that_was_interrupted_is_not_held_to_its_end() {
+    let stuck = story(|when| paused(when).min(320));
+    let signal = "SIGINT".to_owned();
+    let finding = judge(stuck.fact(59.0, Fact::Interrupted { signal }));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+}

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::check::testing::Story;
 use crate::check::{Finding, Verdict};
-use crate::event::Impact;
+use crate::event::{Fact, Impact};
 
 /// A fault from 20 s to 28 s, and a line at the start.
 fn story() -> Story {
@@ -208,4 +208,22 @@ fn lines_a_second_apart_are_not_in_the_same_second() {
     let finding = judge(story, &json!({ "max_rate": "2/s" }));
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
     assert!((finding.figures["lines_per_s"] - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn what_was_not_said_before_an_interruption_may_have_been_said_after_it() {
+    let verdict = |params: Value| {
+        let signal = "SIGINT".to_owned();
+        let story = story().log("web", 21.0, "database lost");
+        judge(story.fact(30.0, Fact::Interrupted { signal }), &params).verdict
+    };
+    let inconclusive = json!({ "contains": ["restored"] });
+    assert_eq!(verdict(inconclusive), Verdict::Inconclusive);
+    assert_eq!(
+        verdict(json!({ "absent": ["panic"] })),
+        Verdict::Inconclusive
+    );
+    assert_eq!(verdict(json!({ "absent": ["lost"] })), Verdict::Fail);
+    let over = json!({ "contains": ["restored"], "during": "fault:cut" });
+    assert_eq!(verdict(over), Verdict::Fail);
 }
