@@ -28,6 +28,7 @@ pub fn plan(path: &Path, refusal: &str, printer: Printer) -> Option<(Source, Pla
 
 /// Makes a plan of a scenario's text; the rest as [`plan`].
 pub fn resolve(source: &Source, refusal: &str, printer: Printer) -> Option<Plan> {
+    super::output::conceal(scenario::secrets(source, &environment));
     match catalogue() {
         Ok(catalogue) => {
             let (plan, found) = scenario::load(source, &environment, &catalogue);

@@ -3,12 +3,16 @@
 //! Texts arrive with their colours; this is the one place that decides whether they keep them. A
 //! reader that went away (`chaosproxy report … | head`) is no error.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::{AutoStream, ColorChoice};
+
+use crate::event::Secrets;
 
 /// How the program talks; the same for every command.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -35,6 +39,16 @@ pub enum Color {
 
 /// Whether data that was asked for could not be written.
 static DATA_LOST: AtomicBool = AtomicBool::new(false);
+
+/// What must not be printed.
+static SECRETS: Mutex<Option<Secrets>> = Mutex::new(None);
+
+/// Prints `*` for these secrets from now on.
+pub fn conceal(secrets: Secrets) {
+    if let Ok(mut known) = SECRETS.lock() {
+        known.get_or_insert_default().extend(secrets);
+    }
+}
 
 /// What is to be said of a command whose data nobody got, whatever it came to: exit code 70.
 pub fn honest(code: ExitCode) -> ExitCode {
@@ -151,6 +165,9 @@ fn moves_its_cursor(kind: Option<OsString>) -> bool {
 }
 
 fn write(mut to: impl Write, text: &str) -> io::Result<()> {
+    let known = SECRETS.lock().ok();
+    let secrets = known.as_ref().and_then(|known| known.as_ref());
+    let text = secrets.map_or(Cow::Borrowed(text), |secrets| secrets.mask(text));
     let end = if text.ends_with('\n') { "" } else { "\n" };
     match write!(to, "{text}{end}").and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

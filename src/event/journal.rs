@@ -22,7 +22,8 @@ pub struct Header {
     pub started_at: jiff::Timestamp,
     /// Path of the scenario file, as given.
     pub scenario_path: String,
-    /// Text of the scenario file; environment variables are not filled in, so it holds no secret.
+    /// Text of the scenario file; environment variables are not filled in, and a secret that stands in
+    /// it is masked byte by byte.
     pub scenario_text: String,
     /// SHA-256 of the text, in hexadecimal.
     pub scenario_sha256: String,

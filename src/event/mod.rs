@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod reason;
 mod sample;
+mod secrets;
 mod shortfall;
 mod traffic;
 
@@ -19,6 +20,7 @@ pub use journal::{Header, JOURNAL_FORMAT, Journal, JournalError, JournalWriter};
 pub use log::LogGap;
 pub use reason::{Reason, reasons};
 pub use sample::{Answers, Fate, Outcome, Sample};
+pub use secrets::Secrets;
 pub use shortfall::Shortfall;
 pub use traffic::{Awaited, Carried, OpenConnection, Spread, Totals, Volume, Wait};
 

@@ -7,7 +7,14 @@ use crate::event::{Fate, Outcome};
 impl LedgerSpec {
     /// The key under which the ledger knows a request.
     pub(super) fn key_in(&self, request: &Filled) -> Option<String> {
-        match request.json.as_ref()?.get(&self.key)? {
+        let body = request.json.as_ref()?;
+        // A field may have a `.` in its name; otherwise each one leads a level further down.
+        let nested = || {
+            self.key
+                .split('.')
+                .try_fold(body, |inner, key| inner.get(key))
+        };
+        match body.get(&self.key).or_else(nested)? {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::RunError;
 use super::board::Board;
 use super::halt::{Halt, Halted};
-use crate::event::{Event, Fact, JournalError, JournalWriter, Stream};
+use crate::event::{Event, Fact, JournalError, JournalWriter, Secrets, Stream};
 use crate::probe::log::LogProbe;
 
 /// How long facts may gather before they are taken all at once: while they keep coming, whoever
@@ -27,7 +27,7 @@ impl Collector {
     /// Starts to collect. A journal that cannot be written halts the run.
     pub(super) fn start(
         stream: Stream,
-        journal: JournalWriter,
+        (journal, secrets): (JournalWriter, Secrets),
         log_probes: Vec<LogProbe>,
         board: Board,
         halt: Halt,
@@ -38,6 +38,7 @@ impl Collector {
         let task = tokio::spawn(async move {
             let collected = Sink {
                 journal,
+                secrets,
                 log_probes,
                 board,
                 watch,
@@ -67,6 +68,7 @@ impl Collector {
 /// Where every event goes.
 struct Sink<W> {
     journal: JournalWriter,
+    secrets: Secrets,
     log_probes: Vec<LogProbe>,
     board: Board,
     watch: W,
@@ -136,8 +138,9 @@ impl<W: FnMut(&[Event])> Sink<W> {
     }
 
     fn keep(&mut self, event: Event) -> Result<(), JournalError> {
-        self.journal.append(&event)?;
         self.board.see(&event.fact);
+        let event = self.secrets.masked(event);
+        self.journal.append(&event)?;
         self.events.push(event);
         Ok(())
     }

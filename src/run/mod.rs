@@ -140,7 +140,7 @@ pub async fn run(
     let log_probes = log_probes(plan)?;
     let collector = Collector::start(
         stream,
-        journal,
+        (journal, plan.secrets.clone()),
         log_probes,
         board.clone(),
         halt.clone(),
@@ -272,17 +272,19 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn header(plan: &Plan, clock: Clock) -> Header {
+    let mut experiment = serde_json::to_value(&plan.experiment)
+        .expect("an experiment has string keys and finite numbers");
+    plan.secrets.mask_all(&mut experiment);
     Header {
         journal_format: JOURNAL_FORMAT,
         chaosproxy: env!("CARGO_PKG_VERSION").to_owned(),
         run: uuid::Uuid::new_v4(),
         started_at: clock.started_at(),
         scenario_path: plan.path.clone(),
-        scenario_text: plan.text.to_string(),
+        scenario_text: plan.secrets.mask(&plan.text).into_owned(),
         scenario_sha256: sha256(&plan.text),
         seed: plan.seed,
-        plan: serde_json::to_value(&plan.experiment)
-            .expect("an experiment has string keys and finite numbers"),
+        plan: experiment,
         environment: environment(),
     }
 }

@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod resolve;
 mod schema;
+mod secrets;
 mod shape;
 mod source;
 mod timeline;
@@ -30,10 +31,12 @@ pub use plan::{
 };
 pub use progress::Progress;
 pub use schema::schema;
+pub use secrets::holds_password;
 pub use timeline::timeline;
 
 use crate::check::CheckSpec;
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::event::Secrets;
 use crate::fault::catalogue::Catalogue;
 
 /// Looks up an environment variable.
@@ -47,9 +50,19 @@ pub fn load(
     catalogue: &Catalogue,
 ) -> (Option<Plan>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let plan = source::read(source, env, &mut diagnostics)
-        .and_then(|blocks| resolve::resolve(source, &blocks, catalogue, &mut diagnostics));
+    let plan = source::read(source, env, &mut diagnostics).and_then(|blocks| {
+        let plan = resolve::resolve(source, &blocks, catalogue, &mut diagnostics);
+        let (secrets, warnings) = secrets::gather(&blocks, env);
+        diagnostics.extend(warnings);
+        plan.map(|plan| Plan { secrets, ..plan })
+    });
     conclude(plan, diagnostics)
+}
+
+/// The secrets of a scenario, whether it can be used or not.
+pub fn secrets(source: &Source, env: Env<'_>) -> Secrets {
+    let blocks = source::read(source, env, &mut Vec::new());
+    blocks.map_or_else(Secrets::default, |blocks| secrets::gather(&blocks, env).0)
 }
 
 /// Reads the checks of `source` alone, to judge by them a run whose scenario was `recorded` and

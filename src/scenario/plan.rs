@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::progress::Progress;
 use crate::action::ProxySpec;
 use crate::check::{Assertion, Experiment, SourceMap};
-use crate::event::Name;
+use crate::event::{Name, Secrets};
 use crate::fault::{Ramp, Scope};
 use crate::lab::spec::{DatabaseSpec, ServiceSpec};
 use crate::load::spec::{LedgerSpec, WorkloadSpec};
@@ -54,6 +54,8 @@ pub struct Plan {
     pub queries: Vec<(Name, Name, String)>,
     /// Stored baselines that checks compare with.
     pub baselines: Vec<BaselineSpec>,
+    /// What nothing that the run writes may hold.
+    pub secrets: Secrets,
     /// Where reports go; `None` makes a folder of its own below `chaosproxy-runs`.
     pub report_dir: Option<PathBuf>,
 }

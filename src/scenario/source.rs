@@ -12,8 +12,16 @@ use super::{Env, env, mistake};
 use crate::check::SourceMap;
 use crate::diag::{Diagnostic, Source, Span};
 
-/// Reads the blocks of a file in their order; `None` if the text is no TOML.
+/// The longest text, and the most blocks, that a scenario may have.
+const MOST_BYTES: usize = 4 << 20;
+const MOST_BLOCKS: usize = 10_000;
+
+/// Reads the blocks of a file in their order; `None` if the text is no TOML, or too much of it.
 pub(super) fn read(source: &Source, env: Env<'_>, out: &mut Vec<Diagnostic>) -> Option<Vec<Block>> {
+    if source.text.len() > MOST_BYTES {
+        out.push(mistake::file::too_long(MOST_BYTES));
+        return None;
+    }
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
         out.extend(errors.iter().map(mistake::file::syntax));
@@ -52,6 +60,11 @@ pub(super) fn read(source: &Source, env: Env<'_>, out: &mut Vec<Diagnostic>) -> 
         }
     }
     blocks.sort_by_key(|block| block.source.block.start);
+    if let Some(first) = blocks.get(MOST_BLOCKS) {
+        let place = first.source.block;
+        out.push(mistake::file::too_many(place, blocks.len(), MOST_BLOCKS));
+        return None;
+    }
     Some(blocks)
 }
 

@@ -67,10 +67,75 @@ fn every_mistake_is_reported_with_its_place_and_what_to_write() {
         let shown = diag::render(&found, &source, Style::Plain)
             + &diag::summary(&found, &source, "nothing was run")
             + "\n";
+        let secrets = scenario::secrets(&source, &env);
+        let shown = secrets.mask(&shown).into_owned();
         assert!(!shown.contains("s3cr3t"), "{} shows a secret", source.name);
+        assert!(!shown.contains("hunter"), "{} shows a secret", source.name);
         assert_current(&path.with_extension("stderr"), &shown);
     }
     assert!(mistakes >= 40, "only {mistakes} mistakes are shown");
+}
+
+/// The first literal that a diagnostic says to write in the place of a value.
+fn advice(found: &diag::Diagnostic) -> Option<&str> {
+    let help = found.help.as_deref()?.strip_prefix("write ")?;
+    let (before, rest) = help.split_once('`')?;
+    let (literal, after) = rest.split_once('`')?;
+    let whole = ["", "an address such as "].contains(&before);
+    let instead = !after.starts_with(" for ") && !after.starts_with(" beside");
+    let is_literal = !literal.contains(['=', '…', ' ']) && !literal.contains("NAME");
+    (whole && instead && is_literal).then_some(literal)
+}
+
+#[test]
+fn advice_is_accepted_when_it_is_taken() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let mut taken = 0;
+    for path in toml_files("tests/ui") {
+        let source = read(&path);
+        let (_, found) = scenario::load(&source, &env, &catalogue);
+        for (mistake, literal) in found.iter().filter_map(|one| Some((one, advice(one)?))) {
+            let span = mistake.primary.as_ref().unwrap().span;
+            if !source.text[span.start..span.end].starts_with(['"', '\'']) {
+                continue;
+            }
+            let (before, after) = (&source.text[..span.start], &source.text[span.end..]);
+            let followed = Source {
+                name: source.name.clone(),
+                text: format!("{before}{literal:?}{after}").into(),
+            };
+            let (_, found) = scenario::load(&followed, &env, &catalogue);
+            let again = found.iter().find(|one| {
+                let place = one.primary.as_ref().map(|label| label.span.start);
+                one.severity == Severity::Error && place == Some(span.start)
+            });
+            assert!(again.is_none(), "{}: `{literal}`: {again:?}", source.name);
+            taken += 1;
+        }
+    }
+    assert!(taken >= 5, "only {taken} advices were taken");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_at_once() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let head = "[scenario]\ntitle = \"t\"\nduration = \"1s\"\n";
+    for (rest, expected) in [
+        (
+            "[[proxy]]\n".repeat(10_000),
+            "the file has 10001 blocks, and may have 10000",
+        ),
+        ("#\n".repeat(1 << 21), "the file is longer than 4 MiB"),
+    ] {
+        let source = Source {
+            name: "large.toml".to_owned(),
+            text: format!("{head}{rest}").into(),
+        };
+        let (plan, found) = scenario::load(&source, &env, &catalogue);
+        let messages: Vec<_> = found.iter().map(|one| &*one.message).collect();
+        assert!(plan.is_none());
+        assert_eq!(messages, [expected]);
+    }
 }
 
 #[test]

@@ -101,6 +101,16 @@ fn init(args: &Args, printer: Printer) -> anyhow::Result<bool> {
     if !is_usable(args, &text, printer)? {
         return Ok(false);
     }
+    if args
+        .database
+        .as_deref()
+        .is_some_and(scenario::holds_password)
+    {
+        printer.say(&format!(
+            "the password of the database is not written: the scenario takes {} from the environment",
+            write::VARIABLE
+        ));
+    }
     match &args.output {
         None => printer.data(&text),
         Some(path) => {

@@ -5,6 +5,7 @@ use hyper::Uri;
 
 use super::template::Template;
 use super::{Args, Service};
+use crate::scenario::holds_password;
 
 /// The scenario; whether it is valid is for the reader of scenarios to say.
 pub(super) fn scenario(args: &Args, template: &Template) -> anyhow::Result<String> {
@@ -55,6 +56,7 @@ duration   = {duration}                      # from the confirmed steady state t
 
 fn database(url: Option<&str>) -> String {
     let origin = match url {
+        Some(url) if holds_password(url) => format!("url  = {}", quoted(VARIABLE)),
         Some(url) => format!(
             "url  = {}          # take passwords from the environment: \"${{DATABASE_URL}}\"",
             quoted(url)
@@ -64,6 +66,9 @@ fn database(url: Option<&str>) -> String {
     };
     format!("[[database]]\nname = \"main\"\n{origin}\n")
 }
+
+/// What is written for a connection URL that holds a password.
+pub(super) const VARIABLE: &str = "${DATABASE_URL}";
 
 const PROXY: &str = "\
 [[proxy]]                               # the point of interception

@@ -58,7 +58,7 @@ pub(in crate::scenario) fn base_url(block: &Block) -> Diagnostic {
         Some(_) => "an IPv6 address stands in brackets",
     };
     let url = address.map(|address| format!("http://{address}"));
-    refused(block, "url", why, url, "http://127.0.0.1:0")
+    refused(block, "url", why, url, "http://127.0.0.1:8000")
 }
 
 /// A `url` in which something is filled in that has no address when the proxies are started.

@@ -22,6 +22,29 @@ pub(in crate::scenario) fn syntax(error: &toml::de::Error) -> Diagnostic {
     }
 }
 
+/// A text longer than any scenario.
+pub(in crate::scenario) fn too_long(most: usize) -> Diagnostic {
+    Diagnostic {
+        primary: None,
+        ..Diagnostic::error(
+            Span::default(),
+            format!("the file is longer than {} MiB", most >> 20),
+            "",
+        )
+    }
+    .help("divide the experiment among several files; `chaosproxy run` takes them together")
+}
+
+/// More blocks than any scenario has.
+pub(in crate::scenario) fn too_many(first: Span, count: usize, most: usize) -> Diagnostic {
+    Diagnostic::error(
+        first,
+        format!("the file has {count} blocks, and may have {most}"),
+        "one too many",
+    )
+    .help("divide the experiment among several files; `chaosproxy run` takes them together")
+}
+
 /// The file describes no experiment.
 pub(in crate::scenario) fn no_scenario() -> Diagnostic {
     Diagnostic::error(Span::default(), "the file has no [scenario]", "begins here")
@@ -56,6 +79,15 @@ pub(in crate::scenario) fn number(span: Span) -> Diagnostic {
         "the number is out of range",
         "not a finite 64-bit number",
     )
+}
+
+/// A password or a token that stands in the file.
+pub(in crate::scenario) fn literal_secret(span: Span, path: &str) -> Diagnostic {
+    let message = format!("`{path}` holds a secret");
+    Diagnostic::error(span, message, "everybody who has the file can read it")
+        .warning()
+        .note("what a run writes and prints has `*` in its place")
+        .help("take it from the environment: `${NAME}`")
 }
 
 /// A value that cannot be filled in from the environment.

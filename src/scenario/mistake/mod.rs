@@ -205,16 +205,30 @@ pub(super) fn other_key(unknown: Diagnostic, what: &str, key: &str, word: &str) 
 /// The text at `at` if it is not the path of a request.
 pub(super) fn path(block: &Block, at: &str) -> Option<Diagnostic> {
     let path = block.value(at)?.as_str()?;
-    if path.starts_with('/') || path.starts_with("{{") {
-        return None;
-    }
+    // What is filled in is encoded by then; what stands around it must be.
+    let foreign =
+        |c: &char| !c.is_ascii_graphic() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
+    let outside = path.split("{{").filter_map(|part| part.rsplit("}}").next());
+    let foreign = outside.flat_map(str::chars).find(foreign);
+    let begins = path.starts_with('/') || path.starts_with("{{");
+    let help = match foreign {
+        _ if !begins => "begin it with `/`, as in `/health`".to_owned(),
+        Some(c) => {
+            let mut bytes = [0; 4];
+            let bytes = c.encode_utf8(&mut bytes).as_bytes();
+            let encoded =
+                percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC);
+            format!("write `{encoded}` for {c:?}")
+        }
+        None => return None,
+    };
     let path = block.redact(at, path);
     let diagnostic = Diagnostic::error(
         block.span(at),
         format!("`{at}` cannot be `{path}`"),
         "not the path of a request",
     );
-    Some(diagnostic.help("begin it with `/`, as in `/health`"))
+    Some(diagnostic.help(help))
 }
 
 /// A regular expression that is none.

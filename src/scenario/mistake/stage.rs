@@ -38,3 +38,23 @@ pub(in crate::scenario) fn not_ours(span: Span, block: &Block) -> Diagnostic {
     .related(block.source.block, "described here")
     .help(help)
 }
+
+/// A database that is to be reached over TLS.
+pub(in crate::scenario) fn encrypted(block: &Block, path: &str) -> Diagnostic {
+    Diagnostic::error(
+        block.span(path),
+        format!("`{path}` asks for TLS, which chaosproxy does not speak yet"),
+        "cannot be connected to",
+    )
+    .help("write `sslmode=disable` or `sslmode=prefer`, if the server takes sessions without TLS")
+}
+
+/// A database that is to be reached through a socket of the file system.
+pub(in crate::scenario) fn socket(block: &Block, path: &str) -> Diagnostic {
+    Diagnostic::error(
+        block.span(path),
+        format!("`{path}` names a unix socket, which chaosproxy does not connect to yet"),
+        "not a host and a port",
+    )
+    .help("write the host and the port at which the server listens, for example `127.0.0.1:5432`")
+}

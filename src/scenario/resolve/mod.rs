@@ -20,7 +20,7 @@ use super::block::Block;
 use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape, timeline};
 use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};
-use crate::event::Name;
+use crate::event::{Name, Secrets};
 use crate::fault::catalogue::Catalogue;
 use crate::units::Period;
 use names::Names;
@@ -93,6 +93,7 @@ pub(super) fn resolve(
         aborts,
         queries,
         baselines,
+        secrets: Secrets::default(),
         report_dir: report.dir,
     })
 }

@@ -8,6 +8,7 @@ use crate::event::Name;
 use crate::jsonpath;
 use crate::load::HttpOk;
 use crate::probe::spec::{MetricOk, ProbeKind, ProbeSpec};
+use crate::scenario::address::is_plain;
 use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
@@ -129,7 +130,12 @@ fn tcp(to: shape::TcpTarget, block: &Block, out: &mut Vec<Diagnostic>) -> Option
 fn sql(to: shape::SqlTarget, block: &Block, out: &mut Vec<Diagnostic>) -> Option<ProbeKind> {
     let url = match (to.database, to.url) {
         (Some(database), None) => placeholder("database", &database, "url")?,
-        (None, Some(url)) => url,
+        (None, Some(url)) => {
+            if is_plain(&url) {
+                stage::connectable(block, "sql.url", url.as_str(), out);
+            }
+            url
+        }
         _ => {
             let why = "takes one of `database` and `url`";
             out.push(mistake::refused(block, "sql", why));

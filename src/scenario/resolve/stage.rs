@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
 use super::{above_zero, each};
 use crate::action::{Keepalive, ProxySpec};
 use crate::diag::Diagnostic;
@@ -17,9 +20,7 @@ pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Datab
     let origin = match (shape.managed, shape.url) {
         (true, None) => Origin::Managed,
         (false, Some(url)) => {
-            if let Err(error) = url.parse::<tokio_postgres::Config>() {
-                out.push(mistake::refused(block, "url", &error.to_string()));
-            }
+            connectable(block, "url", &url, out);
             Origin::Url(url)
         }
         _ => {
@@ -36,6 +37,31 @@ pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<Datab
         origin,
         setup: shape.setup,
     })
+}
+
+/// Reports a connection URL that is none, or that asks for what chaosproxy cannot do yet.
+pub(super) fn connectable(block: &Block, path: &str, url: &str, out: &mut Vec<Diagnostic>) {
+    if ["sslmode=verify", "sslrootcert", "sslcert", "sslkey"]
+        .iter()
+        .any(|key| url.contains(key))
+    {
+        return out.push(mistake::stage::encrypted(block, path));
+    }
+    let config = match url.parse::<Config>() {
+        Ok(config) => config,
+        Err(error) => return out.push(mistake::refused(block, path, &error.to_string())),
+    };
+    let hosts = config.get_hosts();
+    if matches!(config.get_ssl_mode(), SslMode::Require) {
+        out.push(mistake::stage::encrypted(block, path));
+    } else if hosts.iter().any(|host| matches!(host, Host::Unix(_))) {
+        out.push(mistake::stage::socket(block, path));
+    } else if hosts.is_empty() && config.get_hostaddrs().is_empty() {
+        out.push(
+            mistake::refused(block, path, "names no host")
+                .help("write `postgres://USER@HOST:PORT/NAME`"),
+        );
+    }
 }
 
 /// Every proxy, as far as the mistakes allow.
@@ -231,7 +257,7 @@ fn filled(text: &str) -> String {
 /// The hosts that are connected to by a URL, under the key that says so: where it gives addresses
 /// (`hostaddr`), its names are only told.
 fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
-    let Ok(config) = url.parse::<tokio_postgres::Config>() else {
+    let Ok(config) = url.parse::<Config>() else {
         return Vec::new();
     };
     let addresses = config.get_hostaddrs().iter();
@@ -241,8 +267,8 @@ fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
     }
     let hosts = config.get_hosts().iter();
     let hosts = hosts.filter_map(|host| match host {
-        tokio_postgres::config::Host::Tcp(host) => Some((key, host.clone())),
-        tokio_postgres::config::Host::Unix(_) => None,
+        Host::Tcp(host) => Some((key, host.clone())),
+        Host::Unix(_) => None,
     });
     hosts.collect()
 }

@@ -148,7 +148,8 @@ impl std::fmt::Display for Method {
 pub(in crate::scenario) struct Ledger {
     /// Its name.
     pub(in crate::scenario) name: String,
-    /// The field of the request's JSON body that is the key.
+    /// The field of the request's JSON body that is the key: `id`, or `variables.id` for one in an
+    /// object of the body.
     pub(in crate::scenario) key: String,
     /// Outcomes that mean "acknowledged": `2xx`, `201`.
     pub(in crate::scenario) ok: Vec<String>,

@@ -139,6 +139,31 @@ fn what_cannot_become_a_scenario_is_refused_before_it_is_written() {
 }
 
 #[test]
+fn a_password_is_not_written() {
+    let desk = Desk::new();
+    let url = "postgres://u:hunter2@127.0.0.1:1/x";
+    let args = [
+        "init",
+        "--service",
+        "a=http://127.0.0.1:1",
+        "--database",
+        url,
+    ];
+    let written = desk.run(&args).exits_with(0);
+    assert!(
+        written.stdout.contains("url  = \"${DATABASE_URL}\"\n"),
+        "{}",
+        written.stdout
+    );
+    assert!(
+        written
+            .stderr
+            .contains("takes ${DATABASE_URL} from the environment")
+    );
+    assert!(!format!("{}{}", written.stdout, written.stderr).contains("hunter2"));
+}
+
+#[test]
 fn what_the_environment_will_give_is_written_as_it_is() {
     let desk = Desk::new();
     let unset = "${CHAOSPROXY_TEST_UNSET}";

@@ -10,6 +10,7 @@ mod logs;
 mod mistakes;
 mod pipelines;
 mod replay;
+mod secrets;
 mod server;
 mod suite;
 mod unreached;
