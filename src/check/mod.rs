@@ -38,7 +38,7 @@ pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
 pub use shortfall::{ROOM, turned_away};
-pub(crate) use show::plural;
+pub(crate) use show::{decimal, plural, trimmed};
 pub use sweep::{Sweep, SweptLength, sweeps};
 pub use window::Window;
 

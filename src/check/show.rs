@@ -59,13 +59,18 @@ pub(crate) fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
-fn trimmed(value: f64, digits: usize) -> String {
+/// With so many digits behind the point; what rounds to zero has no sign.
+pub(crate) fn decimal(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
-    // What rounds to zero is neither above nor below it.
-    let text = match text.strip_prefix('-') {
+    match text.strip_prefix('-') {
         Some(rest) if rest.bytes().all(|sign| matches!(sign, b'0' | b'.')) => rest.to_owned(),
         _ => text,
-    };
+    }
+}
+
+/// As [`decimal`], with at most so many digits.
+pub(crate) fn trimmed(value: f64, digits: usize) -> String {
+    let text = decimal(value, digits);
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
@@ -85,6 +90,10 @@ mod tests {
         assert_eq!(seconds(0.0073), "7.3 ms");
         assert_eq!(seconds(-0.000_01), "0 ms");
         assert_eq!(seconds(-0.25), "-250 ms");
+        assert_eq!(decimal(-0.004, 2), "0.00");
+        assert_eq!(decimal(-0.006, 2), "-0.01");
+        let shown = [3.0, -0.000_04, 1.42, 0.123_456, 100.0].map(|value| trimmed(value, 4));
+        assert_eq!(shown, ["3", "0", "1.42", "0.1235", "100"]);
         assert_eq!(percent(0.0042), "0.42 %");
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(figure(Unit::Rate, 20.0), "20/s");

@@ -1,5 +1,5 @@
 use super::{CheckRecord, CheckVerdict, EvidenceRecord, Place, Report};
-use crate::check::{Severity, Verdict};
+use crate::check::{Severity, Verdict, decimal, plural};
 use crate::diag::{Diagnostic, Label, Span};
 use crate::event::{Gate, Reason};
 
@@ -83,8 +83,10 @@ fn unique(texts: Vec<String>) -> Vec<String> {
 fn window(evidence: &EvidenceRecord) -> Option<String> {
     let (from, to) = evidence.window_s?;
     Some(format!(
-        "looked at {} observations from {from:.1} s to {to:.1} s",
-        evidence.samples
+        "looked at {} from {} s to {} s",
+        plural(evidence.samples, "observation"),
+        decimal(from, 1),
+        decimal(to, 1)
     ))
 }
 

@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::diagnostics::diagnostics;
 use super::{CheckVerdict, EdgeRecord, Outcome, Report, SpreadRecord, SweepRecord};
-use crate::check::Severity;
+use crate::check::{Severity, decimal};
 use crate::diag::{self, Source};
 
 pub(super) const HEADING: Style = Style::new().bold();
@@ -82,7 +82,9 @@ fn faults(report: &Report) -> String {
 
 fn moment(which: &str, edge: Option<EdgeRecord>) -> String {
     edge.map_or_else(String::new, |edge| {
-        format!("{which} {:.3} s ({:+.1} ms)", edge.actual_s, edge.late_ms)
+        let late = decimal(edge.late_ms, 1);
+        let sign = if late.starts_with('-') { "" } else { "+" };
+        format!("{which} {} s ({sign}{late} ms)", decimal(edge.actual_s, 3))
     })
 }
 

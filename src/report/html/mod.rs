@@ -14,6 +14,7 @@ mod verdicts;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{CheckVerdict, Outcome, Report};
+use crate::check::decimal;
 
 const STYLE: &str = include_str!("style.css");
 /// The browser itself sees to it that nothing is run or fetched.
@@ -159,7 +160,5 @@ fn line(number: usize) -> Markup {
 
 /// Seconds with the precision that a person reads.
 fn seconds(seconds: f64) -> String {
-    // Without a sign where that is nothing.
-    let rounded = (seconds * 1e3).round() / 1e3 + 0.0;
-    format!("{rounded:.3} s")
+    format!("{} s", decimal(seconds, 3))
 }

@@ -1,7 +1,7 @@
 use maud::{Markup, html};
 
 use super::{badge, class, line};
-use crate::check::Severity;
+use crate::check::{Severity, decimal, plural, trimmed};
 use crate::report::diagnostics::why;
 use crate::report::{CheckRecord, CheckVerdict, EvidenceRecord, Report};
 
@@ -59,9 +59,9 @@ fn evidence(evidence: &EvidenceRecord) -> Markup {
             @if let Some(why) = why(&evidence.reasons) { p { (why) } }
             p .quiet {
                 @if let Some(place) = evidence.place { (line(place.line)) }
-                @if evidence.samples > 0 { span { (evidence.samples) " observations" } }
+                @if evidence.samples > 0 { span { (plural(evidence.samples, "observation")) } }
                 @if let Some((from, to)) = evidence.window_s {
-                    span { (format!("from {from:.1} s to {to:.1} s")) }
+                    span { "from " (decimal(from, 1)) " s to " (decimal(to, 1)) " s" }
                 }
             }
         }
@@ -73,26 +73,9 @@ fn figures(check: &CheckRecord) -> Markup {
         @if !check.figures.is_empty() {
             dl .figures {
                 @for (name, figure) in check.figures.iter().take(MOST_EVIDENCE) {
-                    div { dt { (name) } dd { (rounded(*figure)) } }
+                    div { dt { (name) } dd { (trimmed(*figure, 4)) } }
                 }
             }
         }
-    }
-}
-
-/// Whole numbers as such, all else with four digits behind the point at most.
-fn rounded(figure: f64) -> String {
-    let text = format!("{figure:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn figures_keep_what_they_say() {
-        let shown = [3.0, 0.0, 1.42, 0.123_456, 100.0].map(rounded);
-        assert_eq!(shown, ["3", "0", "1.42", "0.1235", "100"]);
     }
 }

@@ -9,6 +9,8 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use crate::check::trimmed;
+
 /// Width of every plot in its own units; the page scales it to the room that there is.
 pub(super) const WIDTH: f64 = 480.0;
 /// Where the plotting area begins and ends from left to right.
@@ -153,12 +155,7 @@ pub(super) fn words(class: &str, (x, y): (f64, f64), text: &str) -> Markup {
 
 /// A length in pixels with one digit, which is finer than a screen.
 fn px(value: f64) -> String {
-    let text = format!("{value:.1}");
-    match text.strip_suffix(".0") {
-        Some("-0") => "0".to_owned(),
-        Some(whole) => whole.to_owned(),
-        None => text,
-    }
+    trimmed(value, 1)
 }
 
 /// A time on an axis: whole minutes as such, all else in seconds.
@@ -172,11 +169,7 @@ pub(super) fn time(seconds: f64) -> String {
 
 /// A figure on an axis, without a needless fraction.
 pub(super) fn figure(value: f64) -> String {
-    let text = format!("{value:.3}");
-    match text.trim_end_matches('0').trim_end_matches('.') {
-        "-0" => "0".to_owned(),
-        short => short.to_owned(),
-    }
+    trimmed(value, 3)
 }
 
 fn append(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -1,6 +1,7 @@
 //! The attempts of an outage, and the waits between them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::check::{Attempt, Client, History, show};
 use crate::units::Moment;
@@ -27,12 +28,22 @@ pub(super) fn by_client(attempts: &[Attempt]) -> BTreeMap<&Client, Vec<&Attempt>
 }
 
 /// The waits of one loop, in seconds: from the failure of each attempt to the start of the next.
-/// Negative if the next began before the failure, as when loops interleave. The wait after the last
-/// attempt is incomplete and left out.
+/// None if the next began before the failure. The wait after the last attempt is incomplete and left
+/// out.
 pub(super) fn gaps(lane: &[&Attempt]) -> Vec<f64> {
     lane.windows(2)
-        .filter_map(|pair| Some(pair[1].start.seconds_from(pair[0].failed?)))
+        .filter_map(|pair| Some(pair[1].start.since(pair[0].failed?).as_secs_f64()))
         .collect()
+}
+
+/// The attempts that began more than `tolerance` before the one before them had failed: one loop makes
+/// one at a time. A failure may be recorded after its client has heard of it.
+pub(super) fn overlaps(lane: &[&Attempt], tolerance: Duration) -> u64 {
+    let begun = lane.windows(2).filter(|pair| {
+        let failed = pair[0].failed;
+        failed.is_some_and(|failed| failed.since(pair[1].start) > tolerance)
+    });
+    begun.count() as u64
 }
 
 /// The first gaps, and how many more there are.

@@ -6,10 +6,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::attempts;
-use super::policy::{self, Policy};
+use super::crowd::Crowd;
+use super::policy::{self, Policy, Shape};
 use super::{Params, feasible, herd};
 use crate::check::{
-    Attempt, CheckSpec, Evidence, Finding, History, Occurrence, Verdict, exercise, show,
+    Attempt, CheckSpec, Connection, Evidence, Finding, History, Occurrence, Verdict, exercise, show,
 };
 use crate::units::{Moment, Period, Share};
 
@@ -86,16 +87,22 @@ impl<'a> Case<'a> {
         finding.evidence.push(self.budget());
         finding.evidence.extend(self.first());
         finding.evidence.extend(self.herd());
-        if let Some(policy) = self.params.policy() {
+        // That there were none is said already.
+        let unseen = self.attempts.is_empty() && self.params.min_attempts > 0;
+        if let Some(policy) = self.params.policy().filter(|_| !unseen) {
             for lane in &lanes {
                 finding.evidence.push(self.support(&policy, lane));
                 finding.evidence.extend(self.tries(lane));
-                finding.evidence.extend(self.gave_up(&policy, lane));
+                let last = attempts::gaps(lane).last().copied();
+                finding.evidence.extend(self.gave_up(&policy, lane, last));
             }
-            if lanes.is_empty() && !self.attempts.is_empty() {
+            if lanes.is_empty() {
+                finding.evidence.push(self.together(&policy));
+                finding.evidence.extend(self.all_gave_up(&policy));
                 finding.note(format!(
-                    "{} declared loops cannot be told apart; only the number of attempts is judged",
-                    self.params.lanes
+                    "{} declared loops cannot be told apart: their attempts are judged together, \
+                     and no single gap",
+                    self.params.loops()
                 ));
             }
         }
@@ -107,12 +114,12 @@ impl<'a> Case<'a> {
     /// The loops whose gaps can be judged: all attempts as one, or one per identity if there are as
     /// many as were declared.
     pub(super) fn lanes(&self) -> Vec<Vec<&Attempt>> {
-        if self.params.lanes == 1 {
+        if self.params.loops() == 1 {
             return vec![self.attempts.iter().collect()];
         }
         let lanes = attempts::by_client(self.attempts);
         match u32::try_from(lanes.len()) {
-            Ok(count) if count == self.params.lanes => lanes.into_values().collect(),
+            Ok(count) if count == self.params.loops() => lanes.into_values().collect(),
             _ => Vec::new(),
         }
     }
@@ -153,7 +160,7 @@ impl<'a> Case<'a> {
             .is_none_or(|policy| feasible(&policy, left, slowest) + 1 >= needed);
         let verdict = if count >= needed {
             Verdict::Pass
-        } else if self.demanded() && fits {
+        } else if self.demanded() && fits && self.lost_any() {
             Verdict::Fail
         } else {
             Verdict::Inconclusive
@@ -161,7 +168,9 @@ impl<'a> Case<'a> {
         let during = show::time(self.outage());
         let mut measured = format!("{} in {during}", show::plural(count, "attempt"));
         if verdict == Verdict::Inconclusive {
-            measured.push_str(if fits {
+            measured.push_str(if !self.lost_any() {
+                ", and no connection had to be replaced"
+            } else if fits {
                 ", and nothing was asked of the service"
             } else {
                 ", and no more could fit"
@@ -173,6 +182,18 @@ impl<'a> Case<'a> {
             format!("at least {needed} attempts"),
             measured,
         )
+    }
+
+    /// Whether a client tried to connect, or lost a connection or gave one up: otherwise it has
+    /// nothing to replace, whatever is asked of it.
+    pub(super) fn lost_any(&self) -> bool {
+        let (from, to) = self.window;
+        let mut connections = self.history.connections(&self.params.proxy).iter();
+        !self.attempts.is_empty()
+            || connections.any(|connection| {
+                let left = connection.left();
+                connection.opened < from && left.is_some_and(|left| (from..=to).contains(&left))
+            })
     }
 
     /// Whether anybody asked anything while the database was gone: a lazy pool dials on demand.
@@ -206,7 +227,7 @@ impl<'a> Case<'a> {
         let policy = self.params.policy().unwrap_or(Policy::DEFAULT);
         let mut rng = ChaCha12Rng::seed_from_u64(SEED);
         let budget = policy.budget(
-            self.params.lanes,
+            self.params.loops(),
             self.outage().as_secs_f64(),
             &self.durations(),
             &mut rng,
@@ -227,10 +248,13 @@ impl<'a> Case<'a> {
             verdict,
             key,
             format!(
-                "at most {} attempts, {} in one second",
+                "at most {} in all, {} in one second",
                 budget.total, budget.per_second
             ),
-            format!("{total} attempts, {peak} in one second"),
+            format!(
+                "{}, {peak} in one second",
+                show::plural(starts.len() as u64, "attempt")
+            ),
         )
     }
 
@@ -244,6 +268,19 @@ impl<'a> Case<'a> {
             show::seconds(policy.max),
             policy.jitter
         );
+        let overlaps = attempts::overlaps(lane, self.params.late.get());
+        if overlaps > 0 {
+            let (verdict, than) = match self.params.lanes {
+                Some(_) => (Verdict::Fail, "more loops dial than `lanes` says"),
+                None => (Verdict::Inconclusive, "more than one loop dials"),
+            };
+            let measured = format!(
+                "{} began before the one before had failed: {than}",
+                show::plural(overlaps, "attempt")
+            );
+            let expected = "one attempt at a time in a loop".to_owned();
+            return self.evidence(verdict, "lanes", expected, measured);
+        }
         if gaps.len() < 2 {
             let measured = format!("{} to judge", show::plural(gaps.len() as u64, "gap"));
             return self.evidence(Verdict::Inconclusive, "base", expected, measured);
@@ -303,7 +340,7 @@ impl<'a> Case<'a> {
         let verdict = if waited <= limit.get() + self.params.late.get() {
             // One that is not due yet says nothing.
             first.map_or(Verdict::Inconclusive, |_| Verdict::Pass)
-        } else if self.demanded() {
+        } else if self.demanded() && self.lost_any() {
             Verdict::Fail
         } else {
             Verdict::Inconclusive
@@ -316,9 +353,73 @@ impl<'a> Case<'a> {
         Some(self.evidence(verdict, "first", expected, measured))
     }
 
+    /// Whether the attempts of loops that cannot be told apart thin out as the policy does.
+    fn together(&self, policy: &Policy) -> Evidence {
+        let lanes = self.params.loops();
+        let expected = format!("attempts that {lanes} loops of the declared policy make together");
+        let starts = self.starts();
+        let length = self.outage().as_secs_f64() - starts.first().copied().unwrap_or_default();
+        let crowd = Crowd {
+            policy: *policy,
+            lanes,
+            length,
+            spread: self.spread().min(length),
+            durations: &self.durations(),
+        };
+        let Some(places) = crowd.places(&starts, SEED) else {
+            let measured = format!("fewer than two attempts for each of {lanes} loops");
+            return self.evidence(Verdict::Inconclusive, "shape", expected, measured);
+        };
+        let (low, high) = places.allowed;
+        let shown = format!(
+            "{} attempts lie at {} of {} on average, the policy's at {} to {}",
+            places.attempts,
+            show::percent(places.seen),
+            show::seconds(places.within),
+            show::percent(low.max(0.0)),
+            show::percent(high.min(1.0))
+        );
+        let verdict = places.verdict(policy.shape, self.params.late.as_secs_f64());
+        let measured = match (verdict, policy.shape) {
+            (Verdict::Pass | Verdict::Fail, _) => shown,
+            _ if places.seen < low => format!("{shown}: they end too early to tell"),
+            (_, Shape::Exponential) => format!("{shown}, but a constant delay could explain them"),
+            (_, Shape::Constant) => format!("{shown}, but a growing delay could explain them"),
+        };
+        self.evidence(verdict, "shape", expected, measured)
+    }
+
+    /// Within which time of each other loops begin at most, in seconds: each when it has lost its
+    /// connection and something is asked of it.
+    fn spread(&self) -> f64 {
+        /// So often a loop may be passed over while others are asked.
+        const TURNS: f64 = 3.0;
+        let (from, to) = self.window;
+        let lost = self.history.connections(&self.params.proxy).iter();
+        let lost = lost.filter(|connection| connection.opened < from);
+        let lost = lost.filter_map(Connection::left).filter(|left| *left <= to);
+        let lost = lost
+            .max()
+            .map_or(0.0, |last| last.since(from).as_secs_f64());
+        let asked = self.history.experiment().sources.keys();
+        let asked = asked.flat_map(|source| self.history.samples_in(source, self.window));
+        let asked = asked.count() as f64;
+        lost + TURNS * f64::from(self.params.loops()) * self.outage().as_secs_f64() / asked
+    }
+
+    /// Whether no loop at all tries any more.
+    fn all_gave_up(&self, policy: &Policy) -> Option<Evidence> {
+        if policy.tries.is_some() || self.attempts.iter().any(|one| one.failed.is_none()) {
+            return None;
+        }
+        let mut all: Vec<_> = self.attempts.iter().collect();
+        all.sort_by_key(|one| one.failed);
+        self.gave_up(policy, &all, Some(policy.longest()))
+    }
+
     /// Whether loops dial at the same moments, again and again.
     fn herd(&self) -> Option<Evidence> {
-        let Params { lanes, spread, .. } = *self.params;
+        let (lanes, spread) = (self.params.loops(), self.params.spread);
         let starts = self.starts();
         let rounds = starts.len() / lanes.max(1) as usize;
         if lanes < herd::ENOUGH_LOOPS || spread == Share::NONE || rounds <= herd::TOO_MANY {
@@ -362,14 +463,15 @@ impl<'a> Case<'a> {
         Some(self.evidence(verdict, "max_tries", expected, measured))
     }
 
-    /// Whether a loop stopped although its database was still gone and it had tries left.
-    fn gave_up(&self, policy: &Policy, lane: &[&Attempt]) -> Option<Evidence> {
+    /// Whether a loop stopped although its database was still gone and it had tries left. `last` is
+    /// the last of its delays.
+    fn gave_up(&self, policy: &Policy, lane: &[&Attempt], last: Option<f64>) -> Option<Evidence> {
         if policy.tries.is_some_and(|most| lane.len() >= most) {
             return None;
         }
         let failed = lane.last()?.failed?;
         let silence = self.window.1.since(failed).as_secs_f64();
-        let (_, longest) = policy.range(lane.len(), attempts::gaps(lane).last().copied());
+        let (_, longest) = policy.range(lane.len(), last);
         let limit = 2.0 * longest + self.params.late.as_secs_f64();
         (silence > limit && self.demanded()).then(|| {
             let measured = format!("no attempt in the last {}", show::seconds(silence));

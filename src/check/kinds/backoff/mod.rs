@@ -2,6 +2,7 @@
 
 mod attempts;
 mod case;
+mod crowd;
 mod herd;
 pub mod policy;
 mod trace;
@@ -51,8 +52,8 @@ pub struct Params {
     #[serde(default)]
     pub jitter: Jitter,
     /// Independent retry loops behind the proxy. Default 1.
-    #[serde(default = "lanes")]
-    pub lanes: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u32>,
     /// How far apart three loops or more must dial, as a share of the delay that is due: four
     /// fifths of them within less, in three rounds after the first, are a herd. Default 5%; 0%
     /// allows it.
@@ -91,10 +92,6 @@ const fn max() -> Period {
     Period::from_secs(30)
 }
 
-const fn lanes() -> u32 {
-    1
-}
-
 fn spread() -> Share {
     Share::from_fraction(0.05).unwrap_or(Share::NONE)
 }
@@ -112,6 +109,11 @@ const fn early() -> Period {
 }
 
 impl Params {
+    /// How many retry loops there are.
+    fn loops(&self) -> u32 {
+        self.lanes.unwrap_or(1)
+    }
+
     /// The declared policy; `None` without `base`.
     pub fn policy(&self) -> Option<Policy> {
         Some(Policy {

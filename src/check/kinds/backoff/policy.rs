@@ -149,7 +149,7 @@ impl Policy {
         for _ in 0..RUNS {
             starts.clear();
             for _ in 0..lanes {
-                self.simulate(length, durations, rng, &mut starts);
+                self.simulate((0.0, 0), length, durations, rng, &mut starts);
             }
             starts.sort_unstable_by(f64::total_cmp);
             totals.push(starts.len() as f64);
@@ -165,15 +165,24 @@ impl Policy {
         }
     }
 
-    fn simulate(
+    /// Adds the attempts that one loop begins by `length`: the first at `begin`, or after a delay if
+    /// `first`, the index of the delay behind the first attempt, is not 0.
+    pub(super) fn simulate(
         &self,
+        (begin, first): (f64, usize),
         length: f64,
         durations: &[f64],
         rng: &mut ChaCha12Rng,
         starts: &mut Vec<f64>,
     ) {
-        let (mut now, mut last) = (0.0, None);
-        for index in 0..self.tries.unwrap_or(MOST_ATTEMPTS) {
+        let (mut now, mut last) = (begin, None);
+        for index in 0..first {
+            let (low, high) = self.range(index, last);
+            let delay = low + (high - low) * rng.random::<f64>();
+            last = Some(delay);
+            now += delay;
+        }
+        for index in first..first + self.tries.unwrap_or(MOST_ATTEMPTS) {
             if now > length {
                 return;
             }

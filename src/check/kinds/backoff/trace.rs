@@ -23,7 +23,7 @@ pub struct Trace {
 pub struct Gap {
     /// When the attempt after it began.
     pub attempt: Moment,
-    /// Its length; negative if loops that cannot be told apart interleave.
+    /// Its length; 0 if it began before the failure of the one before, as when loops interleave.
     pub seconds: f64,
     /// The shortest and the longest that the declared policy allows here, with tolerance; `None`
     /// if none is declared.

@@ -18,7 +18,9 @@ impl Case<'_> {
         let starts = self.starts();
         finding.figure("attempts", starts.len() as f64);
         finding.figure("attempts_in_one_second", policy::peak(&starts) as f64);
-        if let [lane] = lanes {
+        if let [lane] = lanes
+            && attempts::overlaps(lane, self.params.late.get()) == 0
+        {
             let gaps = attempts::gaps(lane);
             for (index, gap) in gaps.iter().enumerate() {
                 finding.figure(format!("gap_{:02}_s", index + 1), *gap);
@@ -45,6 +47,16 @@ impl Case<'_> {
                  maximum and jitter"
                     .to_owned(),
             ),
+            Verdict::Inconclusive if !self.lost_any() => Some(
+                "let the fault end connections, as `mode = \"reject\"` does, or last longer than the \
+                 client's own deadline"
+                    .to_owned(),
+            ),
+            Verdict::Inconclusive if self.params.policy().is_some() && lanes.is_empty() => Some(
+                "give each loop an `application_name` of its own, or run with one connection, so \
+                 that its gaps can be judged"
+                    .to_owned(),
+            ),
             Verdict::Inconclusive => Some(
                 "let the fault last longer, with load on the service, so that more attempts fit"
                     .to_owned(),
@@ -59,16 +71,17 @@ impl Case<'_> {
         let rising: Vec<f64> = before_cap.copied().take(TREND).collect();
         let mut growth: Vec<f64> = rising
             .windows(2)
-            .filter(|pair| pair[0] > 0.0)
+            .filter(|pair| pair[0] > 0.0 && pair[1] > 0.0)
             .map(|pair| pair[1] / pair[0])
             .collect();
         growth.sort_unstable_by(f64::total_cmp);
         let median = stats::quantile(&growth, 0.5)?;
         Some(format!(
-            "gaps {}; below the longest delay they grow by a factor of {median:.2} (p = {:.3} if \
+            "gaps {}; below the longest delay they grow by a factor of {} (p = {} if \
              the order meant nothing)",
             attempts::listed(gaps),
-            stats::kendall_p(&rising)
+            show::decimal(median, 2),
+            show::decimal(stats::kendall_p(&rising), 3)
         ))
     }
 }

@@ -1,3 +1,5 @@
+mod loops;
+
 use serde_json::{Value, json};
 
 use super::policy::{Jitter, Policy, Shape, peak};
@@ -222,47 +224,6 @@ fn a_storm_of_encryption_requests_is_not_folded_away() {
     let finding = judge(story);
     assert_eq!(finding.figures["attempts"].to_bits(), 200.0_f64.to_bits());
     assert_eq!(finding.verdict, Verdict::Fail);
-}
-
-#[test]
-fn loops_are_judged_one_by_one_if_they_can_be_told_apart() {
-    let reset = || ClosedBy::Fault("cut".into());
-    let two = |names: [&str; 2]| {
-        let mut story = bare();
-        for (lane, name) in (0..2_u64).zip(names) {
-            let mut failed = 40.0 + 0.1 * lane as f64;
-            for (index, delay) in (0..).zip(GOOD) {
-                let start = failed + delay;
-                failed = start + 0.001;
-                story = story.attempt_of(1 + lane * 100 + index, name, start, failed, reset());
-            }
-        }
-        story
-    };
-    assert_eq!(
-        judge(two(["a", "b"])).verdict,
-        Verdict::Fail,
-        "declared as one loop"
-    );
-    let mut params = declared();
-    params["lanes"] = json!(2);
-    let apart = two(["a", "b"]).judge("backoff", params.clone());
-    assert_eq!(
-        (apart.verdict, apart.evidence.len()),
-        (Verdict::Pass, 5),
-        "{apart:#?}"
-    );
-    let alike = two(["a", "a"]).judge("backoff", params);
-    assert_eq!(
-        (alike.verdict, alike.evidence.len()),
-        (Verdict::Pass, 3),
-        "{alike:#?}"
-    );
-    assert!(
-        alike.notes[0].contains("cannot be told apart"),
-        "{:?}",
-        alike.notes
-    );
 }
 
 #[test]
@@ -495,4 +456,56 @@ fn the_first_attempt_must_come_soon_enough_after_the_loss() {
         .iter()
         .find(|one| one.expected.contains("first attempt"));
     assert_eq!(first.unwrap().verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_stall_in_which_nothing_had_to_be_replaced_decides_nothing() {
+    // The pool has connections to spare: whoever asks waits for the answer, and no client leaves.
+    let spare = || {
+        Story::until(70.0)
+            .session(0, 1.0)
+            .session(1, 1.0)
+            .fault("cut", 40.0, 52.0)
+            .hit("cut", 40.0, 0, Impact::Withheld)
+            .samples(("writes", "codebase"), 0.05, (0.0, 70.0), |_| (0.01, ok()))
+    };
+    let finding = judge(spare());
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert_eq!(
+        finding.summary,
+        "0 attempts in 12 s, and no connection had to be replaced"
+    );
+    let given_up = judge(spare().left(0, 45.0, 52.1));
+    assert_eq!(given_up.verdict, Verdict::Fail, "{given_up:#?}");
+}
+
+#[test]
+fn a_pool_with_no_declared_policy_passes_with_any_few_attempts() {
+    let params = json!({ "proxy": "db", "fault": "cut", "lanes": 4 });
+    let stall = |attempts: u64| {
+        let mut story = Story::until(70.0)
+            .session(0, 1.0)
+            .fault("cut", 40.0, 45.0)
+            .hit("cut", 40.0, 0, Impact::Withheld)
+            .left(0, 41.0, 45.0)
+            .samples(("writes", "codebase"), 0.05, (0.0, 70.0), |_| (0.01, ok()));
+        for conn in 1..=attempts {
+            let start = 41.0 + 0.3 * conn as f64;
+            story = story.attempt_of(conn, "app", start, start + 1.0, ClosedBy::Client);
+        }
+        story.judge("backoff", params.clone())
+    };
+    for attempts in 1..=12 {
+        let finding = stall(attempts);
+        assert_eq!(finding.verdict, Verdict::Pass, "{attempts}: {finding:#?}");
+    }
+    assert_eq!(stall(0).verdict, Verdict::Fail, "it gave up a connection");
+    for attempts in 1..=3 {
+        let mut story = bare();
+        for conn in 1..=attempts {
+            story = story.attempt(conn, 40.01, 40.02);
+        }
+        let finding = story.judge("backoff", params.clone());
+        assert_eq!(finding.verdict, Verdict::Pass, "{attempts}: {finding:#?}");
+    }
 }
