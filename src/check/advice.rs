@@ -1,12 +1,97 @@
-//! What to do about a fault that touched nobody.
+//! What to do about a fault that touched nobody, by what else the run saw.
 
 use super::History;
+use crate::event::Fact;
+
+/// Kinds of faults that do not act on connections.
+const OUTSIDE: [&str; 3] = ["command", "postgres_server", "process"];
 
 /// The advice that the evidence of the run supports.
-pub(super) fn untouched(_history: &History, _fault: &str) -> String {
-    NO_VICTIMS.to_owned()
+pub(super) fn untouched(history: &History, fault: &str) -> String {
+    let faults = &history.experiment().faults;
+    let Some(brief) = faults.iter().find(|brief| *brief.name == *fault) else {
+        return PAST.to_owned();
+    };
+    if OUTSIDE.contains(&brief.kind.as_str()) {
+        return "see in the notes and in the log of the fault why it did nothing".to_owned();
+    }
+    let uncounted =
+        |fact: &Fact| matches!(fact, Fact::RefusalsUncounted { fault, .. } if *fault == brief.name);
+    if history.events().iter().any(|event| uncounted(&event.fact)) {
+        return "refused connections cannot be counted without CAP_NET_RAW: run with it, or write \
+                `mode = \"reject\"` in the fault"
+            .to_owned();
+    }
+    let connections = || {
+        let proxies = brief.proxy.split(", ");
+        proxies.flat_map(|proxy| history.connections(proxy))
+    };
+    let during = connections().any(|connection| {
+        history.fault(fault).iter().any(|one| {
+            let closed = connection.closed.as_ref().map(|(at, _)| *at);
+            connection.opened < history.lifted(one) && closed.is_none_or(|at| one.inject <= at)
+        })
+    });
+    if during {
+        format!(
+            "connections were open through `{}` while it was in force, and it met none of them: \
+             see whether `percent`, `match` or `affect` leaves them out, and let requests go \
+             through them meanwhile",
+            brief.proxy
+        )
+    } else if connections().next().is_some() {
+        format!(
+            "clients connected through `{}`, but none while the fault was in force: let something \
+             be asked of the service all that time",
+            brief.proxy
+        )
+    } else {
+        PAST.to_owned()
+    }
 }
 
 /// Nobody was ever seen: that the service goes past the proxy is by far the most common reason.
-const NO_VICTIMS: &str = "see that the service connects to the address of the proxy, \
+const PAST: &str = "see that the service connects to the address of the proxy, \
      not past it to the upstream, and that something is asked of it while the fault is in force";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::testing::Story;
+    use crate::event::ClosedBy;
+
+    fn advice(kind: &str, story: impl FnOnce(Story) -> Story) -> String {
+        let story_of = Story::until(40.0).fault_of("cut", kind, json!({}), 20.0, 28.0);
+        untouched(&story(story_of).history(None), "cut")
+    }
+
+    #[test]
+    fn the_advice_follows_from_what_the_run_saw() {
+        let uncounted = || Fact::RefusalsUncounted {
+            fault: "cut".into(),
+            proxy: "db".into(),
+        };
+        let brief = |story: Story| story.session(0, 1.0).closed(0, 2.0, ClosedBy::Client);
+        let advices = [
+            (advice("partition", |story| story), "not past it"),
+            (
+                advice("partition", brief),
+                "none while the fault was in force",
+            ),
+            (
+                advice("partition", |story| story.session(0, 1.0)),
+                "met none of them",
+            ),
+            (
+                advice("partition", |story| brief(story).fact(20.0, uncounted())),
+                "CAP_NET_RAW",
+            ),
+            (advice("command", brief), "why it did nothing"),
+        ];
+        for (advice, told) in advices {
+            assert!(advice.contains(told), "{told}: {advice}");
+        }
+    }
+}

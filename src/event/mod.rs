@@ -113,6 +113,13 @@ pub enum Fact {
         /// What the victim felt.
         impact: Impact,
     },
+    /// A fault shuts a port, and it is not permitted to count whom it turns away.
+    RefusalsUncounted {
+        /// The fault.
+        fault: Name,
+        /// The proxy.
+        proxy: Name,
+    },
     /// A fault removed and a side probe straight through the path succeeded.
     PathOpen {
         /// The proxy whose path carries traffic again, or the service or database that answers.

@@ -11,8 +11,10 @@ use std::task::{Context, Waker};
 
 use tokio::sync::oneshot;
 
+use super::acceptor::Door;
 use super::limits;
-use crate::fault::{Armed, Effects};
+use crate::event::Name;
+use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::units::{Clock, Moment};
 
 /// What is asked of the connections of a proxy at a time.
@@ -159,6 +161,19 @@ impl Board {
     /// Whether a fault in force is such.
     pub(super) fn any(&self, such: impl FnMut(&Armed) -> bool) -> bool {
         self.lock().edition.armed.iter().any(such)
+    }
+
+    /// The oldest fault in force that shuts the port in this way.
+    pub(super) fn shuts(&self, door: Door) -> Option<Name> {
+        let policy = match door {
+            Door::Open => return None,
+            Door::Refusing => ListenerPolicy::Refuse,
+            Door::Ignoring => ListenerPolicy::Ignore,
+        };
+        let inner = self.lock();
+        let mut armed = inner.edition.armed.iter();
+        let first = armed.find(|armed| armed.listener() == Some(policy))?;
+        Some(first.fault.clone())
     }
 
     /// Ends the connections that exist.

@@ -15,6 +15,7 @@ mod dial;
 mod limits;
 mod link;
 pub mod pipe;
+mod refusals;
 mod relay;
 mod roll;
 mod serve;
@@ -42,6 +43,7 @@ use crate::units::Moment;
 use acceptor::{Acceptor, Door};
 use board::{Board, Change};
 use pipe::Budget;
+use refusals::Refusals;
 use stats::Counters;
 
 /// One point of interception, running.
@@ -54,6 +56,8 @@ pub struct Proxy {
     acceptor: Option<Acceptor>,
     /// How the port answers while it is not; `None` if it could not be told to answer as wanted.
     door: Option<Door>,
+    /// Present while the port is shut and who knocks can be counted.
+    refusals: Option<Refusals>,
 }
 
 /// What the connections of a proxy have in common.
@@ -147,6 +151,7 @@ impl Proxy {
             addr,
             acceptor: Some(acceptor),
             door: Some(Door::Open),
+            refusals: None,
         })
     }
 
@@ -199,6 +204,7 @@ impl Proxy {
 
     /// Frees the port and ends every connection.
     pub async fn disable(&mut self) {
+        self.refusals = None;
         if let Some(acceptor) = self.acceptor.take() {
             acceptor.stop().await;
         }
@@ -218,6 +224,7 @@ impl Proxy {
         acceptor.set(wanted).await.map_err(failed)?;
         self.door = Some(wanted);
         self.acceptor = Some(acceptor);
+        self.count_refusals();
         Ok(())
     }
 
@@ -231,9 +238,18 @@ impl Proxy {
             let set = acceptor.set(wanted).await;
             self.door = set.is_ok().then_some(wanted);
             turned = set.map(|()| self.route.recorder.clock().now());
+            self.count_refusals();
         }
         let settled = self.settle(change).await;
         turned.map(|turned| turned.max(settled))
+    }
+
+    /// Counts who is turned away from now on, if the port is shut.
+    fn count_refusals(&mut self) {
+        self.refusals = match self.door {
+            None | Some(Door::Open) => None,
+            Some(door) => Refusals::count(&self.route, self.addr, door),
+        };
     }
 
     async fn settle(&self, change: Change) -> Moment {

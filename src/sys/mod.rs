@@ -2,6 +2,7 @@
 
 pub mod fifo;
 pub mod folder;
+pub mod knocks;
 pub mod net;
 pub mod process;
 pub mod shm;

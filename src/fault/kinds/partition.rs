@@ -81,7 +81,7 @@ full; when it heals, clients get through with their next SYN, which TCP sends af
 on. `reject`: existing connections \
 are reset; new ones are accepted, their first packet is read, and they are reset, so that every \
 attempt can be counted. `refuse`: existing connections are reset and the port answers new ones with \
-\"connection refused\"; attempts no longer reach the proxy and cannot be counted.
+\"connection refused\"; attempts no longer reach the proxy, and are counted only with CAP_NET_RAW.
 
 An application sees, with `stall`, nothing at all: no error, no answer. TCP keepalive and \
 TCP_USER_TIMEOUT do not help, because the kernel answers; only a deadline on the client's side does. \

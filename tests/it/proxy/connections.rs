@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaosproxy::event::{Awaited, Carried, ClosedBy, Fact, Name};
+use chaosproxy::event::{Awaited, Carried, ClosedBy, Event, Fact, Impact, Name};
 use chaosproxy::fault::Scope;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::stream::write_until_stuck;
 use super::{Deaf, read_n, read_to_end};
 use crate::support::rig::{Rig, patiently, spec};
+use crate::support::tell;
 
 fn closed(fact: &Fact) -> Option<(ClosedBy, Carried)> {
     match fact {
@@ -139,6 +140,38 @@ async fn what_we_open_ourselves_meets_the_faults_of_everybody_and_leaves_no_trac
         })
         .await;
     assert_eq!(first, 0, "clients are counted by themselves");
+    rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_shut_port_turns_away_is_counted_and_we_are_not() {
+    let mut rig = Rig::new();
+    let path = rig.path().await;
+    if chaosproxy::sys::knocks::Knocks::at(path.proxy.port()).is_err() {
+        return tell("skipped: refused clients are counted only with CAP_NET_RAW");
+    }
+    rig.inject("partition", json!({ "mode": "refuse" }), Scope::default())
+        .await;
+    for _ in 0..3 {
+        chaosproxy::own::connect(path.proxy).await.unwrap_err();
+        TcpStream::connect(path.proxy).await.unwrap_err();
+    }
+    for _ in 0..3 {
+        let hit = |fact: &Fact| match fact {
+            Fact::FaultHit { conn, impact, .. } => Some((*conn, *impact)),
+            _ => None,
+        };
+        assert_eq!(rig.fact(hit).await, (None, Impact::Refused));
+    }
+    rig.lift("partition").await;
+    let _client = path.connect().await;
+    let facts = rig.facts();
+    let hit = |event: &&Event| matches!(event.fact, Fact::FaultHit { .. });
+    assert_eq!(
+        facts.iter().find(hit),
+        None,
+        "who is let in, and we, are none"
+    );
     rig.engine.shutdown().await;
 }
 
