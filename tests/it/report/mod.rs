@@ -410,6 +410,22 @@ fn what_no_length_of_a_sweep_tells_of_is_a_case_beside_them_for_test_tools() {
 }
 
 #[test]
+fn one_observation_is_singular_and_zero_has_no_sign() {
+    let mut report = mixed();
+    let checks = report.checks.iter_mut();
+    let bad = checks.flat_map(|check| &mut check.evidence).next().unwrap();
+    (bad.samples, bad.window_s) = (1, Some((-0.000_4, 4.0)));
+    let shown = report::text(&report, SCENARIO, Path::new("runs/1"));
+    assert!(
+        shown.contains("looked at 1 observation from 0.0 s to 4.0 s"),
+        "{shown}"
+    );
+    let page = report::html(&report, SCENARIO);
+    assert!(page.contains("<span>1 observation</span>"));
+    assert!(page.contains("<span>from 0.0 s to 4.0 s</span>"));
+}
+
+#[test]
 fn a_failure_underlines_the_demand_for_test_tools_too() {
     let xml = report::junit(&mixed(), SCENARIO);
     let text = quick_xml::escape::unescape(&xml).unwrap();
