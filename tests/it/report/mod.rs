@@ -412,8 +412,9 @@ fn what_no_length_of_a_sweep_tells_of_is_a_case_beside_them_for_test_tools() {
 #[test]
 fn one_observation_is_singular_and_zero_has_no_sign() {
     let mut report = mixed();
-    let checks = report.checks.iter_mut();
-    let bad = checks.flat_map(|check| &mut check.evidence).next().unwrap();
+    let mut checks = report.checks.iter_mut();
+    let bad = checks.find(|check| &*check.name == "bad").unwrap();
+    let bad = &mut bad.evidence[0];
     (bad.samples, bad.window_s) = (1, Some((-0.000_4, 4.0)));
     let shown = report::text(&report, SCENARIO, Path::new("runs/1"));
     assert!(
