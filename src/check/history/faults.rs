@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::check::Experiment;
-use crate::event::{Edge, Event, Fact, Impact, Name};
+use crate::check::{Experiment, FaultBrief};
+use crate::event::{Edge, Event, Fact, Impact, Name, ServiceChange};
 use crate::units::Moment;
 
 /// One time that a fault was in force.
@@ -80,10 +80,38 @@ pub(super) fn index(experiment: &Experiment, events: &[Event]) -> BTreeMap<Name,
             _ => {}
         }
     }
-    for one in faults.values_mut().flatten() {
-        one.hits.sort_by_key(|hit| hit.at);
+    for (name, occurrences) in &mut faults {
+        let brief = experiment.faults.iter().find(|fault| fault.name == *name);
+        for one in occurrences {
+            if let (true, Some(brief)) = (one.hits.is_empty(), brief) {
+                one.hits = starts(brief, one, events);
+            }
+            one.hits.sort_by_key(|hit| hit.at);
+        }
     }
     faults
+}
+
+/// A service that is started while a fault acts on the service itself meets that fault, also if no
+/// client of it can: one whose port is taken is not there to be asked.
+fn starts(brief: &FaultBrief, one: &Occurrence, events: &[Event]) -> Vec<Hit> {
+    let in_force = one.inject..one.lift.unwrap_or(Moment::MAX);
+    let started = events.iter().filter_map(|event| match &event.fact {
+        Fact::Service {
+            service,
+            change: ServiceChange::Started(_),
+        } if in_force.contains(&event.at) => Some((event.at, service)),
+        _ => None,
+    });
+    let targets = |service: &str| brief.proxy.split(", ").any(|target| target == service);
+    let met = started.filter(|(_, service)| targets(service));
+    met.map(|(at, service)| Hit {
+        at,
+        proxy: service.clone(),
+        conn: None,
+        impact: Impact::Refused,
+    })
+    .collect()
 }
 
 fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {

@@ -38,6 +38,23 @@ fn a_service_that_ends_by_itself_is_told_from_one_that_a_fault_ends() {
 }
 
 #[test]
+fn a_service_that_starts_under_a_fault_on_itself_has_met_it() {
+    // The fault acts on `db`.
+    let started = |service: &str, when| {
+        let change = ServiceChange::Started(7);
+        let service = service.into();
+        let story = Story::until(40.0).fault("taken", 20.0, 25.0);
+        let history = story
+            .fact(when, Fact::Service { service, change })
+            .history(None);
+        history.fault("taken")[0].hits.len()
+    };
+    assert_eq!(started("db", 21.0), 1);
+    assert_eq!(started("db", 26.0), 0);
+    assert_eq!(started("other", 21.0), 0);
+}
+
+#[test]
 fn windows_follow_the_faults() {
     let history = Story::until(80.0)
         .fault("a", 25.0, 33.0)
