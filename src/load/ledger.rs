@@ -61,7 +61,44 @@ impl FateRule {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::keys::Keys;
+    use super::super::request::{Request, Values};
+    use super::super::spec::RequestSpec;
     use super::*;
+    use crate::template::Template;
+
+    #[test]
+    fn a_key_may_lie_within_the_body() {
+        let json = json!({"variables": {"i": "{{seq}}", "list": []}, "a.b": 1});
+        let spec = RequestSpec {
+            method: "POST".into(),
+            path: Template::parse("/graphql").unwrap(),
+            headers: Vec::new(),
+            json: Some(json),
+        };
+        let request = Request::new(&spec, &["seq"]).unwrap();
+        let keys = Keys::new(1, "writes");
+        let filled = request.fill(&Values::new(&keys, 7, None), 0).unwrap();
+        for (key, expected) in [
+            ("variables.i", Some("7")),
+            ("a.b", Some("1")),
+            ("variables.list", None),
+            ("variables.j", None),
+            ("i", None),
+        ] {
+            let ledger = LedgerSpec {
+                name: "chunks".into(),
+                key: key.into(),
+                ok: Vec::new(),
+                fail: Vec::new(),
+                database: "db".into(),
+                sql: String::new(),
+            };
+            assert_eq!(ledger.key_in(&filled).as_deref(), expected, "{key}");
+        }
+    }
 
     #[test]
     fn only_what_a_rule_names_is_known() {
