@@ -144,14 +144,45 @@ pub(super) fn walk<'a>(path: &str, value: &'a Value, visit: &mut dyn FnMut(&str,
     }
 }
 
-fn lookup<'a>(values: &'a Map<String, Value>, wanted: &str) -> Option<&'a Value> {
-    let mut found = None;
-    for (key, value) in values {
-        walk(key, value, &mut |path, value| {
-            if path == wanted {
-                found = Some(value);
-            }
-        });
+/// The value at a path: a key ends at `.` or `[`, and may hold either.
+fn lookup<'a>(values: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let ends = path.match_indices(['.', '[']).map(|(end, _)| end);
+    ends.chain([path.len()])
+        .find_map(|end| below(values.get(&path[..end])?, &path[end..]))
+}
+
+fn below<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    match value {
+        _ if path.is_empty() => Some(value),
+        Value::Object(map) => lookup(map, path.strip_prefix('.')?),
+        Value::Array(items) => {
+            let (index, path) = path.strip_prefix('[')?.split_once(']')?;
+            below(items.get(index.parse::<usize>().ok()?)?, path)
+        }
+        _ => None,
     }
-    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_a_value_through_keys_with_dots_and_brackets() {
+        let values = json!({"a": {"b.c": [{"d[0]": 1}, [2, 3]]}, "a.b": 4, "": 5});
+        let values = values.as_object().unwrap();
+        let mut paths = 0;
+        for (key, value) in values {
+            walk(key, value, &mut |path, value| {
+                assert_eq!(lookup(values, path), Some(value), "{path}");
+                paths += 1;
+            });
+        }
+        assert_eq!(paths, 9);
+        for path in ["b", "a.b.d", "a.b.c[2]", "a.b.c[x]", "a.b.c[0", "a[0]"] {
+            assert_eq!(lookup(values, path), None, "{path}");
+        }
+    }
 }

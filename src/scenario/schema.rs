@@ -1,5 +1,9 @@
 //! JSON Schema, from the same types that read the file.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -67,7 +71,7 @@ fn job_workload() -> Value {
 }
 
 /// A fault block of one kind: the common keys and the kind's parameters.
-pub(super) fn fault(kind: &fault::Kind) -> Value {
+fn fault(kind: &fault::Kind) -> Value {
     let params = inlined((kind.schema)().to_value());
     let ramp = ramp_of(kind, &params["properties"]);
     let mut schema = merge(of::<shape::Fault>(), params);
@@ -157,7 +161,7 @@ fn catalogued() -> Value {
 }
 
 /// A check block of one type: the common keys and the type's parameters.
-pub(super) fn check(kind: &check::Kind) -> Value {
+fn check(kind: &check::Kind) -> Value {
     let mut schema = merge(of::<shape::Check>(), inlined((kind.schema)().to_value()));
     schema["description"] = json!(kind.summary);
     schema["properties"]["type"] = json!({ "const": kind.name, "description": kind.summary });
@@ -165,8 +169,32 @@ pub(super) fn check(kind: &check::Kind) -> Value {
 }
 
 /// The schema of a type, without references.
-pub(super) fn of<T: JsonSchema>() -> Value {
+fn of<T: JsonSchema>() -> Value {
     inlined(schemars::schema_for!(T).to_value())
+}
+
+/// The schemas that blocks are held against, each made once: a file may have thousands of blocks.
+static KNOWN: LazyLock<Mutex<HashMap<Cow<'static, str>, Arc<Value>>>> =
+    LazyLock::new(Mutex::default);
+
+/// The same as [`of`], made once.
+pub(super) fn known<T: JsonSchema>() -> Arc<Value> {
+    once(T::schema_id(), of::<T>)
+}
+
+/// The same as [`fault()`], made once.
+pub(super) fn of_fault(kind: &fault::Kind) -> Arc<Value> {
+    once(format!("fault {}", kind.name).into(), || fault(kind))
+}
+
+/// The same as [`check()`], made once.
+pub(super) fn of_check(kind: &check::Kind) -> Arc<Value> {
+    once(format!("check {}", kind.name).into(), || check(kind))
+}
+
+fn once(key: Cow<'static, str>, make: impl FnOnce() -> Value) -> Arc<Value> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(key).or_insert_with(|| make().into()).clone()
 }
 
 /// Whether `key` is a property of the object that `schema` describes.

@@ -1,6 +1,6 @@
 //! The schedule as a sorted list of steps: a pure function of the faults and the seed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::chaos::{self, Drawn};
@@ -40,15 +40,20 @@ pub fn timeline(plan: &Plan) -> Vec<Step> {
 /// The steps of these faults, drawn ones included. Those whose beginning depends on itself have
 /// none; loading refuses them.
 pub(super) fn steps(faults: &[FaultPlan], drawn: &[Drawn]) -> Vec<Step> {
-    let mut begins = BTreeMap::new();
+    // When each drawn fault is in force, and for how long.
+    let mut times_drawn = vec![Vec::new(); faults.len()];
+    for one in drawn {
+        times_drawn[one.fault].push((one.at, one.length));
+    }
     let mut steps = Vec::new();
-    for (index, fault) in faults.iter().enumerate() {
-        let times = match begin(faults, index, &mut begins) {
+    let known = faults.iter().zip(begins(faults)).zip(times_drawn);
+    for (index, ((fault, begin), drawn)) in known.enumerate() {
+        let times = match begin {
             Some(begin) => stretches(fault)
                 .into_iter()
                 .map(|(after, length)| (begin.saturating_add(after), length))
                 .collect(),
-            None => times(drawn, index),
+            None => drawn,
         };
         for (occurrence, (at, length)) in (0..).zip(times) {
             steps.extend(turns(fault, (index, occurrence), at, length));
@@ -56,12 +61,6 @@ pub(super) fn steps(faults: &[FaultPlan], drawn: &[Drawn]) -> Vec<Step> {
     }
     steps.sort_by_key(|step| (step.at, step.turn, step.fault, step.occurrence));
     steps
-}
-
-/// When a drawn fault is in force, and for how long.
-fn times(drawn: &[Drawn], fault: usize) -> Vec<(Duration, Duration)> {
-    let own = drawn.iter().filter(|one| one.fault == fault);
-    own.map(|one| (one.at, one.length)).collect()
 }
 
 /// The steps of one time that `fault` is in force.
@@ -101,33 +100,42 @@ pub(super) fn stretches(fault: &FaultPlan) -> Vec<(Duration, Duration)> {
     swept.collect()
 }
 
-/// When the fault at `index` begins for the first time; `None` if it is drawn, or if that depends
-/// on itself or on a fault that does not exist.
-fn begin(
-    faults: &[FaultPlan],
-    index: usize,
-    known: &mut BTreeMap<usize, Option<Duration>>,
-) -> Option<Duration> {
-    if let Some(begin) = known.get(&index) {
-        return *begin;
+/// When each fault begins for the first time; `None` if it is drawn, or if that depends on itself or
+/// on a fault that does not exist.
+fn begins(faults: &[FaultPlan]) -> Vec<Option<Duration>> {
+    let mut indexes = HashMap::new();
+    for (index, fault) in faults.iter().enumerate() {
+        indexes.entry(&fault.name).or_insert(index);
     }
-    // Whoever comes back here while this one is being worked out has run in a circle.
-    known.insert(index, None);
-    let mut of = |name: &str| {
-        let other = faults.iter().position(|fault| &*fault.name == name)?;
-        Some((&faults[other], begin(faults, other, known)?))
+    let awaited = |index: usize| match &faults[index].start {
+        Start::With(name, _) | Start::After(name, _) => indexes.get(name).copied(),
+        _ => None,
     };
-    let begin = match &faults[index].start {
-        Start::BeforeServices => Some(Duration::ZERO),
-        Start::At(at) => Some(*at),
-        Start::With(name, delay) => of(name).map(|(_, begin)| begin.saturating_add(*delay)),
-        Start::After(name, delay) => {
-            of(name).map(|(other, begin)| end(other, begin).saturating_add(*delay))
+    let mut begins: Vec<Option<Duration>> = vec![None; faults.len()];
+    let mut seen = vec![false; faults.len()];
+    for first in 0..faults.len() {
+        // One that was seen is worked out already, or waits for itself.
+        let mut chain = Vec::new();
+        let mut next = Some(first);
+        while let Some(index) = next.filter(|index| !seen[*index]) {
+            seen[index] = true;
+            chain.push(index);
+            next = awaited(index);
         }
-        Start::Drawn { .. } => None,
-    };
-    known.insert(index, begin);
-    begin
+        for index in chain.into_iter().rev() {
+            let other = awaited(index).and_then(|other| Some((&faults[other], begins[other]?)));
+            begins[index] = match &faults[index].start {
+                Start::BeforeServices => Some(Duration::ZERO),
+                Start::At(at) => Some(*at),
+                Start::With(_, delay) => other.map(|(_, begin)| begin.saturating_add(*delay)),
+                Start::After(_, delay) => {
+                    other.map(|(other, begin)| end(other, begin).saturating_add(*delay))
+                }
+                Start::Drawn { .. } => None,
+            };
+        }
+    }
+    begins
 }
 
 /// When the last occurrence of `fault` is lifted.
@@ -141,6 +149,8 @@ fn end(fault: &FaultPlan, begin: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -192,6 +202,18 @@ mod tests {
                 "5 +2", "6 +1", "7 -1", "7 -2", "15 +2", "17 -2", "18 +0", "19 -0",
             ],
         );
+    }
+
+    #[test]
+    fn faults_may_wait_for_each_other_in_a_chain_as_long_as_a_file() {
+        let wait = |index: u64| match index {
+            0 => at(5),
+            _ => Start::With((index - 1).to_string().into(), Duration::from_secs(1)),
+        };
+        let faults = (0..10_000).map(|index| fault(&index.to_string(), wait(index), None, 0, 1));
+        let faults: Vec<_> = faults.rev().collect();
+        let last = *super::begins(&faults).first().unwrap();
+        assert_eq!(last, Some(Duration::from_secs(5 + 9_999)));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) fn shape<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     fit(
         block,
         &block.values,
-        &super::schema::of::<T>(),
+        &super::schema::known::<T>(),
         &|value| T::deserialize(value).map_err(|error| error.to_string()),
         out,
     )
@@ -69,7 +69,7 @@ pub(super) fn common<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     block: &Block,
     out: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    let schema = super::schema::of::<T>();
+    let schema = super::schema::known::<T>();
     let mut values = block.values.clone();
     values.retain(|key, _| super::schema::has(&schema, key));
     values.insert("type".to_owned(), "unknown".into());

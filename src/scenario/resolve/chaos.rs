@@ -1,6 +1,6 @@
 //! The chaos block: what may be drawn, and whether it can be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -100,14 +100,16 @@ fn weights(
     faults: &[FaultPlan],
     out: &mut Vec<Diagnostic>,
 ) -> Vec<(usize, f64)> {
+    let names_of_faults = faults.iter().map(|fault| &*fault.name);
+    let indexes: HashMap<_, _> = names_of_faults.zip(0..).collect();
     let mut weights = Vec::new();
     for (name, weight) in written {
         let path = format!("faults.{name}");
-        let known = || names.of(&["fault"]);
-        if !known().any(|known| known == name) {
+        if !names.has(&["fault"], name) {
             let span = block.keys.get(&path).copied();
             let span = span.unwrap_or(block.source.block);
-            out.push(mistake::name::unknown_name(span, "fault", name, known()));
+            let known = names.of(&["fault"]);
+            out.push(mistake::name::unknown_name(span, "fault", name, known));
         } else if !(weight.is_finite() && *weight > 0.0) {
             out.push(mistake::refused(
                 block,
@@ -115,8 +117,8 @@ fn weights(
                 "a weight is a number above zero",
             ));
         }
-        let index = faults.iter().position(|fault| *fault.name == **name);
-        weights.extend(index.map(|index| (index, *weight)));
+        let index = indexes.get(&**name);
+        weights.extend(index.map(|index| (*index, *weight)));
     }
     weights
 }
@@ -147,8 +149,9 @@ pub(super) fn never_drawn(
     let (Some(block), Some(chaos)) = (block, chaos) else {
         return;
     };
+    let drawn: BTreeSet<_> = steps.iter().map(|step| step.fault).collect();
     let weights = chaos.weights.iter();
-    let never = weights.filter(|(fault, _)| steps.iter().all(|step| step.fault != *fault));
+    let never = weights.filter(|(fault, _)| !drawn.contains(fault));
     for (fault, _) in never {
         out.push(mistake::schedule::never_drawn(
             block,

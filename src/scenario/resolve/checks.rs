@@ -1,6 +1,6 @@
 //! A check block: the keys that all checks have, and the parameters of its type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -56,7 +56,7 @@ pub(super) fn check(
     let ((shape, params, lints), whole) = fit::fit(
         block,
         &values,
-        &schema::check(kind),
+        &schema::of_check(kind),
         &|value| read(kind, value, outlook),
         out,
     )?;
@@ -120,7 +120,7 @@ fn read(
 
 /// The keys that all checks have, and the parameters of the type.
 fn parts(values: Map<String, Value>) -> (Value, Value) {
-    let common = schema::of::<shape::Check>();
+    let common = schema::known::<shape::Check>();
     let (own, params): (Map<_, _>, Map<_, _>) = values
         .into_iter()
         .partition(|(key, _)| schema::has(&common, key));
@@ -157,24 +157,25 @@ pub(super) fn outlook(
     duration: Duration,
 ) -> Outlook {
     let first = steps.first().map_or(duration, |step| step.at);
-    let windows = |index: usize| {
-        let edges = |turn| {
-            let own = steps.iter().filter(move |step| step.fault == index);
-            own.filter(move |step| step.turn == turn)
-                .map(|step| step.at)
-        };
-        // Occurrences of one fault never overlap: beginnings and ends come in the same order.
-        edges(Turn::Inject).zip(edges(Turn::Lift)).collect()
-    };
+    let mut edges = vec![(Vec::new(), Vec::new()); faults.len()];
+    for step in steps {
+        let (begins, ends) = &mut edges[step.fault];
+        match step.turn {
+            Turn::Inject => begins.push(step.at),
+            Turn::Lift => ends.push(step.at),
+            Turn::Move(_) => {}
+        }
+    }
     let faults: BTreeMap<Name, FaultOutlook> = faults
         .iter()
-        .enumerate()
-        .map(|(index, fault)| {
+        .zip(edges)
+        .map(|(fault, (begins, ends))| {
             let outlook = FaultOutlook {
                 kind: fault.kind.clone(),
                 params: fault.params.clone(),
                 proxy: fault.aim(),
-                windows: windows(index),
+                // Occurrences of one fault never overlap: both come in the same order.
+                windows: begins.into_iter().zip(ends).collect(),
                 swept: !fault.sweep.is_empty(),
             };
             (fault.name.clone(), outlook)
@@ -187,12 +188,9 @@ pub(super) fn outlook(
         let services = services.iter().filter(|service| lacks(service));
         services.map(|service| service.name.clone()).collect()
     };
-    let digested = |name: &&Name| {
-        let mut same = workloads.iter().filter(|workload| workload.name == **name);
-        same.any(|workload| {
-            matches!(&workload.kind, WorkloadKind::Http { compare, .. } if compare.is_some())
-        })
-    };
+    let compares = |workload: &&WorkloadSpec| matches!(&workload.kind, WorkloadKind::Http { compare, .. } if compare.is_some());
+    let digested = workloads.iter().filter(compares);
+    let digested: BTreeSet<_> = digested.map(|workload| &workload.name).collect();
     let opaque = proxies.iter().map(|(proxy, _)| proxy);
     let opaque = opaque.filter(|proxy| proxy.protocol == Protocol::Tcp);
     Outlook {
@@ -205,7 +203,7 @@ pub(super) fn outlook(
         opaque: opaque.map(|proxy| proxy.name.clone()).collect(),
         undigested: sources
             .keys()
-            .filter(|name| !digested(name))
+            .filter(|name| !digested.contains(name))
             .cloned()
             .collect(),
         checks: blocks.iter().filter_map(written).collect(),

@@ -1,6 +1,6 @@
 //! A fault block: the keys that all faults have, and the parameters of its kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -61,7 +61,7 @@ fn fault(
     let ((shape, params), _) = fit::fit(
         block,
         &values,
-        &schema::fault(kind),
+        &schema::of_fault(kind),
         &|value| read(kind, value),
         out,
     )?;
@@ -178,6 +178,10 @@ fn scope(shape: &shape::Fault, lasts: bool) -> Scope {
 
 /// What chaosproxy ends, it must have started.
 fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) {
+    let places = blocks
+        .iter()
+        .filter_map(|block| Some(((block.kind, block.name()?), block)));
+    let places: HashMap<_, _> = places.collect();
     for fault in faults {
         let (kind, own): (_, fn(&Block) -> bool) = match fault::kind(&fault.kind) {
             Some(kind) if kind.subject == Subject::Processes => {
@@ -188,13 +192,9 @@ fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) 
             }),
             _ => continue,
         };
-        let foreign = blocks
-            .iter()
-            .filter(|block| block.kind == kind && !own(block))
-            .filter(|block| {
-                let name = block.name();
-                fault.targets.iter().any(|target| name == Some(&**target))
-            });
+        let named = fault.targets.iter();
+        let named = named.filter_map(|target| places.get(&(kind, &**target)));
+        let foreign = named.filter(|block| !own(block));
         out.extend(foreign.map(|block| mistake::stage::not_ours(fault.source.of("target"), block)));
     }
 }
@@ -256,7 +256,7 @@ fn kind_and_values(
 
 /// Splits the common keys from the parameters and reads both.
 fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
-    let common = schema::of::<shape::Fault>();
+    let common = schema::known::<shape::Fault>();
     let (own, params): (Map<_, _>, Map<_, _>) = value
         .as_object()
         .cloned()

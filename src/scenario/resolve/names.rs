@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::diag::{Diagnostic, Span};
 use crate::scenario::block::Block;
@@ -6,14 +6,19 @@ use crate::scenario::mistake;
 
 /// The names that blocks give themselves, by kind of block. A block that is wrong elsewhere still
 /// has its name, so that one mistake is not reported as two.
-#[derive(Debug)]
-pub(super) struct Names<'a>(BTreeMap<&'static str, Vec<&'a str>>);
+#[derive(Debug, Default)]
+pub(super) struct Names<'a> {
+    /// In the order of the file.
+    listed: BTreeMap<&'static str, Vec<&'a str>>,
+    /// The same with their kinds, to look one up.
+    known: HashSet<(&'a str, &'a str)>,
+}
 
 impl<'a> Names<'a> {
     /// Collects them; reports names that are malformed or given twice.
     pub(super) fn gather(blocks: &'a [Block], out: &mut Vec<Diagnostic>) -> Self {
-        let mut names = BTreeMap::<_, Vec<_>>::new();
-        let mut seen = BTreeMap::<_, Span>::new();
+        let mut names = Self::default();
+        let mut seen = HashMap::<_, Span>::new();
         for block in blocks {
             let Some(name) = block.name() else { continue };
             let span = block.span("name");
@@ -26,17 +31,21 @@ impl<'a> Names<'a> {
                     seen.insert((scope(block.kind), name), span);
                 }
             }
-            names.entry(block.kind).or_default().push(name);
+            names.listed.entry(block.kind).or_default().push(name);
+            names.known.insert((block.kind, name));
         }
-        Self(names)
+        names
     }
 
     /// What is called so, of what a fault, a probe or a workload may name.
     pub(super) fn kind(&self, name: &str) -> Option<&'static str> {
         let kinds = ["proxy", "service", "database", "workload", "probe", "fault"];
-        kinds
-            .into_iter()
-            .find(|kind| self.of(&[kind]).any(|known| known == name))
+        kinds.into_iter().find(|kind| self.has(&[kind], name))
+    }
+
+    /// Whether a block of one of these kinds is called so.
+    pub(super) fn has(&self, kinds: &[&str], name: &str) -> bool {
+        kinds.iter().any(|kind| self.known.contains(&(*kind, name)))
     }
 
     /// Every name of these kinds of block.
@@ -46,7 +55,7 @@ impl<'a> Names<'a> {
     ) -> impl Iterator<Item = &'a str> + Clone + 'k {
         kinds
             .iter()
-            .filter_map(|kind| self.0.get(kind))
+            .filter_map(|kind| self.listed.get(kind))
             .flatten()
             .copied()
     }

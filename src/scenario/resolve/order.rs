@@ -1,5 +1,7 @@
 //! What needs what: an order in which everything can be stood up, or the circle that prevents it.
 
+use std::collections::HashMap;
+
 use super::Block;
 use crate::action::ProxySpec;
 use crate::diag::Diagnostic;
@@ -37,19 +39,30 @@ pub(super) fn proxies(
     services: &[ServiceSpec],
     out: &mut Vec<Diagnostic>,
 ) -> Vec<(ProxySpec, Template)> {
+    let listed = services.iter().map(|service| (&*service.name, service));
+    let services: HashMap<_, _> = listed.collect();
+    let mut at_port = HashMap::<u16, Vec<&ProxySpec>>::new();
+    for (proxy, _) in &proxies {
+        let port = proxy.listen.port();
+        at_port.entry(port).or_default().push(proxy);
+    }
     let needs: Vec<_> = proxies
         .iter()
         .map(|(proxy, upstream)| {
             let behind = upstream.names().filter_map(|name| {
                 let (name, _) = name.strip_prefix("service.")?.split_once('.')?;
-                services.iter().find(|service| &*service.name == name)
+                services.get(name)
             });
             let behind = behind.flat_map(|service| service.url.names());
             let named = upstream
                 .names()
                 .chain(behind)
                 .filter_map(|name| name.strip_prefix("proxy.")?.strip_suffix(".address"));
-            let met = proxies.iter().map(|(other, _)| other);
+            let port = address::host_and_port(upstream.as_str()).map(|(_, port)| port);
+            let met = port
+                .and_then(|port| at_port.get(&port))
+                .into_iter()
+                .flatten();
             let met = met.filter(|other| address::meets(upstream.as_str(), other.listen));
             let needs = named.chain(met.map(|other| &*other.name)).collect();
             (&*proxy.name, needs)
@@ -119,40 +132,54 @@ enum Mark {
 /// Positions such that each item comes after those that it needs, as near to the given order as
 /// that allows; or else the names of a circle. Unknown names are ignored.
 fn sorted<'a>(items: &[(&'a str, Vec<&'a str>)]) -> Result<Vec<usize>, Vec<&'a str>> {
+    let mut indexes = HashMap::new();
+    for (index, (name, _)) in items.iter().enumerate() {
+        indexes.entry(*name).or_insert(index);
+    }
     let mut marks = vec![Mark::Fresh; items.len()];
     let mut order = Vec::with_capacity(items.len());
-    let mut trail = Vec::new();
     for index in 0..items.len() {
-        visit(index, items, &mut marks, &mut order, &mut trail)?;
+        visit(index, items, &indexes, &mut marks, &mut order)?;
     }
     Ok(order)
 }
 
+/// Puts `first` behind what it needs. Without recursion: a chain may be as long as the file.
 fn visit<'a>(
-    index: usize,
+    first: usize,
     items: &[(&'a str, Vec<&'a str>)],
+    indexes: &HashMap<&str, usize>,
     marks: &mut [Mark],
     order: &mut Vec<usize>,
-    trail: &mut Vec<&'a str>,
 ) -> Result<(), Vec<&'a str>> {
-    let (name, needs) = &items[index];
-    match marks[index] {
-        Mark::Done => return Ok(()),
-        Mark::Open => {
-            let start = trail.iter().position(|step| step == name).unwrap_or(0);
-            return Err(trail[start..].to_vec());
-        }
-        Mark::Fresh => marks[index] = Mark::Open,
+    if marks[first] == Mark::Done {
+        return Ok(());
     }
-    trail.push(name);
-    for need in needs {
-        if let Some(next) = items.iter().position(|(name, _)| name == need) {
-            visit(next, items, marks, order, trail)?;
+    marks[first] = Mark::Open;
+    // Who waits for whom, with what each has not looked at yet.
+    let mut trail = vec![(first, items[first].1.iter())];
+    while let Some((index, needs)) = trail.last_mut() {
+        let Some(need) = needs.next() else {
+            marks[*index] = Mark::Done;
+            order.push(*index);
+            trail.pop();
+            continue;
+        };
+        let Some(&next) = indexes.get(need) else {
+            continue;
+        };
+        match marks[next] {
+            Mark::Done => {}
+            Mark::Open => {
+                let circle = trail.iter().skip_while(|(index, _)| *index != next);
+                return Err(circle.map(|(index, _)| items[*index].0).collect());
+            }
+            Mark::Fresh => {
+                marks[next] = Mark::Open;
+                trail.push((next, items[next].1.iter()));
+            }
         }
     }
-    trail.pop();
-    marks[index] = Mark::Done;
-    order.push(index);
     Ok(())
 }
 
@@ -170,5 +197,16 @@ mod tests {
     fn a_circle_is_named_without_what_leads_to_it() {
         let items = [("a", vec!["b"]), ("b", vec!["c"]), ("c", vec!["b"])];
         assert_eq!(sorted(&items), Err(vec!["b", "c"]));
+    }
+
+    #[test]
+    fn a_chain_may_be_as_long_as_a_file() {
+        let names: Vec<_> = (0..100_000).map(|index| index.to_string()).collect();
+        let needs = |index: usize| names.get(index + 1).map(|next| &**next);
+        let items = names.iter().enumerate();
+        let items: Vec<_> = items
+            .map(|(index, name)| (&**name, needs(index).into_iter().collect()))
+            .collect();
+        assert_eq!(sorted(&items), Ok((0..names.len()).rev().collect()));
     }
 }

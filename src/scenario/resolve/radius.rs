@@ -98,11 +98,14 @@ fn late(
     (scenario, duration): (&Block, Duration),
     out: &mut Vec<Diagnostic>,
 ) {
-    for (index, fault) in faults.iter().enumerate() {
-        let own = steps.iter().filter(|step| step.fault == index);
-        let Some(end) = own.map(|step| step.at).max().filter(|end| *end > duration) else {
+    let mut ends = vec![Duration::ZERO; faults.len()];
+    for step in steps {
+        ends[step.fault] = ends[step.fault].max(step.at);
+    }
+    for (fault, end) in faults.iter().zip(ends) {
+        if end <= duration {
             continue;
-        };
+        }
         let span = ["sweep", "count", "for", "at"]
             .iter()
             .find_map(|key| fault.source.values.get(*key).copied())

@@ -18,6 +18,9 @@ pub(super) fn ramp(
     out: &mut Vec<Diagnostic>,
 ) -> Ramp {
     let mut ramp = Ramp::default();
+    if shape.ramp.is_empty() {
+        return ramp;
+    }
     let schema = schema::inlined((kind.schema)().to_value());
     for (name, to) in &shape.ramp {
         match way(block, name, &schema["properties"], params, to) {

@@ -54,7 +54,7 @@ fn name(
     names: &Names<'_>,
     out: &mut Vec<Diagnostic>,
 ) {
-    if names.of(kinds).any(|known| known == name) {
+    if names.has(kinds, name) {
         return;
     }
     let shown = block.redact(path, name);
@@ -167,7 +167,7 @@ fn placeholders(
         };
         let kinds = head.as_slice();
         let name = name.unwrap_or_default();
-        if !names.of(kinds).any(|known| known == name) {
+        if !names.has(kinds, name) {
             let what = head.unwrap_or_default();
             out.push(mistake::name::unknown_name(
                 span,

@@ -1,5 +1,6 @@
 //! What a scenario stands on: databases, proxies, services.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -109,19 +110,18 @@ pub(super) fn reachable(block: &Block, path: &str, address: &Template, out: &mut
 
 /// Reports proxies that listen where another one does.
 fn listeners(blocks: &[Block], out: &mut Vec<Diagnostic>) {
-    let mut taken: Vec<(SocketAddr, &Block)> = Vec::new();
+    let mut taken = HashMap::<u16, Vec<(SocketAddr, &Block)>>::new();
     for block in blocks.iter().filter(|block| block.kind == "proxy") {
-        let Some(Ok(listen)) = block.text("listen").map(str::parse) else {
+        let Some(Ok(listen)) = block.text("listen").map(str::parse::<SocketAddr>) else {
             continue;
         };
-        match taken
-            .iter()
-            .find(|(other, _)| address::collide(*other, listen))
-        {
+        let at_port = taken.entry(listen.port()).or_default();
+        let mut others = at_port.iter();
+        match others.find(|(other, _)| address::collide(*other, listen)) {
             Some((_, first)) => {
                 out.push(mistake::address::taken(block, first.span("listen")));
             }
-            None => taken.push((listen, block)),
+            None => at_port.push((listen, block)),
         }
     }
 }
