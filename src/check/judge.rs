@@ -47,7 +47,7 @@ fn guarded(
         // What was lost may be what a failure misses. A run that ended early lacks only what it
         // had not come to.
         let doubtful = finding.verdict == Verdict::Pass
-            || (finding.verdict == Verdict::Fail && history.lost() > 0);
+            || (finding.verdict == Verdict::Fail && history.lacks_facts());
         if doubtful {
             finding.take_back(&missing, "run again; evidence of this run is missing");
         }
@@ -68,9 +68,8 @@ fn unless_cut_short(finding: &mut Finding, history: &History) {
     let is_whole = !finding.evidence.is_empty() && evidence.all(|one| whole(one.window));
     if finding.verdict == Verdict::Pass && !is_whole {
         let when = show::seconds(early.seconds_from(history.time_zero()));
-        finding.verdict = Verdict::Inconclusive;
-        finding.summary = format!("the run ended at {when}; otherwise: {}", finding.summary);
-        finding.help = Some("let the run reach the end of its schedule".to_owned());
+        let help = "let the run reach the end of its schedule";
+        finding.take_back(&format!("the run ended at {when}"), help);
     }
 }
 
@@ -163,6 +162,8 @@ mod tests {
         );
         let cut = story().history(Some(spec(Health::TYPE))).truncated(true);
         assert_eq!(judge(&cut)[0].verdict, Verdict::Inconclusive);
+        let holed = cut.truncated(false).missing(1);
+        assert_eq!(judge(&holed)[0].verdict, Verdict::Inconclusive);
     }
 
     #[test]
@@ -174,8 +175,14 @@ mod tests {
         assert_eq!(failed(slow()), Verdict::Fail);
         let lost = slow().fact(20.0, Fact::Lost { count: 3 });
         assert_eq!(failed(lost), Verdict::Inconclusive);
-        let cut = slow().history(Some(spec(Health::TYPE))).truncated(true);
+        let slow = slow().history(Some(spec(Health::TYPE)));
+        let cut = slow.truncated(true);
         assert_eq!(judge(&cut)[0].verdict, Verdict::Fail);
+        let holed = cut.truncated(false).missing(2);
+        let finding = judge(&holed).remove(0);
+        assert_eq!(finding.verdict, Verdict::Inconclusive);
+        let told = "the journal lacks 2 lines; otherwise: ";
+        assert!(finding.summary.starts_with(told), "{}", finding.summary);
     }
 
     fn ended(story: Story, service: &str) -> Story {

@@ -97,10 +97,16 @@ fn report(args: &Args, printer: Printer) -> anyhow::Result<u8> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    let path_shown = path.display();
     if journal.truncated {
         printer.error(&format!(
-            "warning: {}: the last line is cut off and left out; judged by what stands before it",
-            path.display()
+            "warning: {path_shown}: its end is cut off; judged by what stands before it"
+        ));
+    }
+    if journal.missing > 0 {
+        let missing = journal.missing;
+        printer.error(&format!(
+            "warning: {path_shown}: {missing} of its lines are missing; no check passes or fails"
         ));
     }
     let recorded = journal.header.scenario_path.clone();

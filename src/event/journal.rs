@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de};
 
 use super::Event;
 
@@ -42,8 +42,10 @@ pub struct Journal {
     pub header: Header,
     /// The events, in the order of recording.
     pub events: Vec<Event>,
-    /// Whether the last line was cut off, as after a crash; it is left out.
+    /// Whether its end is missing, as after a crash. A line that was cut off is left out.
     pub truncated: bool,
+    /// How many lines are missing before others.
+    pub missing: u64,
 }
 
 /// Why a journal could not be written or read.
@@ -89,11 +91,32 @@ pub enum JournalError {
     },
 }
 
-/// Writes a journal as JSON Lines.
+/// Writes a journal as JSON Lines. Every line after the header has a number, and the last one says
+/// that it is the last, so that a reader sees what is missing.
 #[derive(Debug)]
 pub struct JournalWriter {
     path: PathBuf,
     out: BufWriter<File>,
+    /// The number of the next line.
+    next: u64,
+}
+
+/// A line after the header.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    n: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// What a line says of its place. Journals of earlier versions have no numbers.
+#[derive(Serialize, Deserialize)]
+struct LinePlace {
+    /// Counts from 0.
+    n: Option<u64>,
+    /// Whether it closes the journal; such a line holds no event.
+    #[serde(default)]
+    last_line: bool,
 }
 
 impl JournalWriter {
@@ -104,6 +127,7 @@ impl JournalWriter {
         let mut writer = Self {
             path: path.to_owned(),
             out: BufWriter::with_capacity(1 << 16, file),
+            next: 0,
         };
         writer.line(header)?;
         writer.flush()?;
@@ -112,7 +136,16 @@ impl JournalWriter {
 
     /// Appends an event; it is on its way to the file after the next [`Self::flush`].
     pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
-        self.line(event)
+        let n = self.next;
+        self.next += 1;
+        self.line(&Numbered { n, event })
+    }
+
+    /// Writes the last line: whoever reads the journal knows that it is whole.
+    pub fn close(mut self) -> Result<(), JournalError> {
+        let (n, last_line) = (Some(self.next), true);
+        self.line(&LinePlace { n, last_line })?;
+        self.flush()
     }
 
     /// Hands everything appended so far to the operating system.
@@ -129,12 +162,12 @@ impl JournalWriter {
 }
 
 impl Journal {
-    /// Reads a journal. A last line that was cut off is left out and reported in `truncated`.
+    /// Reads a journal. What is missing of it is reported in `truncated` and `missing`.
     pub fn read(path: &Path) -> Result<Self, JournalError> {
         let file = File::open(path).map_err(|source| io(path, source))?;
         let lines = BufReader::new(file).lines();
         let mut header: Option<Header> = None;
-        let mut events = Vec::new();
+        let (mut events, mut places) = (Vec::new(), Places::default());
         let mut cut: Option<(usize, serde_json::Error)> = None;
         for (index, line) in lines.enumerate() {
             let line = line.map_err(|source| io(path, source))?;
@@ -145,8 +178,8 @@ impl Journal {
                 header = Some(read_header(path, &line)?);
                 continue;
             }
-            match serde_json::from_str(&line) {
-                Ok(event) => events.push(event),
+            match places.read(&line) {
+                Ok(event) => events.extend(event),
                 Err(source) => cut = Some((index + 1, source)),
             }
         }
@@ -155,8 +188,45 @@ impl Journal {
                 path: path.to_owned(),
             })?,
             events,
-            truncated: cut.is_some(),
+            truncated: cut.is_some() || (places.numbered && !places.closed),
+            missing: places.missing,
         })
+    }
+}
+
+/// Which lines there were.
+#[derive(Default)]
+struct Places {
+    /// The number that the next line should have.
+    next: u64,
+    numbered: bool,
+    closed: bool,
+    missing: u64,
+}
+
+impl Places {
+    /// The event of the next line; the last line has none.
+    fn read(&mut self, line: &str) -> Result<Option<Event>, serde_json::Error> {
+        let place: LinePlace = serde_json::from_str(line)?;
+        let event = if place.last_line {
+            None
+        } else {
+            Some(serde_json::from_str(line)?)
+        };
+        match place.n {
+            Some(n) if n >= self.next => self.missing += n - self.next,
+            None if !self.numbered => {}
+            _ => {
+                let next = self.next;
+                return Err(de::Error::custom(format_args!(
+                    "line {next} should be here"
+                )));
+            }
+        }
+        self.next = place.n.unwrap_or(self.next) + 1;
+        self.numbered |= place.n.is_some();
+        self.closed = place.last_line;
+        Ok(event)
     }
 }
 
@@ -232,10 +302,9 @@ mod tests {
         let read = Journal::read(&path).unwrap();
         assert_eq!(read.header, header());
         assert_eq!(read.events, [event]);
-        assert!(!read.truncated);
 
         let mut text = std::fs::read_to_string(&path).unwrap();
-        text.push_str("{\"at\":43,\"fa");
+        text.push_str("{\"n\":1,\"at\":43,\"fa");
         std::fs::write(&path, &text).unwrap();
         let read = Journal::read(&path).unwrap();
         assert_eq!((read.events.len(), read.truncated), (1, true));
@@ -245,6 +314,50 @@ mod tests {
         assert!(
             error.contains("journal.jsonl:3: not a journal line"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn lines_that_are_missing_are_noticed_wherever_they_stood() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let mut writer = JournalWriter::create(&path, &header()).unwrap();
+        for count in 1..=4 {
+            let (at, fact) = (Moment::from_nanos(count), Fact::Lost { count });
+            writer.append(&Event { at, fact }).unwrap();
+        }
+        writer.close().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 6);
+        let read = |kept: &[usize]| {
+            let kept = kept.iter().map(|index| format!("{}\n", lines[*index]));
+            std::fs::write(&path, kept.collect::<String>()).unwrap();
+            Journal::read(&path)
+        };
+        let lacks = |kept: &[usize]| {
+            let read = read(kept).unwrap();
+            (read.events.len(), read.missing, read.truncated)
+        };
+        assert_eq!(lacks(&[0, 1, 2, 3, 4, 5]), (4, 0, false));
+        assert_eq!(lacks(&[0, 1, 4, 5]), (2, 2, false));
+        assert_eq!(lacks(&[0, 3, 4, 5]), (2, 2, false));
+        assert_eq!(lacks(&[0, 1, 2, 3, 5]), (3, 1, false));
+        assert_eq!(lacks(&[0, 1, 2, 3]), (3, 0, true));
+        assert_eq!(lacks(&[0, 1, 3]), (2, 1, true));
+        let twice = read(&[0, 1, 2, 2, 3]).unwrap_err().to_string();
+        assert!(
+            twice.contains(":4: not a journal line: line 2 should be here"),
+            "{twice}"
+        );
+
+        // As earlier versions wrote it.
+        let old = lines[..5].join("\n").replace("\"n\":", "\"was\":");
+        std::fs::write(&path, old).unwrap();
+        let read = Journal::read(&path).unwrap();
+        assert_eq!(
+            (read.events.len(), read.missing, read.truncated),
+            (4, 0, false)
         );
     }
 

@@ -19,10 +19,13 @@ pub fn build(header: &Header, events: &[Event]) -> Result<Report, ReportError> {
     Ok(told(header, &history))
 }
 
-/// The same from a journal that was read back; one that was cut off lets nothing pass.
+/// The same from a journal that was read back; one that lacks lines lets nothing pass.
 pub fn rebuild(journal: Journal) -> Result<Report, ReportError> {
     let history = History::new(plan(&journal.header)?, journal.events);
-    Ok(told(&journal.header, &history.truncated(journal.truncated)))
+    let history = history
+        .truncated(journal.truncated)
+        .missing(journal.missing);
+    Ok(told(&journal.header, &history))
 }
 
 fn plan(header: &Header) -> Result<Experiment, ReportError> {
@@ -39,7 +42,7 @@ fn told(header: &Header, history: &History) -> Report {
         },
         origin: zero.unwrap_or(Moment::ZERO),
     };
-    let early = early_end(events);
+    let early = early_end(events, history.is_truncated());
     let steady_state = scene.steady_state(events);
     let judged = check::judge(history);
     let sweeps = check::sweeps(history, &judged).into_iter();
@@ -53,7 +56,12 @@ fn told(header: &Header, history: &History) -> Report {
     if experiment.purpose == Purpose::Judge {
         checks.extend(recheck(history, &steady_state));
     }
-    let (outcome, exit_code) = outcome(early.as_ref(), experiment.purpose, &checks);
+    let (outcome, exit_code) = outcome(
+        early.as_ref(),
+        experiment.purpose,
+        &checks,
+        history.lacks_facts(),
+    );
     let windows = traffic::windows(history);
     let end = events.iter().map(|event| event.at).max();
 

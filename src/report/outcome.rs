@@ -66,8 +66,9 @@ impl Early {
     }
 }
 
-/// Why the run ended early: the gravest cause, and of equals the first. `None` if it did not.
-pub(super) fn early_end(events: &[Event]) -> Option<Early> {
+/// Why the run ended early: the gravest cause, and of equals the first. `None` if it did not, and
+/// its journal is not `truncated`.
+pub(super) fn early_end(events: &[Event], truncated: bool) -> Option<Early> {
     let reached = |least: fn(Phase) -> bool| {
         let reached = |fact: &Fact| matches!(fact, Fact::Phase { phase } if least(*phase));
         events.iter().any(|event| reached(&event.fact))
@@ -77,7 +78,7 @@ pub(super) fn early_end(events: &[Event]) -> Option<Early> {
     let recorded = recorded.filter_map(|event| cause(&event.fact, began));
     // `max_by_key` keeps the last of equals, and the events are read backwards.
     recorded.max_by_key(|early| early.outcome).or_else(|| {
-        if began && reached(|phase| phase >= Phase::Settle) {
+        if began && !truncated && reached(|phase| phase >= Phase::Settle) {
             None
         } else if let Some(window) = gate_refused(events).filter(|_| !began) {
             let mut reason =
@@ -132,11 +133,13 @@ fn gate_refused(events: &[Event]) -> Option<(Moment, Moment)> {
     (!met).then_some(window)
 }
 
-/// The outcome and the exit code of a run for this purpose with these checks.
+/// The outcome and the exit code of a run for this purpose with these checks. One that `lacks_facts`
+/// has not passed, whatever its checks are.
 pub(super) fn outcome(
     early: Option<&Early>,
     purpose: Purpose,
     checks: &[CheckRecord],
+    lacks_facts: bool,
 ) -> (Outcome, u8) {
     if let Some(early) = early {
         return (early.outcome, early.exit_code);
@@ -153,7 +156,12 @@ pub(super) fn outcome(
             CheckVerdict::Fail => Outcome::Failed,
         })
         .max();
-    match worst.unwrap_or(Outcome::Passed) {
+    let least = if lacks_facts {
+        Outcome::Inconclusive
+    } else {
+        Outcome::Passed
+    };
+    match worst.unwrap_or(least).max(least) {
         Outcome::Failed => (Outcome::Failed, 1),
         Outcome::Inconclusive => (Outcome::Inconclusive, 4),
         _ => (Outcome::Passed, 0),
@@ -222,7 +230,8 @@ mod tests {
             check(CheckVerdict::Inconclusive, Severity::Error),
             check(CheckVerdict::Fail, Severity::Error),
         ];
-        outcome(early_end(&events(facts)).as_ref(), Purpose::Judge, &checks).1
+        let early = early_end(&events(facts), false);
+        outcome(early.as_ref(), Purpose::Judge, &checks, false).1
     }
 
     #[test]
@@ -272,7 +281,7 @@ mod tests {
     #[test]
     fn a_journal_that_stops_in_the_middle_is_an_error() {
         assert_eq!(code(vec![phase(Phase::SetUp), phase(Phase::TearDown)]), 70);
-        let early = early_end(&events(vec![phase(Phase::Experiment)])).unwrap();
+        let early = early_end(&events(vec![phase(Phase::Experiment)]), false).unwrap();
         assert_eq!((early.outcome, early.exit_code), (Outcome::Error, 70));
     }
 
@@ -281,7 +290,7 @@ mod tests {
         use CheckVerdict::{Fail, Inconclusive, Pass};
         let of = |checks: &[(CheckVerdict, Severity)]| {
             let checks: Vec<_> = checks.iter().map(|(v, s)| check(*v, *s)).collect();
-            outcome(None, Purpose::Judge, &checks)
+            outcome(None, Purpose::Judge, &checks, false)
         };
         let (error, warning) = (Severity::Error, Severity::Warning);
         assert_eq!(of(&[]), (Outcome::Passed, 0));
@@ -291,5 +300,28 @@ mod tests {
         assert_eq!(of(&[(Inconclusive, error)]), (Outcome::Inconclusive, 4));
         let mixed = [(Fail, error), (Inconclusive, error), (Pass, error)];
         assert_eq!(of(&mixed), (Outcome::Failed, 1));
+    }
+
+    #[test]
+    fn a_run_that_lacks_facts_has_not_passed_whatever_its_checks_are() {
+        use CheckVerdict::{Fail, Pass};
+        let (error, warning) = (Severity::Error, Severity::Warning);
+        let of = |verdict, severity| {
+            let checks = [check(verdict, severity)];
+            outcome(None, Purpose::Judge, &checks, true).1
+        };
+        assert_eq!(outcome(None, Purpose::Judge, &[], true).1, 4);
+        assert_eq!([of(Pass, warning), of(Fail, warning)], [4, 4]);
+        assert_eq!(of(Fail, error), 1);
+    }
+
+    #[test]
+    fn a_journal_without_its_end_is_an_error_whatever_it_held() {
+        let whole = || events(vec![phase(Phase::Experiment), phase(Phase::TearDown)]);
+        assert_eq!(early_end(&whole(), false), None);
+        let cut = early_end(&whole(), true).unwrap();
+        assert_eq!((cut.outcome, cut.exit_code), (Outcome::Error, 70));
+        let facts = vec![phase(Phase::Experiment), interrupted("SIGTERM")];
+        assert_eq!(early_end(&events(facts), true).unwrap().exit_code, 143);
     }
 }

@@ -100,6 +100,7 @@ impl<W: FnMut(&[Event])> Sink<W> {
             }
         }
         self.take_all(&mut stream)?;
+        self.journal.close()?;
         Ok(self.events)
     }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::metric::{Metric, Terms};
-use super::{Assertion, Experiment, Measured, stats};
+use super::{Assertion, Experiment, Measured, show, stats};
 use crate::event::{Answers, Event, Fact, Fate, Name, Phase, Sample};
 use crate::units::Moment;
 use observations::{Edges, Observations};
@@ -30,6 +30,8 @@ pub struct History {
     facts: Arc<Facts>,
     faults: BTreeMap<Name, Vec<Occurrence>>,
     truncated: bool,
+    /// Lines of the journal that are missing before others.
+    missing: u64,
 }
 
 /// What does not depend on which part of a sweep is looked at.
@@ -37,6 +39,7 @@ pub struct History {
 struct Facts {
     experiment: Experiment,
     events: Vec<Event>,
+    bounds: ending::Bounds,
     lost: u64,
     edges: Edges,
     phases: BTreeMap<Phase, Moment>,
@@ -100,6 +103,7 @@ impl History {
             attempts: attempts::index(&connections, &experiment.opaque),
             connections,
             experiment,
+            bounds: ending::Bounds::default(),
             lost: 0,
             phases: BTreeMap::new(),
             last_try: None,
@@ -125,6 +129,7 @@ impl History {
             facts: Arc::new(facts),
             faults,
             truncated: false,
+            missing: 0,
         }
     }
 
@@ -140,13 +145,15 @@ impl History {
             facts: Arc::clone(&self.facts),
             faults,
             truncated: self.truncated,
+            missing: self.missing,
         }
     }
 
     /// The same part of the run, as if its events had been what `change` makes of them.
     pub(super) fn as_if(&self, change: impl FnOnce(&[Event]) -> Vec<Event>) -> Self {
         let (experiment, events) = (self.experiment().clone(), change(self.events()));
-        let mut other = Self::new(experiment, events).truncated(self.truncated);
+        let other = Self::new(experiment, events).truncated(self.truncated);
+        let mut other = other.missing(self.missing);
         for (fault, occurrences) in &mut other.faults {
             let known = self.fault(fault);
             occurrences.retain(|one| known.iter().any(|other| other.index == one.index));
@@ -158,6 +165,13 @@ impl History {
     #[must_use]
     pub const fn truncated(mut self, truncated: bool) -> Self {
         self.truncated = truncated;
+        self
+    }
+
+    /// Says how many lines the journal lacks before others: what they held may decide a check.
+    #[must_use]
+    pub const fn missing(mut self, lines: u64) -> Self {
+        self.missing = lines;
         self
     }
 
@@ -175,6 +189,9 @@ impl History {
     pub fn incomplete(&self) -> Option<String> {
         if self.truncated {
             Some("the journal was cut off".to_owned())
+        } else if self.missing > 0 {
+            let lines = show::plural(self.missing, "line");
+            Some(format!("the journal lacks {lines}"))
         } else if self.facts.lost > 0 {
             Some(format!("{} facts could not be recorded", self.facts.lost))
         } else {
@@ -182,9 +199,14 @@ impl History {
         }
     }
 
-    /// Facts that could not be recorded.
-    pub fn lost(&self) -> u64 {
-        self.facts.lost
+    /// Whether facts of the time that was observed are missing: what fails may fail for want of them.
+    pub fn lacks_facts(&self) -> bool {
+        self.facts.lost > 0 || self.missing > 0
+    }
+
+    /// Whether the end of the journal is missing.
+    pub const fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// When a phase began.
@@ -195,23 +217,6 @@ impl History {
     /// The moment at which the steady state was confirmed and the schedule began.
     pub fn time_zero(&self) -> Moment {
         self.facts.time_zero()
-    }
-
-    /// The end of the schedule; without one the end of what was recorded.
-    pub fn schedule_end(&self) -> Moment {
-        self.phase(Phase::Settle).unwrap_or_else(|| self.end())
-    }
-
-    /// The end of observation: the beginning of the tear-down, or the last event.
-    pub fn end(&self) -> Moment {
-        self.phase(Phase::TearDown).unwrap_or_else(|| {
-            self.facts
-                .events
-                .iter()
-                .map(|event| event.at)
-                .max()
-                .unwrap_or_default()
-        })
     }
 
     /// From the beginning of the steady state to the first injection of any fault after it; what
@@ -262,11 +267,6 @@ impl History {
         let faults = &self.facts.experiment.faults;
         let brief = faults.iter().find(|brief| &*brief.name == fault);
         brief.map_or(1, |brief| brief.min_hits)
-    }
-
-    /// When an occurrence was lifted; the end of observation if it never was.
-    pub fn lifted(&self, occurrence: &Occurrence) -> Moment {
-        occurrence.lift.unwrap_or_else(|| self.end())
     }
 
     /// The observations of a workload or probe, by their intended moment.
@@ -438,6 +438,7 @@ impl Facts {
 
     fn index(&mut self, event: &Event) {
         let at = event.at;
+        self.bounds.see(event);
         match &event.fact {
             Fact::Phase { phase } => {
                 self.phases.entry(*phase).or_insert(at);

@@ -505,7 +505,7 @@ fn write_journal(dir: &Path) {
     for event in events(true) {
         journal.append(&event).unwrap();
     }
-    journal.flush().unwrap();
+    journal.close().unwrap();
 }
 
 fn chaosproxy_report(dir: &Path, more: &[&str]) -> Output {
@@ -546,12 +546,13 @@ fn a_journal_that_was_cut_off_is_said_aloud_and_no_journal_is_a_usage_error() {
 
     write_journal(dir.path());
     let path = dir.path().join(report::JOURNAL_FILE);
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"at\":1,");
-    std::fs::write(&path, text).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let without_its_last_line = text.trim_end().rsplit_once('\n').unwrap().0;
+    std::fs::write(&path, without_its_last_line).unwrap();
     let output = chaosproxy_report(&path, &[]);
+    assert_eq!(output.status.code(), Some(70));
     let talk = String::from_utf8(output.stderr).unwrap();
-    assert!(talk.contains("the last line is cut off"), "{talk}");
+    assert!(talk.contains("its end is cut off"), "{talk}");
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("the journal was cut off"), "{told}");
     assert!(!told.contains('\x1b'), "colours went into a pipe");

@@ -158,9 +158,11 @@ impl<'a> Case<'a> {
             .params
             .policy()
             .is_none_or(|policy| feasible(&policy, left, slowest) + 1 >= needed);
+        let early = self.history.ended_early();
+        let cut_short = early.is_some_and(|early| early <= self.window.1);
         let verdict = if count >= needed {
             Verdict::Pass
-        } else if self.demanded() && fits && self.lost_any() {
+        } else if self.demanded() && fits && self.lost_any() && !cut_short {
             Verdict::Fail
         } else {
             Verdict::Inconclusive
@@ -170,6 +172,8 @@ impl<'a> Case<'a> {
         if verdict == Verdict::Inconclusive {
             measured.push_str(if !self.lost_any() {
                 ", and no connection had to be replaced"
+            } else if cut_short {
+                ", and the run ended in it"
             } else if fits {
                 ", and nothing was asked of the service"
             } else {

@@ -89,7 +89,7 @@ impl<'a> Case<'a> {
             finding.help = Some(self.help(verdict, occurrence));
         }
         let allowed = (impact, impact + self.params.within.get());
-        let until = decisive.unwrap_or_else(|| self.until(occurrence));
+        let until = decisive.unwrap_or_else(|| self.history.lifted(occurrence));
         let times = (until.since(impact), self.params.within.get());
         let max_busy = self.params.max_busy;
         exercise::excuse(&mut finding, self.history, max_busy, allowed, times);
@@ -101,7 +101,9 @@ impl<'a> Case<'a> {
     fn impact(&self, occurrence: &Occurrence) -> Option<Moment> {
         let felt = |hit: &Hit| match hit.impact {
             Impact::Withheld | Impact::Delayed | Impact::Altered => Some(hit.at),
-            Impact::Closed | Impact::Refused => self.demand(hit.at, self.until(occurrence)),
+            Impact::Closed | Impact::Refused => {
+                self.demand(hit.at, self.history.lifted(occurrence))
+            }
         };
         occurrence.hits.iter().filter_map(felt).min()
     }
@@ -122,15 +124,10 @@ impl<'a> Case<'a> {
             .min()
     }
 
-    /// The end of what can be observed of an occurrence.
-    fn until(&self, occurrence: &Occurrence) -> Moment {
-        self.history.lifted(occurrence).min(self.history.end())
-    }
-
     fn look(&self, watched: &Watched<'_>, occurrence: &Occurrence, impact: Moment) -> Seen {
         let deadline = impact + self.params.within.get();
         let at = self.first(watched, occurrence);
-        let until = self.until(occurrence);
+        let until = self.history.lifted(occurrence);
         let period = match watched {
             Watched::Probe(probe) => self.interval(probe),
             Watched::Log(_) | Watched::Closes(_) => Duration::ZERO,
@@ -183,7 +180,7 @@ impl<'a> Case<'a> {
     /// it was lifted: what begins beside it belongs to the same trouble.
     fn first(&self, watched: &Watched<'_>, occurrence: &Occurrence) -> Option<Moment> {
         let from = occurrence.inject;
-        let next = self.history.next_injection(self.until(occurrence));
+        let next = self.history.next_injection(self.history.lifted(occurrence));
         let to = next.unwrap_or(Moment::MAX);
         let at = match watched {
             Watched::Probe(probe) => answers(self.history.samples(probe), from),
@@ -274,7 +271,7 @@ impl<'a> Case<'a> {
 
     /// Whether most rounds of a probe under the fault came out so.
     fn mostly(&self, probe: &str, occurrence: &Occurrence, so: fn(&Outcome) -> bool) -> bool {
-        let window = (occurrence.inject, self.until(occurrence));
+        let window = (occurrence.inject, self.history.lifted(occurrence));
         let samples = self.history.samples_in(probe, window);
         2 * samples.iter().filter(|sample| so(&sample.outcome)).count() > samples.len()
     }
@@ -299,7 +296,7 @@ impl<'a> Case<'a> {
             }
             _ => format!(
                 "undecided after {} under the fault (bound {bound}): {words}",
-                show::time(self.until(occurrence).since(impact))
+                show::time(self.history.lifted(occurrence).since(impact))
             ),
         }
     }
@@ -312,7 +309,7 @@ impl<'a> Case<'a> {
         occurrence: &Occurrence,
     ) {
         let (key, _) = self.params.signals();
-        let window = (occurrence.inject, self.until(occurrence));
+        let window = (occurrence.inject, self.history.lifted(occurrence));
         for (index, seen) in seen.iter().enumerate() {
             let expected = format!("a signal within {}", show::time(self.params.within.get()));
             let key = match seen.verdict {
@@ -333,7 +330,7 @@ impl<'a> Case<'a> {
             "fault `{}`: in force from {} to {}, first impact at {}",
             self.params.fault,
             show::seconds(occurrence.inject.seconds_from(zero)),
-            show::seconds(self.until(occurrence).seconds_from(zero)),
+            show::seconds(self.history.lifted(occurrence).seconds_from(zero)),
             show::seconds(impact.seconds_from(zero)),
         ));
         finding.figure(
