@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Name;
 use crate::fault::Scope;
+use crate::units::Reach;
 
 /// A change that the engine can make.
 #[derive(Debug, Clone)]
@@ -82,6 +83,9 @@ pub struct ProxySpec {
     pub listen: SocketAddr,
     /// Where it dials, as `host:port`; resolved at each dial, every address is tried.
     pub upstream: String,
+    /// Which of these addresses it may dial. Default: loopback.
+    #[serde(default)]
+    pub reach: Reach,
     /// How long a dial may take, all addresses together. Default 5 s.
     pub dial_timeout: Duration,
     /// Whether silent peers of its connections are asked for a sign of life. Default `None`: never.

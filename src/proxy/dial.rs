@@ -12,15 +12,15 @@ use tokio::net::{TcpStream, lookup_host};
 use super::desk::Desk;
 use crate::fault::How;
 use crate::sys::net;
-use crate::units::Moment;
+use crate::units::{Moment, Reach};
 
 /// Connects to `upstream` (`host:port`) within `limit`, or says why it cannot be reached.
 ///
 /// A name may stand for several addresses, as `localhost` does for `::1` and `127.0.0.1`. They are
 /// tried in the order in which the system gives them. If the dial is given up, a server that knows
-/// of it already sees what `fate` says then.
+/// of it already sees what `fate` says then. An address out of `reach` is not dialled.
 pub(super) async fn dial(
-    upstream: &str,
+    (upstream, reach): (&str, Reach),
     limit: Duration,
     desk: &Desk,
     fate: &Cell<How>,
@@ -31,13 +31,14 @@ pub(super) async fn dial(
         Some(Err(error)) => return Err(format!("cannot find {upstream}: {error}")),
         None => return Err(format!("cannot find {upstream} within {limit:.1?}")),
     };
-    first_of(&addresses, deadline, desk, fate).await
+    first_of(&addresses, reach, deadline, desk, fate).await
 }
 
 /// Connects to the first address that answers. Each may take an equal part of the time that is
 /// left, so that one that does not answer leaves time for those behind it.
 async fn first_of(
     addresses: &[SocketAddr],
+    reach: Reach,
     deadline: Moment,
     desk: &Desk,
     fate: &Cell<How>,
@@ -45,7 +46,7 @@ async fn first_of(
     let mut failures = Vec::new();
     for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let limit = deadline.since(desk.now()).div_f64(untried as f64);
-        let failure = match desk.within(limit, connect(*address, fate)).await {
+        let failure = match desk.within(limit, connect(*address, reach, fate)).await {
             Some(Ok(server)) => return Ok(server),
             Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 format!("connection refused by {address}")
@@ -58,7 +59,8 @@ async fn first_of(
     Err(failures.join(", "))
 }
 
-async fn connect(address: SocketAddr, fate: &Cell<How>) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr, reach: Reach, fate: &Cell<How>) -> io::Result<TcpStream> {
+    reach.permit(address)?;
     let leg = TcpStream::from_std(net::begin_to_connect(address)?)?;
     let leg = guard(leg, |leg| {
         if fate.get() == How::Rst {
@@ -114,7 +116,7 @@ mod tests {
         let deadline = desk.now() + LIMIT;
         let fate = Cell::default();
         select! {
-            server = first_of(&addresses, deadline, &desk, &fate) => {
+            server = first_of(&addresses, Reach::Loopback, deadline, &desk, &fate) => {
                 Ok(server?.peer_addr().unwrap())
             }
             error = desk.ring() => panic!("{error}"),
@@ -159,7 +161,7 @@ mod tests {
         ] {
             let fate = Cell::default();
             {
-                let mut dial = pin!(connect(address, &fate));
+                let mut dial = pin!(connect(address, Reach::Loopback, &fate));
                 let cx = &mut Context::from_waker(Waker::noop());
                 assert!(dial.as_mut().poll(cx).is_pending());
                 fate.set(how);
@@ -189,13 +191,35 @@ mod tests {
         let port = server.local_addr().unwrap().port();
         let desk = desk();
         assert!(
-            dial(&format!("localhost:{port}"), LIMIT, &desk, &Cell::default())
-                .await
-                .is_ok()
+            dial(
+                (&format!("localhost:{port}"), Reach::Loopback),
+                LIMIT,
+                &desk,
+                &Cell::default()
+            )
+            .await
+            .is_ok()
         );
-        let why = dial("no name:1", LIMIT, &desk, &Cell::default())
+        let why = dial(
+            ("no name:1", Reach::Loopback),
+            LIMIT,
+            &desk,
+            &Cell::default(),
+        )
+        .await
+        .unwrap_err();
+        assert!(why.starts_with("cannot find no name:1: "), "{why}");
+    }
+
+    #[tokio::test]
+    async fn an_address_out_of_reach_is_refused_and_not_dialled() {
+        let upstream = ("192.0.2.1:5432", Reach::Loopback);
+        let why = dial(upstream, LIMIT, &desk(), &Cell::default())
             .await
             .unwrap_err();
-        assert!(why.starts_with("cannot find no name:1: "), "{why}");
+        assert_eq!(
+            why,
+            "cannot connect to 192.0.2.1:5432: not a loopback address, and `loopback_only` is in force"
+        );
     }
 }

@@ -39,7 +39,7 @@ use crate::action::{Keepalive, Protocol, ProxySpec};
 use crate::event::{Fact, Name, OpenConnection, Recorder, Shortfall};
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
-use crate::units::Moment;
+use crate::units::{Moment, Reach};
 use acceptor::{Acceptor, Door};
 use board::{Board, Change};
 use pipe::Budget;
@@ -66,6 +66,7 @@ struct Route {
     name: Name,
     protocol: Protocol,
     upstream: String,
+    reach: Reach,
     dial_timeout: Duration,
     keepalive: Option<Keepalive>,
     max_connections: u64,
@@ -130,6 +131,7 @@ impl Proxy {
             name: spec.name.clone(),
             protocol: spec.protocol,
             upstream: spec.upstream.clone(),
+            reach: spec.reach,
             dial_timeout: spec.dial_timeout,
             keepalive: spec.keepalive,
             max_connections: spec.max_connections as u64,

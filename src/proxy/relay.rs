@@ -494,7 +494,7 @@ mod tests {
     use crate::proxy::board::Board;
     use crate::proxy::crew::Crew;
     use crate::proxy::stats::{Counters, OpenGuard};
-    use crate::units::Clock;
+    use crate::units::{Clock, Reach};
 
     /// Both ends of a connection.
     async fn pair() -> (TcpStream, TcpStream) {
@@ -511,6 +511,7 @@ mod tests {
             name: "p".into(),
             protocol: Protocol::Tcp,
             upstream: String::new(),
+            reach: Reach::default(),
             dial_timeout: Duration::ZERO,
             keepalive: None,
             max_connections: 1,

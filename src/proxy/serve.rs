@@ -273,7 +273,8 @@ impl Link {
     async fn dial(&mut self, client: &TcpStream, desk: &Desk) -> Result<TcpStream, Ending> {
         let route = Arc::clone(&self.route);
         let fate = Cell::default();
-        let mut dial = pin!(dial::dial(&route.upstream, route.dial_timeout, desk, &fate));
+        let upstream = (&*route.upstream, route.reach);
+        let mut dial = pin!(dial::dial(upstream, route.dial_timeout, desk, &fate));
         self.card.dials(Some(desk.now()));
         let dialled = self.attend(client, desk, |_, cx| dial.as_mut().poll(cx));
         let dialled = dialled.await;

@@ -12,6 +12,7 @@ use crate::lab::spec::{DatabaseSpec, ServiceSpec};
 use crate::load::spec::{LedgerSpec, WorkloadSpec};
 use crate::probe::spec::ProbeSpec;
 use crate::template::Template;
+use crate::units::Reach;
 
 /// A scenario, resolved and valid. Templates are filled in while the run sets up.
 #[derive(Debug, Clone)]
@@ -204,6 +205,17 @@ pub struct BlastRadius {
     pub max_fault_time: Option<Duration>,
     /// Whether every address must be a loopback address. Default true.
     pub loopback_only: bool,
+}
+
+impl BlastRadius {
+    /// How far the connections of a run may lead.
+    pub fn reach(&self) -> Reach {
+        if self.loopback_only {
+            Reach::Loopback
+        } else {
+            Reach::Anywhere
+        }
+    }
 }
 
 /// A condition that ends the run early.

@@ -8,6 +8,7 @@ mod byte_rate;
 mod moment;
 mod period;
 mod rate;
+mod reach;
 mod share;
 mod size;
 
@@ -15,6 +16,7 @@ pub use byte_rate::ByteRate;
 pub use moment::{Clock, Moment};
 pub use period::Period;
 pub use rate::Rate;
+pub use reach::Reach;
 pub use share::Share;
 pub use size::Size;
 

@@ -40,7 +40,7 @@ pub(super) fn resolve(
     let seed = scenario.as_ref().map_or(0, |scenario| scenario.seed);
     let radius = radius::read(blocks, out);
     let databases = each(blocks, "database", out, stage::database);
-    let proxies = stage::proxies(blocks, out);
+    let proxies = stage::proxies(blocks, radius.reach(), out);
     let services = each(blocks, "service", out, stage::service);
     let workloads = each(blocks, "workload", out, traffic::workload);
     let ledgers = each(blocks, "ledger", out, traffic::ledger);

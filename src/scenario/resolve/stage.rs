@@ -15,6 +15,7 @@ use crate::scenario::address::{self, host_and_port, is_plain};
 use crate::scenario::block::Block;
 use crate::scenario::{fit, mistake, shape};
 use crate::template::Template;
+use crate::units::Reach;
 
 pub(super) fn database(block: &Block, out: &mut Vec<Diagnostic>) -> Option<DatabaseSpec> {
     let (shape, _) = fit::shape::<shape::Database>(block, out)?;
@@ -66,12 +67,16 @@ pub(super) fn connectable(block: &Block, path: &str, url: &str, out: &mut Vec<Di
 }
 
 /// Every proxy, as far as the mistakes allow.
-pub(super) fn proxies(blocks: &[Block], out: &mut Vec<Diagnostic>) -> Vec<(ProxySpec, Template)> {
+pub(super) fn proxies(
+    blocks: &[Block],
+    reach: Reach,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(ProxySpec, Template)> {
     listeners(blocks, out);
-    each(blocks, "proxy", out, proxy)
+    each(blocks, "proxy", out, |block, out| proxy(block, reach, out))
 }
 
-fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
+fn proxy(block: &Block, reach: Reach, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Template)> {
     let (shape, _) = fit::shape::<shape::Proxy>(block, out)?;
     let listen = shape.listen.parse::<SocketAddr>().ok();
     if listen.is_none() {
@@ -88,6 +93,7 @@ fn proxy(block: &Block, out: &mut Vec<Diagnostic>) -> Option<(ProxySpec, Templat
         protocol: shape.protocol,
         listen: listen?,
         upstream: shape.upstream.as_str().to_owned(),
+        reach,
         dial_timeout: *shape.dial_timeout,
         keepalive: shape
             .keepalive

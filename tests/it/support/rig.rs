@@ -9,7 +9,7 @@ use chaosproxy::action::{Action, Injection, Protocol, ProxySpec};
 use chaosproxy::engine::{EngineError, EngineHandle, Reply, Settings};
 use chaosproxy::event::{Event, Fact, Name, Recorder, Stream, bus};
 use chaosproxy::fault::Scope;
-use chaosproxy::units::Clock;
+use chaosproxy::units::{Clock, Reach};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -35,6 +35,7 @@ pub(crate) fn spec(name: &str, upstream: impl Display) -> ProxySpec {
         protocol: Protocol::Tcp,
         listen: "127.0.0.1:0".parse().unwrap(),
         upstream: upstream.to_string(),
+        reach: Reach::Loopback,
         dial_timeout: Duration::from_secs(5),
         keepalive: None,
         max_connections: 10_000,

@@ -7,6 +7,7 @@ use chaosproxy::action::{Action, Protocol, ProxySpec};
 use chaosproxy::engine::Reply;
 use chaosproxy::event::{Fact, ServiceChange};
 use chaosproxy::lab::port;
+use chaosproxy::units::Reach;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +31,7 @@ async fn proxy(bench: &Bench, server: &tokio::net::TcpListener) -> std::net::Soc
         protocol: Protocol::Tcp,
         listen: "127.0.0.1:0".parse().unwrap(),
         upstream: server.local_addr().unwrap().to_string(),
+        reach: Reach::Loopback,
         dial_timeout: Duration::from_secs(5),
         keepalive: None,
         max_connections: 100,
