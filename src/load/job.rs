@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::Answer;
 use super::request::{Request, Values};
 use super::sender::Sender;
-use super::{Asked, HttpOk, Judge, KEEP, describe};
+use super::{Asked, HttpOk, Judge, KEEP, TOO_LONG, describe};
 use crate::event::{Fact, Outcome, Sample};
 use crate::jsonpath::{Condition, Path};
 use crate::units::Moment;
@@ -155,6 +155,30 @@ impl Job {
 
 /// The JSON of an answer.
 fn document(answer: &Answer) -> Result<Value, String> {
+    if !answer.is_whole() {
+        return Err(TOO_LONG.to_owned());
+    }
     serde_json::from_slice(&answer.body)
         .map_err(|error| format!("the answer is not JSON ({error}): {}", describe(answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_status_that_is_too_long_its_length_is_told() {
+        let body = r#"{"id": "7", "log": "#;
+        let mut answer = Answer {
+            status: 200,
+            headers: hyper::HeaderMap::new(),
+            body: hyper::body::Bytes::from_static(body.as_bytes()),
+            length: body.len() as u64,
+            sha256: None,
+        };
+        let why = document(&answer).unwrap_err();
+        assert!(why.starts_with("the answer is not JSON"), "{why}");
+        answer.length = 2 << 20;
+        assert_eq!(document(&answer).unwrap_err(), TOO_LONG);
+    }
 }
