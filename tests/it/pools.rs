@@ -23,6 +23,7 @@ const FAULTS: [&str; 4] = ["cut", "stall", "refuse", "reject"];
 ///
 /// - `cut`, detection: the next request finds the broken connection and the one after it a new one;
 ///   a probe each 100 ms may see the moment between them or not.
+/// - `cut`, backoff: it lasts a moment, in which a pool need not dial.
 /// - backoff, `F`: `SQLAlchemy`, asyncpg, node-pg, deadpool and sqlx dial once for each request that
 ///   finds no connection, and never wait (20 attempts a second, as many as requests); sqlx dials
 ///   again within a request when it is refused. bb8 waits twice as long each time, but never longer
@@ -36,14 +37,14 @@ const FAULTS: [&str; 4] = ["cut", "stall", "refuse", "reject"];
 /// The attempts were counted independently, by the SYN packets to each port.
 const TABLE: &str = "
     pool          cut            stall       refuse      reject
-    psycopg-pool  [PI]PPPPP      PPPPPP      PIPPPP      PPPPPP
-    sqlalchemy    [PI]PPPPP      PPPPPP      PIPPPP      PFPPPP
-    asyncpg       [PI]PPPPP      PFPPPP      PIPPPP      PFPPPP
-    node-pg       [PI]PPPPP      PPPPPP      PIPPPP      PFPPPP
-    hikaricp      [PI]PPPPP      PPPPPP      PIPPPP      PPPPPP
-    bb8           [PI]PPPPP      PPPPPP      PIPPPP      PFPPPP
-    deadpool      [PI]PPPPP      PPPPPP      PIPPPP      PFPPPP
-    sqlx          [PI]PPPPP      PFPPPP      PIPPPP      PFPPPP
+    psycopg-pool  [PI][PI]PPPP   PPPPPP      PIPPPP      PPPPPP
+    sqlalchemy    [PI][PI]PPPP   PPPPPP      PIPPPP      PFPPPP
+    asyncpg       [PI][PI]PPPP   PFPPPP      PIPPPP      PFPPPP
+    node-pg       [PI][PI]PPPP   PPPPPP      PIPPPP      PFPPPP
+    hikaricp      [PI][PI]PPPP   PPPPPP      PIPPPP      PPPPPP
+    bb8           [PI][PI]PPPP   PPPPPP      PIPPPP      PFPPPP
+    deadpool      [PI][PI]PPPP   PPPPPP      PIPPPP      PFPPPP
+    sqlx          [PI][PI]PPPP   PFPPPP      PIPPPP      PFPPPP
 ";
 
 /// The pools that need neither Java nor a build of their own.

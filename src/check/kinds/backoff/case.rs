@@ -17,6 +17,9 @@ use crate::units::{Moment, Period, Share};
 /// Any number: the same journal must always give the same verdict.
 const SEED: u64 = 0x6261_636b;
 
+/// A client need not dial sooner after a loss: many dial for the next request, or after a delay.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
+
 /// One outage.
 pub(super) struct Case<'a> {
     pub(super) params: &'a Params,
@@ -154,10 +157,12 @@ impl<'a> Case<'a> {
             .first()
             .map_or(self.window.0, |first| first.start);
         let left = self.window.1.since(first).as_secs_f64();
-        let fits = self
-            .params
-            .policy()
-            .is_none_or(|policy| feasible(&policy, left, slowest) + 1 >= needed);
+        let begun = !self.attempts.is_empty() || self.outage() >= FIRST_ATTEMPT;
+        let fits = begun
+            && self
+                .params
+                .policy()
+                .is_none_or(|policy| feasible(&policy, left, slowest) + 1 >= needed);
         let early = self.history.ended_early();
         let cut_short = early.is_some_and(|early| early <= self.window.1);
         let verdict = if count >= needed {

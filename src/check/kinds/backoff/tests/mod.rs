@@ -154,6 +154,23 @@ fn without_demand_the_absence_of_attempts_decides_nothing() {
 }
 
 #[test]
+fn a_pool_need_not_dial_within_a_moment() {
+    let cut = |to: f64| {
+        let story = Story::until(70.0)
+            .session(0, 1.0)
+            .fault_of("cut", "disconnect", json!({}), 40.0, to)
+            .hit("cut", 40.0, 0, Impact::Closed)
+            .closed(0, 40.0, ClosedBy::Fault("cut".into()))
+            .samples(("writes", "codebase"), 0.05, (0.0, 70.0), |_| (0.01, ok()));
+        story.judge("backoff", json!({ "proxy": "db", "fault": "cut" }))
+    };
+    let moment = cut(40.1);
+    assert_eq!(moment.verdict, Verdict::Inconclusive, "{moment:#?}");
+    assert!(moment.summary.contains("no more could fit"), "{moment:#?}");
+    assert_eq!(cut(45.0).verdict, Verdict::Fail);
+}
+
+#[test]
 fn a_closed_port_blinds_the_check() {
     let params = json!({ "mode": "refuse" });
     let story = Story::until(70.0)
