@@ -276,7 +276,7 @@ impl History {
     }
 
     /// Those that belong to a window: intended in it, or under way when a fault was injected in it
-    /// (see [`Observations::assign`]).
+    /// (see `Observations::assign`).
     pub fn samples_in(&self, source: &str, window: (Moment, Moment)) -> &[Sample] {
         let observations = self.facts.samples.get(source);
         observations.map_or(&[], |observations| observations.within(window))
