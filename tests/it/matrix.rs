@@ -54,8 +54,8 @@ const MATRIX: &str = "
     codebase  retry-storm              P  P  PI P  F  P  P  PI PI P  P  P  P  P  P  P  P  P
     codebase  fixed-interval           P  P  PI P  F  P  P  PI PI P  P  P  P  P  P  P  P  P
     codebase  synchronised-herd        P  P  PI P  F  P  P  PI PI P  P  P  P  P  P  P  P  P
-    codebase  gives-up                 P  I  I  P  I  F  I  PI PI P  P  F  F  P  I  P  P  F
-    codebase  never-reconnects         P  I  I  P  I  F  I  PI PI P  P  F  F  P  I  P  P  F
+    codebase  gives-up                 P  I  I  I  I  F  I  PI PI P  P  F  F  P  I  P  P  F
+    codebase  never-reconnects         P  I  I  I  I  F  I  PI PI P  P  F  F  P  I  P  P  F
     codebase  slow-recovery            P  I  PI P  PF F  P  PI PI P  P  F  F  P  P  P  P  PF
     codebase  connection-leak          P  P  PI P  P  P  P  PI PI P  P  F  P  P  P  P  P  P
     codebase  small-pool               P  PI PI PF P  PF P  PI PI P  P  F  P  P  P  P  P  P

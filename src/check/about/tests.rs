@@ -105,7 +105,7 @@ fn content(kind: &str) -> Value {
         "pool" => json!({ "proxy": "db", "max": 5 }),
         "answer" => json!({ "source": "reads" }),
         "log" => json!({ "service": "web", "contains": ["database lost"] }),
-        "exit" => json!({ "service": "job", "code": 3 }),
+        "exit" => json!({ "service": "job", "code": 3, "fault": "cut" }),
         "regression" => json!({ "baseline": "b.json", "figures": ["reads.p95_s"] }),
         _ => panic!("write what a check of type `{kind}` is content with"),
     }
@@ -120,7 +120,7 @@ fn a_check_of_any_type_passes_only_if_its_fault_touched_somebody() {
             (finding.verdict, finding.summary)
         };
         let mut demands = vec![content(kind.name)];
-        if matches!(kind.name, "exit" | "pool") {
+        if kind.name == "pool" {
             let mut named = content(kind.name);
             named["fault"] = json!("cut");
             demands.push(named);
@@ -136,8 +136,8 @@ fn a_check_of_any_type_passes_only_if_its_fault_touched_somebody() {
         }
     }
     assert_eq!(
-        judged, 16,
-        "fourteen types, two of them with and without a fault"
+        judged, 15,
+        "fourteen types, one of them with and without a fault"
     );
 }
 

@@ -260,7 +260,7 @@ impl Shared {
     pub(super) fn shrink(&self) {
         let now = self.clock.now();
         let mut inner = self.lock();
-        while inner.open > self.size.min
+        while inner.open > self.wanted_size(&inner).min
             && let Some(oldest) = inner.idle.front()
             && now.since(oldest.idle_since) >= self.settings.idle_timeout.get()
         {

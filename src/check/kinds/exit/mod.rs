@@ -49,10 +49,8 @@ impl Check for Exit {
     type Params = Params;
 
     fn about(params: &Params) -> About {
-        match &params.fault {
-            Some(fault) => About::Faults(vec![fault.clone()]),
-            None => About::Run,
-        }
+        // Without a fault it is about how the process ends whenever it is started.
+        About::Faults(params.fault.iter().cloned().collect())
     }
 
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
