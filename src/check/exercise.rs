@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::metric::Metric;
 use super::{Assertion, CheckSpec, Finding, History, Occurrence, Verdict, Window, show};
-use crate::event::{Answers, Name, Outcome, Sample};
+use crate::event::{Answers, Fact, Name, Outcome, Sample};
 use crate::units::{Moment, Period, Share};
 
 /// Why a fault proves nothing: it never happened, or it touched too few connections. Each time
@@ -27,10 +27,21 @@ pub(super) fn fewest<'a>(
     let fewest = occurrences.map(|one| one.hits.len() as u64).min()?;
     let needed = history.min_hits(fault);
     (fewest < needed).then(|| {
+        if let Some(why) = failed(history, fault) {
+            return format!("fault `{fault}` failed: {why}");
+        }
         format!(
             "fault `{fault}` touched {}, at least {needed} needed",
             show::plural(fewest, "connection")
         )
+    })
+}
+
+/// Why a fault could not do what it is to do, if it could not.
+fn failed<'a>(history: &'a History, fault: &str) -> Option<&'a str> {
+    history.events().iter().find_map(|event| match &event.fact {
+        Fact::FaultFailed { fault: of, why } if **of == *fault => Some(why.as_str()),
+        _ => None,
     })
 }
 

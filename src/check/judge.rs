@@ -257,6 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_failed_says_with_what() {
+        let story = story().fault_of("f", "command", json!({}), 20.0, 21.0);
+        let why = "run `sh`: it ended with exit code 7".to_owned();
+        let failed = Fact::FaultFailed {
+            fault: "f".into(),
+            why,
+        };
+        let finding = judge(&story.fact(20.1, failed).history(Some(spec(Health::TYPE)))).remove(0);
+        assert_eq!(finding.verdict, Verdict::Inconclusive);
+        let said = "fault `f` failed: run `sh`: it ended with exit code 7";
+        assert!(finding.summary.starts_with(said), "{}", finding.summary);
+    }
+
+    #[test]
     fn a_check_that_crashes_is_inconclusive() {
         let history = story().history(None);
         let finding = guarded(&spec(Health::TYPE), &history, |_, _| panic!("planned"));

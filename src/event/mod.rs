@@ -273,6 +273,13 @@ pub enum Fact {
         #[serde(flatten)]
         what: Shortfall,
     },
+    /// What a fault does outside every proxy could not be done as asked; the run goes on.
+    FaultFailed {
+        /// The fault's name.
+        fault: Name,
+        /// What and why (``run `sh -c exit 7`: it ended with exit code 7``).
+        why: String,
+    },
     /// Something that chaosproxy itself could not do; the run goes on without it.
     Trouble {
         /// What and why.

@@ -231,6 +231,7 @@ fn notes(history: &History) -> Vec<String> {
     for event in history.events() {
         let note = match &event.fact {
             Fact::Trouble { message } => message.clone(),
+            Fact::FaultFailed { fault, why } => format!("fault `{fault}`: {why}"),
             Fact::LogGap(gap) => gap.to_string(),
             Fact::Shortfall { what, .. } => what.to_string(),
             _ => continue,

@@ -50,6 +50,9 @@ pub(super) fn tell(
         Fact::LogGap(gap) => (Tone::Warning, format!("warning: {gap}")),
         Fact::Shortfall { what, .. } => (Tone::Warning, format!("warning: {what}")),
         Fact::Trouble { message } => (Tone::Warning, format!("warning: {message}")),
+        Fact::FaultFailed { fault, why } => {
+            (Tone::Warning, format!("warning: fault `{fault}`: {why}"))
+        }
         Fact::Failed { message } => (Tone::Bad, format!("error: {message}")),
         Fact::Lost { count } => (Tone::Warning, format!("warning: {count} facts lost so far")),
         _ => return None,

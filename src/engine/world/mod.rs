@@ -251,8 +251,9 @@ impl World {
     }
 
     fn trouble(&self, fault: &Name, error: &dyn std::error::Error) {
-        self.recorder.record(Fact::Trouble {
-            message: format!("fault `{fault}`: {error}"),
+        self.recorder.record(Fact::FaultFailed {
+            fault: fault.clone(),
+            why: error.to_string(),
         });
     }
 }

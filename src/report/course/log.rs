@@ -121,6 +121,7 @@ fn told(fact: &Fact) -> Option<(String, String)> {
         Fact::LogGap(gap) => Some((gap.service.to_string(), gap.to_string())),
         Fact::Shortfall { what, .. } => run(what.to_string()),
         Fact::Trouble { message } => run(format!("trouble: {message}")),
+        Fact::FaultFailed { fault, why } => run(format!("trouble: fault `{fault}`: {why}")),
         Fact::Failed { message } => run(format!("failed: {message}")),
         Fact::Lost { count } => run(format!("{count} facts could not be recorded so far")),
         _ => None,

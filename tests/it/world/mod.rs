@@ -136,7 +136,7 @@ impl Bench {
     /// The trouble that is reported next, before any other fact.
     async fn trouble(&mut self) -> String {
         self.fact(|fact| match fact {
-            Fact::Trouble { message } => Some(message.clone()),
+            Fact::FaultFailed { fault, why } => Some(format!("fault `{fault}`: {why}")),
             other => panic!("{other:?}"),
         })
         .await

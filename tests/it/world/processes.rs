@@ -143,7 +143,7 @@ async fn a_slow_lift_keeps_only_its_own_fault_waiting_and_healing_begins_nothing
     }
     assert!(!again.exists(), "what waited was begun when all was healed");
     let never = |fact: &Fact| match fact {
-        Fact::Trouble { message } => Some(message.contains("healed before it began")),
+        Fact::FaultFailed { why, .. } => Some(why.contains("healed before it began")),
         _ => None,
     };
     assert!(bench.fact(never).await);
