@@ -3,16 +3,14 @@
 use super::History;
 use crate::event::Fact;
 
-/// Kinds of faults that do not act on connections.
-const OUTSIDE: [&str; 3] = ["command", "postgres_server", "process"];
-
 /// The advice that the evidence of the run supports.
 pub(super) fn untouched(history: &History, fault: &str) -> String {
     let faults = &history.experiment().faults;
     let Some(brief) = faults.iter().find(|brief| *brief.name == *fault) else {
         return PAST.to_owned();
     };
-    if OUTSIDE.contains(&brief.kind.as_str()) {
+    let seen = brief.kind().map(|kind| kind.subject.is_seen_by_proxies());
+    if seen == Some(false) {
         return "see in the notes and in the log of the fault why it did nothing".to_owned();
     }
     let uncounted =

@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::Span;
 use crate::event::{Name, Reason};
+use crate::fault;
 use crate::units::{Moment, Period};
 
 /// What a check came to. Ordered so that the worst of several is their maximum.
@@ -167,6 +168,25 @@ pub struct FaultBrief {
     pub proxy: Name,
     /// How many connections it must touch to count as exercised. Default 1.
     pub min_hits: u64,
+}
+
+impl FaultBrief {
+    /// Its kind; `None` in a journal that knows others than this version.
+    pub(crate) fn kind(&self) -> Option<&'static fault::Kind> {
+        fault::kind(&self.kind)
+    }
+
+    /// Whether it acts once, on connections, and leaves nothing to lift.
+    pub(crate) fn acts_once(&self) -> bool {
+        self.kind().is_some_and(|kind| {
+            kind.subject == fault::Subject::Connections && !(kind.lasts)(&self.params)
+        })
+    }
+
+    /// Whether nothing gets through while it is in force.
+    pub(crate) fn severs(&self) -> bool {
+        self.kind().is_some_and(|kind| (kind.severs)(&self.params))
+    }
 }
 
 /// What judging needs to know of a workload or probe.

@@ -9,6 +9,7 @@
 mod armed;
 pub mod catalogue;
 mod dice;
+mod ending;
 pub mod kinds;
 pub mod ramp;
 mod registry;

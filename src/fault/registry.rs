@@ -31,6 +31,11 @@ pub trait FaultKind {
         true
     }
 
+    /// Whether nothing gets through, in scope, while it is in force.
+    fn severs(_params: &Self::Params) -> bool {
+        false
+    }
+
     /// Refuses combinations that the types allow: `(key, what is wrong and what to write)`.
     fn validate(_params: &Self::Params) -> Result<(), (&'static str, String)> {
         Ok(())
@@ -69,6 +74,11 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Whether proxies see whom a fault on it touches.
+    pub const fn is_seen_by_proxies(self) -> bool {
+        matches!(self, Self::Connections | Self::Ports)
+    }
+
     /// The blocks whose names are possible targets; none if there is no target.
     pub const fn blocks(self) -> &'static [&'static str] {
         match self {
@@ -95,6 +105,8 @@ pub struct Kind {
     pub ramps: bool,
     /// Whether a length must be given, with these parameters; `false` for what can act once.
     pub lasts: fn(&serde_json::Value) -> bool,
+    /// Whether nothing gets through, in scope, while it is in force with these parameters.
+    pub severs: fn(&serde_json::Value) -> bool,
     /// The JSON Schema of its parameters.
     pub schema: fn() -> schemars::Schema,
     /// For how long it is in force, if the parameters say so.
@@ -130,6 +142,9 @@ const fn entry<K: FaultKind>() -> Kind {
         ramps: K::RAMPS,
         lasts: |params| {
             serde_json::from_value(params.clone()).map_or(true, |params| K::lasts(&params))
+        },
+        severs: |params| {
+            serde_json::from_value(params.clone()).is_ok_and(|params| K::severs(&params))
         },
         schema: || schemars::schema_for!(K::Params),
         length: |params| K::length(&serde_json::from_value(params.clone()).ok()?),

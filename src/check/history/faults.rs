@@ -36,9 +36,6 @@ pub struct Hit {
     pub impact: Impact,
 }
 
-/// A kind of fault that acts once and leaves nothing to lift.
-const ACTS_ONCE: &str = "disconnect";
-
 pub(super) fn index(experiment: &Experiment, events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
     let mut faults = edges(events);
     for (name, occurrences) in &mut faults {
@@ -46,7 +43,7 @@ pub(super) fn index(experiment: &Experiment, events: &[Event]) -> BTreeMap<Name,
         let once = experiment
             .faults
             .iter()
-            .any(|fault| fault.name == *name && fault.kind == ACTS_ONCE);
+            .any(|fault| fault.name == *name && fault.acts_once());
         for one in occurrences {
             one.lift = match one.lift {
                 None if once => Some(one.inject),

@@ -1,13 +1,12 @@
 //! Connections end, and new ones are welcome.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Payload, Segment};
-use crate::units::{Moment, Period, Size};
+use crate::fault::ending::{self, Ending, UntilThen, When, too_late};
+use crate::fault::{Effects, FaultKind, How, Objection};
+use crate::units::{Period, Size};
 
 /// See [`FaultKind::STORY`].
 #[derive(Debug)]
@@ -84,25 +83,25 @@ entry of a firewall, an operator who terminates sessions.";
     }
 
     fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
-        let message = "the fault is over before a connection ends; write less than it lasts";
-        let waits = [("delay", params.delay), ("idle", params.idle)];
-        let late = |time: Period| length.is_some_and(|length| time.get() >= length);
-        let (key, _) = waits.into_iter().find(|(_, time)| late(*time))?;
-        Some((key, message))
+        too_late("delay", params.delay, length).or_else(|| too_late("idle", params.idle, length))
     }
 
     fn build(params: Params) -> Effects {
-        Effects {
-            stream: Some(Arc::new(move || {
-                Box::new(Cut {
-                    left: [params.bytes.0; 2],
-                    params: params.clone(),
-                    active: Moment::ZERO,
-                    closed: [false; 2],
-                })
-            })),
-            ..Effects::default()
-        }
+        let when = match params.conditions()[..] {
+            ["bytes"] => When::Carried(params.bytes.0),
+            ["idle"] => When::Idle(params.idle),
+            _ => When::Begun(params.delay),
+        };
+        let ending = Ending {
+            when,
+            until_then: UntilThen::Pass,
+            how: match params.how {
+                End::Fin => ending::End::Whole(How::Fin),
+                End::Rst => ending::End::Whole(How::Rst),
+                End::HalfClose => ending::End::Ways,
+            },
+        };
+        ending.effects()
     }
 }
 
@@ -117,111 +116,4 @@ impl Params {
         let given = given.into_iter().filter(|(_, given)| *given);
         given.map(|(key, _)| key).collect()
     }
-}
-
-impl From<How> for Params {
-    fn from(how: How) -> Self {
-        Self {
-            how: match how {
-                How::Fin => End::Fin,
-                How::Rst => End::Rst,
-            },
-            delay: Period::default(),
-            bytes: Size::default(),
-            idle: Period::default(),
-        }
-    }
-}
-
-struct Cut {
-    params: Params,
-    /// Bytes that still pass, per way.
-    left: [u64; 2],
-    /// When a byte was last seen.
-    active: Moment,
-    /// The end was passed on, per way.
-    closed: [bool; 2],
-}
-
-impl Cut {
-    fn end(&mut self, cx: &Cx<'_>, out: &mut dyn Outlet) {
-        let how = match self.params.how {
-            End::Fin => How::Fin,
-            End::Rst => How::Rst,
-            End::HalfClose => {
-                return self.pass(cx, Segment::new(cx.now, Payload::Eof), out);
-            }
-        };
-        out.hit(Impact::Closed);
-        out.cut(how);
-    }
-
-    /// Sends an end behind the bytes that passed.
-    fn pass(&mut self, cx: &Cx<'_>, end: Segment, out: &mut dyn Outlet) {
-        if !std::mem::replace(&mut self.closed[cx.direction as usize], true) {
-            out.hit(Impact::Closed);
-            out.pass(end);
-        }
-    }
-
-    /// Passes what may pass, and the end behind it.
-    fn count(&mut self, cx: &Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        let left = &mut self.left[cx.direction as usize];
-        let Payload::Data(mut data) = segment.payload else {
-            return out.pass(segment);
-        };
-        let passing = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len());
-        *left -= passing as u64;
-        let over = *left == 0;
-        let payload = Payload::Data(data.split_to(passing));
-        out.pass(Segment { payload, ..segment });
-        if over {
-            let payload = match self.params.how {
-                End::Fin => Payload::End(How::Fin),
-                End::Rst => Payload::End(How::Rst),
-                End::HalfClose => Payload::Eof,
-            };
-            self.pass(cx, Segment { payload, ..segment }, out);
-        }
-    }
-}
-
-impl Fault for Cut {
-    fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        self.active = cx.began();
-        if self.params.conditions().is_empty() {
-            self.end(cx, out);
-        } else if self.params.bytes.0 == 0 {
-            out.wake_at(cx.began() + self.params.delay.max(self.params.idle).get());
-        }
-    }
-
-    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        self.active = cx.now;
-        let over = self.closed[cx.direction as usize];
-        if over && !matches!(segment.payload, Payload::End(_)) {
-            // The receiver was told that nothing more comes.
-            out.hold(segment);
-        } else if self.params.bytes.0 > 0 {
-            self.count(cx, segment, out);
-        } else {
-            out.pass(segment);
-        }
-    }
-
-    fn on_wake(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        let quiet_until = self.active + self.params.idle.get();
-        if quiet_until > cx.now && !self.params.idle.is_zero() {
-            out.wake_at(quiet_until);
-        } else {
-            self.end(cx, out);
-        }
-    }
-}
-
-/// Ends each connection at once, as `partition` does it too.
-pub(super) fn at_once(how: How) -> crate::fault::StreamFactory {
-    Disconnect::build(how.into())
-        .stream
-        .expect("a disconnect acts on streams")
 }

@@ -1,11 +1,9 @@
 //! So many bytes and no more.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Payload, Segment};
+use crate::fault::ending::{End, Ending, UntilThen, When};
+use crate::fault::{Effects, FaultKind, How};
 use crate::units::Size;
 
 /// See [`FaultKind::STORY`].
@@ -41,49 +39,11 @@ that breaks at the same place each time.";
     type Params = Params;
 
     fn build(params: Params) -> Effects {
-        Effects {
-            stream: Some(Arc::new(move || {
-                Box::new(Quota {
-                    left: [params.bytes.0; 2],
-                    how: params.how,
-                    over: [false; 2],
-                })
-            })),
-            ..Effects::default()
-        }
-    }
-}
-
-struct Quota {
-    /// Bytes that may still pass, per way.
-    left: [u64; 2],
-    how: How,
-    /// The end was sent, per way.
-    over: [bool; 2],
-}
-
-impl Fault for Quota {
-    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        let way = cx.direction as usize;
-        if self.over[way] {
-            return out.hold(segment);
-        }
-        let Payload::Data(mut data) = segment.payload else {
-            return out.pass(segment);
+        let ending = Ending {
+            when: When::Carried(params.bytes.0),
+            until_then: UntilThen::Pass,
+            how: End::Whole(params.how),
         };
-        let passing = usize::try_from(self.left[way])
-            .unwrap_or(usize::MAX)
-            .min(data.len());
-        self.left[way] -= passing as u64;
-        if passing > 0 {
-            let payload = Payload::Data(data.split_to(passing));
-            out.pass(Segment { payload, ..segment });
-        }
-        if self.left[way] == 0 {
-            self.over[way] = true;
-            out.hit(Impact::Closed);
-            let payload = Payload::End(self.how);
-            out.pass(Segment { payload, ..segment });
-        }
+        ending.effects()
     }
 }

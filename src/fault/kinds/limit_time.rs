@@ -1,11 +1,9 @@
 //! No connection grows old.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Outlet, Segment};
+use crate::fault::ending::{End, Ending, UntilThen, When};
+use crate::fault::{Effects, FaultKind, How};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -40,31 +38,11 @@ long-lived flows, credentials that expire with the session.";
     type Params = Params;
 
     fn build(params: Params) -> Effects {
-        Effects {
-            stream: Some(Arc::new(move || Box::new(Lifetime(params.clone())))),
-            ..Effects::default()
-        }
-    }
-}
-
-struct Lifetime(Params);
-
-impl Fault for Lifetime {
-    fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        let end = cx.conn.opened + self.0.lifetime.get();
-        if end <= cx.now {
-            self.on_wake(cx, out);
-        } else {
-            out.wake_at(end);
-        }
-    }
-
-    fn on_segment(&mut self, _cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        out.pass(segment);
-    }
-
-    fn on_wake(&mut self, _cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.hit(Impact::Closed);
-        out.cut(self.0.how);
+        let ending = Ending {
+            when: When::Aged(params.lifetime),
+            until_then: UntilThen::Pass,
+            how: End::Whole(params.how),
+        };
+        ending.effects()
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::disconnect;
 use crate::event::Impact;
+use crate::fault::ending::{End, Ending, UntilThen, When};
 use crate::fault::{
     Cx, Effects, Fault, FaultKind, How, ListenerPolicy, Outlet, Payload, Segment, StreamFactory,
 };
@@ -108,24 +108,36 @@ without a backend; `refuse` for a server that is down while its host is up.";
         Ok(())
     }
 
+    fn severs(_params: &Params) -> bool {
+        true
+    }
+
     fn build(params: Params) -> Effects {
-        let reset = disconnect::at_once(How::Rst);
-        let (stream, listener) = match params.mode {
-            Mode::Stall => (stall(params.on_heal), None),
-            Mode::Unanswered => (stall(params.on_heal), Some(ListenerPolicy::Ignore)),
-            Mode::Reject => {
-                let read_for = params.first_packet.get();
-                (reset, Some(ListenerPolicy::Reject { read_for }))
-            }
-            Mode::Refuse => (reset, Some(ListenerPolicy::Refuse)),
-        };
-        Effects {
-            stream: Some(stream),
+        let stalled = |listener| Effects {
+            stream: Some(stall(params.on_heal)),
             listener,
-            world: None,
+            ..Effects::default()
+        };
+        let reset = |listener| Effects {
+            listener: Some(listener),
+            ..RESET_AT_ONCE.effects()
+        };
+        match params.mode {
+            Mode::Stall => stalled(None),
+            Mode::Unanswered => stalled(Some(ListenerPolicy::Ignore)),
+            Mode::Reject => reset(ListenerPolicy::Reject {
+                read_for: params.first_packet.get(),
+            }),
+            Mode::Refuse => reset(ListenerPolicy::Refuse),
         }
     }
 }
+
+const RESET_AT_ONCE: Ending = Ending {
+    when: When::Begun(Period(Duration::ZERO)),
+    until_then: UntilThen::Pass,
+    how: End::Whole(How::Rst),
+};
 
 fn stall(on_heal: OnHeal) -> StreamFactory {
     Arc::new(move || {

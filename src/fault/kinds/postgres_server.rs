@@ -57,6 +57,10 @@ the address, a database that is started after its clients.";
         false
     }
 
+    fn severs(_params: &Params) -> bool {
+        true
+    }
+
     fn build(params: Params) -> Effects {
         let halt = match params.how {
             How::Fast => Halt::FastShutdown,

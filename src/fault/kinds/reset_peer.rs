@@ -1,12 +1,11 @@
 //! A reset in the middle of a conversation.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Segment};
+use crate::fault::ending::{End, Ending, UntilThen, When, too_late};
+use crate::fault::{Effects, FaultKind, How, Objection};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -39,46 +38,15 @@ end idle connections too, use `disconnect`.";
     type Params = Params;
 
     fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
-        let message = "the fault is over before a connection ends; write less than it lasts";
-        length
-            .is_some_and(|length| params.delay.get() >= length)
-            .then_some(("delay", message))
+        too_late("delay", params.delay, length)
     }
 
     fn build(params: Params) -> Effects {
-        Effects {
-            stream: Some(Arc::new(move || {
-                Box::new(Reset {
-                    delay: params.delay,
-                    armed: false,
-                })
-            })),
-            ..Effects::default()
-        }
-    }
-}
-
-struct Reset {
-    delay: Period,
-    /// The first segment came.
-    armed: bool,
-}
-
-impl Fault for Reset {
-    fn on_segment(&mut self, cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        if !self.armed {
-            self.armed = true;
-            if self.delay.is_zero() {
-                return self.on_wake(cx, out);
-            }
-            out.hit(Impact::Withheld);
-            out.wake_at(segment.due + self.delay.get());
-        }
-        out.hold(segment);
-    }
-
-    fn on_wake(&mut self, _cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.hit(Impact::Closed);
-        out.cut(How::Rst);
+        let ending = Ending {
+            when: When::Used(params.delay),
+            until_then: UntilThen::Hold,
+            how: End::Whole(How::Rst),
+        };
+        ending.effects()
     }
 }

@@ -1,12 +1,11 @@
 //! Nothing gets through, and then the connection is closed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Impact;
-use crate::fault::{Cx, Effects, Fault, FaultKind, How, Objection, Outlet, Payload, Segment};
+use crate::fault::ending::{End, Ending, UntilThen, When, too_late};
+use crate::fault::{Effects, FaultKind, How, Objection};
 use crate::units::Period;
 
 /// See [`FaultKind::STORY`].
@@ -41,38 +40,19 @@ serve. To hold bytes without losing them, use `partition`.";
     type Params = Params;
 
     fn futile(params: &Params, length: Option<Duration>) -> Option<Objection> {
-        let message = "the fault is over before a connection ends; write less than it lasts";
-        length
-            .is_some_and(|length| params.delay.get() >= length)
-            .then_some(("delay", message))
+        too_late("delay", params.delay, length)
+    }
+
+    fn severs(_params: &Params) -> bool {
+        true
     }
 
     fn build(params: Params) -> Effects {
-        Effects {
-            stream: Some(Arc::new(move || Box::new(Hole(params.clone())))),
-            ..Effects::default()
-        }
-    }
-}
-
-struct Hole(Params);
-
-impl Fault for Hole {
-    fn on_attach(&mut self, cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.wake_at(cx.began() + self.0.delay.get());
-    }
-
-    fn on_segment(&mut self, _cx: &mut Cx<'_>, segment: Segment, out: &mut dyn Outlet) {
-        match segment.payload {
-            Payload::Data(_) => out.hit(Impact::Withheld),
-            Payload::Eof => {}
-            // A connection that is gone need not wait.
-            Payload::End(_) => out.pass(segment),
-        }
-    }
-
-    fn on_wake(&mut self, _cx: &mut Cx<'_>, out: &mut dyn Outlet) {
-        out.hit(Impact::Closed);
-        out.cut(self.0.how);
+        let ending = Ending {
+            when: When::Begun(params.delay),
+            until_then: UntilThen::Drop,
+            how: End::Whole(params.how),
+        };
+        ending.effects()
     }
 }

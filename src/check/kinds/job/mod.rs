@@ -149,7 +149,7 @@ impl Case<'_> {
             return vec![self.evidence(Verdict::Inconclusive, "fault", expected, measured)];
         }
         let mut found = Vec::new();
-        if self.cuts(fault) {
+        if self.severs(fault) {
             found.extend(self.pauses(fault, (from, to)));
         }
         found.push(self.resumes(fault, to));
@@ -157,11 +157,11 @@ impl Case<'_> {
     }
 
     /// Whether the fault takes the database away, rather than making it slow.
-    fn cuts(&self, fault: &str) -> bool {
+    fn severs(&self, fault: &str) -> bool {
         let faults = &self.history.experiment().faults;
         faults
             .iter()
-            .any(|brief| &*brief.name == fault && brief.kind == "partition")
+            .any(|brief| &*brief.name == fault && brief.severs())
     }
 
     /// No item is marked done that cannot be stored. What was stored before the fault may become
