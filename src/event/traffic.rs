@@ -16,9 +16,6 @@ pub struct Totals {
     pub upstream: Volume,
     /// Bytes and pieces passed on to the client.
     pub downstream: Volume,
-    /// Times that one worker thread handed a connection to another.
-    #[serde(default)]
-    pub handovers: u64,
     /// How long bytes that met no fault stayed in chaosproxy: from the read to the write that the
     /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<Spread>,

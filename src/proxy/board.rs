@@ -284,17 +284,12 @@ impl Subscription {
         })
     }
 
-    /// Goes to another worker: it is woken there once it has looked there.
-    pub(super) fn leave_worker(&mut self) {
-        if let Some((worker, _)) = self.place.take() {
-            lock(&self.board.subscribers[worker]).remove(&self.id);
-        }
-    }
-
     /// Stops following: later changes do not wait for this connection.
     pub(super) fn leave(&mut self) {
         self.edition = None;
-        self.leave_worker();
+        if let Some((worker, _)) = self.place.take() {
+            lock(&self.board.subscribers[worker]).remove(&self.id);
+        }
     }
 }
 

@@ -96,7 +96,6 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpSocket;
 
-    use super::super::crew::Crew;
     use super::*;
     use crate::units::Clock;
 
@@ -120,7 +119,7 @@ mod tests {
 
     /// Delivers to a peer that does as `reading` says, and resets.
     async fn deliver_and_reset(leg: TcpStream, reading: impl Future<Output = ()>) -> Duration {
-        let desk = Desk::new(0, Crew::new(1), Clock::start()).unwrap();
+        let desk = Desk::new(0, Clock::start()).unwrap();
         let delivered = async {
             deliver(&leg, &desk, PATIENCE).await;
             let took = desk.now().since(crate::units::Moment::ZERO);

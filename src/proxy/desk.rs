@@ -8,9 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::crew::Crew;
 use super::limits;
-use super::shift::Shift;
 use super::timer::{Alarm, Timer};
 use crate::units::{Clock, Moment};
 
@@ -25,17 +23,15 @@ pub(super) fn give_way(cx: &mut Context<'_>) {
 #[derive(Debug)]
 pub(super) struct Desk {
     worker: usize,
-    shift: Shift,
     alarm: Rc<Alarm>,
     buffer: RefCell<Box<[u8]>>,
 }
 
 impl Desk {
     /// Must be called within the worker's runtime.
-    pub(super) fn new(worker: usize, crew: Crew, clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(worker: usize, clock: Clock) -> io::Result<Self> {
         Ok(Self {
             worker,
-            shift: Shift::new(worker, crew, clock),
             alarm: Rc::new(Alarm::new(clock)?),
             buffer: RefCell::new(vec![0; limits::BUFFER_BYTES].into()),
         })
@@ -44,11 +40,6 @@ impl Desk {
     /// The number of the worker, from 0.
     pub(super) const fn worker(&self) -> usize {
         self.worker
-    }
-
-    /// How busy the worker is.
-    pub(super) const fn shift(&self) -> &Shift {
-        &self.shift
     }
 
     /// The present moment.

@@ -93,7 +93,6 @@ mod tests {
     use tokio::select;
 
     use super::*;
-    use crate::proxy::crew::Crew;
     use crate::units::Clock;
 
     const LIMIT: Duration = Duration::from_millis(400);
@@ -106,7 +105,7 @@ mod tests {
     }
 
     fn desk() -> Desk {
-        Desk::new(0, Crew::new(1), Clock::start()).unwrap()
+        Desk::new(0, Clock::start()).unwrap()
     }
 
     /// Dials both; gives the one that was reached.

@@ -204,12 +204,6 @@ impl Link {
         self.card.stalls(direction, now);
     }
 
-    /// It goes to another worker.
-    pub(super) fn leave_worker(&mut self) {
-        self.orders.leave_worker();
-        self.counters().handed_on();
-    }
-
     /// Changes no longer wait for it. Tells the present moment.
     pub(super) fn unsubscribe(&mut self) -> Moment {
         self.orders.leave();

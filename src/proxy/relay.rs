@@ -22,48 +22,28 @@ use super::timer::Timer;
 use crate::fault::{Direction, How, Payload};
 use crate::sys::net;
 
-/// Where a connection comes to that was carried.
-pub(super) enum Course {
-    /// It ends.
-    Ended(Ending),
-    /// It is to go on with the worker of this number.
-    Moving(Progress, usize),
-}
-
-/// Carries bytes until the connection ends or is to leave this worker. A new one begins with the
-/// default of `progress`, one from another worker with what that left.
+/// Carries bytes until the connection ends.
 pub(super) async fn relay(
     link: &mut Link,
     client: &TcpStream,
     server: &TcpStream,
-    progress: Progress,
     desk: &Desk,
-) -> Course {
+) -> Ending {
     let mut relay = Relay {
         link,
         sockets: [client, server],
         inlets: [client, server].map(Inlet::new),
-        progress,
+        progress: Progress::default(),
         resets: [None, None],
         timer: desk.timer(),
         first: Direction::Upstream,
     };
-    let shift = desk.shift();
-    let mut last_turn = 0;
-    poll_fn(|cx| {
-        let called = shift.turn(&mut last_turn);
-        if let Some(worker) = called.filter(|_| relay.can_move()) {
-            shift.left();
-            return Poll::Ready(Course::Moving(std::mem::take(&mut relay.progress), worker));
-        }
-        relay.poll(cx, &mut desk.buffer()).map(Course::Ended)
-    })
-    .await
+    poll_fn(|cx| relay.poll(cx, &mut desk.buffer())).await
 }
 
-/// How far a connection has come, as it goes from worker to worker.
+/// How far a connection has come.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+struct Progress {
     /// The client and the server, each by the direction in which it sends.
     peers: [Peer; 2],
     /// For each direction, bytes that left the chain (or met none) and that the destination would
@@ -113,11 +93,6 @@ impl<'a> Relay<'a> {
             }
             Ok(()) => Poll::Pending,
         }
-    }
-
-    /// A chain stays where its timer is.
-    fn can_move(&self) -> bool {
-        self.link.pipe.idle()
     }
 
     /// Moves what can be moved now, and arranges to be woken for the rest.
@@ -492,7 +467,6 @@ mod tests {
     use crate::event::bus;
     use crate::proxy::Route;
     use crate::proxy::board::Board;
-    use crate::proxy::crew::Crew;
     use crate::proxy::stats::{Counters, OpenGuard};
     use crate::units::{Clock, Reach};
 
@@ -526,15 +500,9 @@ mod tests {
         let (open, card) = OpenGuard::new(&route.counters, orders.conn());
         let (opened, address) = (clock.now(), Ipv4Addr::LOCALHOST.into());
         let mut link = Link::new(Arc::clone(&route), orders, open, card, address, opened, 0);
-        let desk = Desk::new(0, Crew::new(1), clock).unwrap();
+        let desk = Desk::new(0, clock).unwrap();
         let ((from, client), (server, to)) = (pair().await, pair().await);
-        let mut relay = pin!(relay(
-            &mut link,
-            &client,
-            &server,
-            Progress::default(),
-            &desk
-        ));
+        let mut relay = pin!(relay(&mut link, &client, &server, &desk));
         let cx = &mut Context::from_waker(Waker::noop());
         let mut turn = || {
             assert!(relay.as_mut().poll(cx).is_pending());

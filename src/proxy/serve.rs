@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::{self, IpAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,20 +16,12 @@ use super::board::Subscription;
 use super::card::Card;
 use super::desk::Desk;
 use super::link::{Ending, Link};
-use super::relay::{self, Course, Progress};
+use super::relay;
 use super::stats::OpenGuard;
 use super::{close, dial, limits, socket};
 use crate::event::{ClosedBy, Impact, Name};
 use crate::fault::{Direction, How};
 use crate::units::Moment;
-
-/// A connection on its way to a worker.
-pub(super) enum Cargo {
-    /// It was just accepted.
-    Arrival(Box<Arrival>),
-    /// Another worker carried it so far.
-    Transfer(Box<Transfer>),
-}
 
 /// An accepted connection.
 #[derive(Debug)]
@@ -65,52 +56,21 @@ pub(super) struct Delay {
     pub(super) by: Duration,
 }
 
-/// A connection that goes from one worker to another.
-pub(super) struct Transfer {
-    link: Link,
-    /// The client's and the server's.
-    legs: [net::TcpStream; 2],
-    progress: Progress,
-}
-
-/// A connection whose bytes can be carried.
-struct Carriage {
-    client: TcpStream,
-    server: TcpStream,
-    progress: Progress,
-}
+/// The client's and the server's leg of a connection whose bytes can be carried.
+type Legs = (TcpStream, TcpStream);
 
 /// The legs that a connection has at its end.
 type Over = (Ending, Vec<TcpStream>);
 
-/// Carries one connection to its end, or until it is to go on with another worker, whose number is
-/// told. Never fails: whatever happens becomes a fact.
-pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, usize)> {
-    let (mut link, begun) = match cargo {
-        // Boxed, so that the memory for receiving is given back before bytes are carried.
-        Cargo::Arrival(arrival) => Box::pin(receive(*arrival, desk)).await,
-        Cargo::Transfer(transfer) => resume(*transfer, desk),
-    };
+/// Carries one connection to its end. Never fails: whatever happens becomes a fact.
+pub(super) async fn serve(arrival: Box<Arrival>, desk: &Desk) {
+    // Boxed, so that the memory for receiving is given back before bytes are carried.
+    let (mut link, begun) = Box::pin(receive(*arrival, desk)).await;
     let (ending, legs) = match begun {
-        Ok(Carriage {
-            client,
-            server,
-            progress,
-        }) => match relay::relay(&mut link, &client, &server, progress, desk).await {
-            Course::Ended(ending) => (ending, vec![client, server]),
-            Course::Moving(progress, worker) => match take_out(client, server) {
-                Ok(legs) => {
-                    link.leave_worker();
-                    let transfer = Transfer {
-                        link,
-                        legs,
-                        progress,
-                    };
-                    return Some((Box::new(transfer), worker));
-                }
-                Err(error) => (Ending::error(&error), Vec::new()),
-            },
-        },
+        Ok((client, server)) => {
+            let ending = relay::relay(&mut link, &client, &server, desk).await;
+            (ending, vec![client, server])
+        }
         Err(over) => over,
     };
     let mut ended = link.unsubscribe();
@@ -125,38 +85,10 @@ pub(super) async fn serve(cargo: Cargo, desk: &Desk) -> Option<(Box<Transfer>, u
         close::close(legs, how, desk, unread).await;
     }
     link.closed(ended, ending.cause);
-    None
-}
-
-/// Takes the legs out of the worker's runtime.
-fn take_out(client: TcpStream, server: TcpStream) -> io::Result<[net::TcpStream; 2]> {
-    Ok([client.into_std()?, server.into_std()?])
-}
-
-/// Goes on where another worker stopped.
-fn resume(transfer: Transfer, desk: &Desk) -> (Link, Result<Carriage, Over>) {
-    let Transfer {
-        mut link,
-        legs: [client, server],
-        progress,
-    } = transfer;
-    link.worker = desk.worker();
-    let entered = TcpStream::from_std(client).and_then(|client| {
-        let server = TcpStream::from_std(server)?;
-        Ok(Carriage {
-            client,
-            server,
-            progress,
-        })
-    });
-    (
-        link,
-        entered.map_err(|error| (Ending::error(&error), Vec::new())),
-    )
 }
 
 /// Meets a client as it is to be met.
-async fn receive(arrival: Arrival, desk: &Desk) -> (Link, Result<Carriage, Over>) {
+async fn receive(arrival: Arrival, desk: &Desk) -> (Link, Result<Legs, Over>) {
     let Arrival {
         route,
         stream,
@@ -188,18 +120,14 @@ impl Link {
         client: TcpStream,
         desk: &Desk,
         delays: Vec<Delay>,
-    ) -> Result<Carriage, Over> {
+    ) -> Result<Legs, Over> {
         for delay in delays {
             if let Err(ending) = self.wait(&delay, &client, desk).await {
                 return Err((ending, vec![client]));
             }
         }
         match self.dial(&client, desk).await {
-            Ok(server) => Ok(Carriage {
-                client,
-                server,
-                progress: Progress::default(),
-            }),
+            Ok(server) => Ok((client, server)),
             Err(ending) => Err((ending, vec![client])),
         }
     }
@@ -324,7 +252,7 @@ impl Link {
 mod tests {
     use super::*;
 
-    fn size_of_result<'a, F>(_: impl FnOnce(Cargo, &'a Desk) -> F) -> usize {
+    fn size_of_result<'a, F>(_: impl FnOnce(Box<Arrival>, &'a Desk) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -20,8 +20,6 @@ pub struct Stats {
     pub open: u64,
     /// Connections accepted since the start.
     pub accepted: u64,
-    /// Times that one worker handed a connection to another.
-    pub handovers: u64,
     /// Bytes passed on to the server.
     pub bytes_upstream: u64,
     /// Bytes passed on to the client.
@@ -44,7 +42,6 @@ pub struct Stats {
 pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
-    handovers: AtomicU64,
     /// One for each worker.
     tallies: Box<[Tally]>,
     /// Those that are open.
@@ -71,7 +68,6 @@ impl Counters {
         Self {
             open: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            handovers: AtomicU64::new(0),
             tallies: (0..workers).map(|_| Tally::default()).collect(),
             roll: Roll::default(),
         }
@@ -80,11 +76,6 @@ impl Counters {
     /// Connections that are open now.
     pub(super) fn open(&self) -> u64 {
         self.open.load(Relaxed)
-    }
-
-    /// A worker hands a connection to another.
-    pub(super) fn handed_on(&self) {
-        self.handovers.fetch_add(1, Relaxed);
     }
 
     /// Where a worker counts.
@@ -105,7 +96,6 @@ impl Counters {
         Stats {
             open: self.open(),
             accepted: self.accepted.load(Relaxed),
-            handovers: self.handovers.load(Relaxed),
             bytes_upstream: sum(|tally| &tally.bytes[Direction::Upstream as usize]),
             bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),

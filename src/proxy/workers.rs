@@ -14,11 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use super::acceptor::Doorkeeper;
 use super::board::Board;
-use super::crew::{Crew, Load};
 use super::desk::Desk;
 use super::limits;
 use super::pipe::Budget;
-use super::serve::{self, Arrival, Cargo};
+use super::placement::{Place, Placement};
+use super::serve::{self, Arrival};
 use crate::sys::net;
 use crate::units::Clock;
 
@@ -35,7 +35,7 @@ pub struct Workers {
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     hands: Arc<[mpsc::UnboundedSender<Errand>]>,
-    crew: Crew,
+    placement: Placement,
     /// Connections that there are descriptors for.
     most: u64,
 }
@@ -45,7 +45,7 @@ pub(super) enum Errand {
     /// To accept the connections of a proxy.
     Accept(Doorkeeper),
     /// To carry a connection.
-    Carry(Cargo, Load),
+    Carry(Box<Arrival>, Place),
     /// To wake the connections of a board, which has changed.
     Rouse(Arc<Board>),
 }
@@ -69,19 +69,19 @@ impl Workers {
             (0..count.get()).map(|_| mpsc::unbounded_channel()).unzip();
         let pool = Pool {
             hands: hands.into(),
-            crew: Crew::new(count.get()),
+            placement: Placement::new(count.get()),
             most,
         };
         let mut threads = Vec::new();
         for (index, errands) in queues.into_iter().enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
-            let (stop, pool) = (stop.clone(), pool.clone());
+            let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || match station(index, &pool, clock) {
+                .spawn(move || match station(index, clock) {
                     Ok((runtime, desk)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &desk, &pool, errands, &stop);
+                        work(&runtime, &desk, errands, &stop);
                         // Waits for no name to be looked up: that may take the resolver minutes.
                         runtime.shutdown_background();
                     }
@@ -129,24 +129,20 @@ impl Workers {
 impl Pool {
     /// Whether one more connection would leave enough descriptors.
     pub(super) fn has_room(&self) -> bool {
-        (self.crew.connections() as u64) < self.most
+        (self.placement.open() as u64) < self.most
     }
 
-    /// Gives an accept loop to a worker: to the first, which carries what is accepted as long as it
-    /// has time. One that was stopped takes nothing: what it is given is dropped.
+    /// Gives an accept loop to the first worker. One that was stopped takes nothing: what it is given
+    /// is dropped.
     pub(super) fn attend(&self, doorkeeper: Doorkeeper) {
         drop(self.hands[0].send(Errand::Accept(doorkeeper)));
     }
 
-    /// Gives a connection to the worker that is to carry it.
+    /// Gives a connection to the worker that carries the fewest.
     pub(super) fn assign(&self, arrival: Arrival) {
-        let worker = self.crew.place(arrival.opened);
-        self.carry(Cargo::Arrival(Box::new(arrival)), worker);
-    }
-
-    fn carry(&self, cargo: Cargo, worker: usize) {
-        let load = self.crew.load(worker);
-        drop(self.hands[worker].send(Errand::Carry(cargo, load)));
+        let place = self.placement.place();
+        let hand = &self.hands[place.worker()];
+        drop(hand.send(Errand::Carry(Box::new(arrival), place)));
     }
 
     /// Lets the workers that carry connections of a board wake these: it has changed.
@@ -160,13 +156,13 @@ impl Pool {
 }
 
 /// A worker's runtime and what its connections share.
-fn station(index: usize, pool: &Pool, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
+fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
     // Without the runtime's own timers, which would cost at every turn: the desk's are better.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
     let entered = runtime.enter();
-    let desk = Desk::new(index, pool.crew.clone(), clock)?;
+    let desk = Desk::new(index, clock)?;
     drop(entered);
     Ok((runtime, Rc::new(desk)))
 }
@@ -174,11 +170,9 @@ fn station(index: usize, pool: &Pool, clock: Clock) -> io::Result<(LocalRuntime,
 fn work(
     runtime: &LocalRuntime,
     desk: &Rc<Desk>,
-    pool: &Pool,
     mut errands: mpsc::UnboundedReceiver<Errand>,
     stop: &CancellationToken,
 ) {
-    let pool = Rc::new(pool.clone());
     runtime.block_on(async {
         let mut ringing = spawn_local({
             let desk = Rc::clone(desk);
@@ -200,13 +194,10 @@ fn work(
                 Errand::Accept(doorkeeper) => {
                     spawn_local(async move { doorkeeper.work(&desk).await });
                 }
-                Errand::Carry(cargo, load) => {
-                    let pool = Rc::clone(&pool);
+                Errand::Carry(arrival, place) => {
                     links.spawn_local(async move {
-                        if let Some((transfer, worker)) = serve::serve(cargo, &desk).await {
-                            pool.carry(Cargo::Transfer(transfer), worker);
-                        }
-                        drop(load);
+                        serve::serve(arrival, &desk).await;
+                        drop(place);
                     });
                 }
                 Errand::Rouse(board) => board.rouse(desk.worker()),

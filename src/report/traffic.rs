@@ -109,7 +109,6 @@ fn totals(name: &Name, history: &History) -> Option<ProxyTotals> {
             bytes_downstream: totals.downstream.bytes,
             chunks_upstream: totals.upstream.chunks,
             chunks_downstream: totals.downstream.chunks,
-            handovers: totals.handovers,
             own: totals.own.as_ref().map(spread_record),
             injected: totals.injected.as_ref().map(spread_record),
             late: totals.late.as_ref().map(spread_record),

@@ -49,7 +49,6 @@ pub(super) async fn totals(engine: &EngineHandle, proxy: &Name) -> Result<Totals
             bytes: stats.bytes_downstream,
             chunks: stats.chunks_downstream,
         },
-        handovers: stats.handovers,
         own: stats.own,
         injected: stats.injected,
         late: stats.late,

@@ -157,7 +157,6 @@ mod tests {
             proxy: "db".into(),
             upstream,
             downstream,
-            handovers: 0,
             own: None,
             injected: None,
             late: None,

@@ -352,7 +352,6 @@ mod tests {
                 proxy: proxy.into(),
                 upstream: Volume::default(),
                 downstream: Volume::default(),
-                handovers: 0,
                 own: None,
                 injected: None,
                 late: None,

@@ -96,9 +96,6 @@ pub struct ProxyTotals {
     pub chunks_upstream: u64,
     /// Pieces in which they were written to the client.
     pub chunks_downstream: u64,
-    /// Times that one worker thread handed a connection to another.
-    #[serde(default)]
-    pub handovers: u64,
     /// How long bytes that met no fault stayed in chaosproxy, from the read to the write that the
     /// other side took at once. Of the pieces one in 16 is measured.
     pub own: Option<SpreadRecord>,

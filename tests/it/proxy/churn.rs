@@ -1,7 +1,6 @@
 //! Every byte, in order, while faults come and go on live connections.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,11 +10,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::pattern::Pattern;
-use crate::support::rig::{Rig, patiently};
+use crate::support::rig::Rig;
 use crate::support::tell;
 
 const MIB: usize = 1 << 20;
@@ -124,13 +122,10 @@ async fn change(rig: &mut Rig, changes: u32) -> Vec<usize> {
     felt
 }
 
-/// Streams at least `least` bytes each way of each connection, and until `meanwhile` is over;
-/// returns all bytes together.
-async fn stream_during(
-    rig: &mut Rig,
-    least: usize,
-    meanwhile: impl AsyncFnOnce(&mut Rig),
-) -> usize {
+/// Streams at least `least` bytes each way of each connection while faults are changed; returns all
+/// bytes together.
+async fn churn(least: usize, changes: u32) -> usize {
+    let mut rig = Rig::new();
     let path = rig.path().await;
     let enough = Arc::new(AtomicBool::new(false));
     let mut streams = Vec::new();
@@ -139,7 +134,8 @@ async fn stream_during(
         let stream = stream_both_ways(ends, index, least, Arc::clone(&enough));
         streams.push(tokio::spawn(stream));
     }
-    meanwhile(rig).await;
+    let felt = change(&mut rig, changes).await;
+    assert!(felt.iter().all(|times| *times > 0), "{felt:?}");
     enough.store(true, Ordering::Relaxed);
 
     let mut total = 0;
@@ -154,43 +150,8 @@ async fn stream_during(
     let stats = rig.engine.stats("db".into()).await.unwrap();
     let carried = stats.bytes_upstream + stats.bytes_downstream;
     assert_eq!(carried, total as u64);
-    total
-}
-
-/// The same while faults are changed.
-async fn churn(least: usize, changes: u32) -> usize {
-    let mut rig = Rig::new();
-    let total = stream_during(&mut rig, least, async |rig| {
-        let felt = change(rig, changes).await;
-        assert!(felt.iter().all(|times| *times > 0), "{felt:?}");
-    });
-    let total = total.await;
     rig.engine.shutdown().await;
     total
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_busy_worker_hands_connections_on_and_they_go_on_following_faults() {
-    // Which connections are handed on, and whether they have something unwritten, is chance.
-    for _ in 0..3 {
-        let mut rig = Rig::with_workers(NonZero::new(2));
-        let total = stream_during(&mut rig, MIB, async |rig| {
-            let moved = async || rig.engine.stats("db".into()).await.unwrap().handovers;
-            patiently(async {
-                while moved().await == 0 {
-                    yield_now().await;
-                }
-            })
-            .await;
-            let fault = Name::from("late");
-            rig.inject_as(&fault, "latency", json!({ "latency": "1ms" }))
-                .await;
-            felt_by_all(rig, &fault).await;
-            rig.lift(&fault).await;
-        });
-        assert!(total.await >= 7 * MIB);
-        rig.engine.shutdown().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

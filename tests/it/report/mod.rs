@@ -72,7 +72,6 @@ fn totals() -> Fact {
         proxy: "db".into(),
         upstream: volume(1_234_567, 100),
         downstream: volume(7_654_321, 200),
-        handovers: 3,
         own: Some(Spread {
             samples: 19,
             p50: Duration::from_nanos(10_240),

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZero;
 use std::time::Duration;
 
 use chaosproxy::action::{Action, Injection, Protocol, ProxySpec};
@@ -44,16 +43,11 @@ pub(crate) fn spec(name: &str, upstream: impl Display) -> ProxySpec {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        Self::with_workers(None)
-    }
-
-    /// With so many data threads; `None` is one per core.
-    pub(crate) fn with_workers(workers: Option<NonZero<usize>>) -> Self {
         let (recorder, facts) = bus(Clock::start());
         let engine = EngineHandle::start(Settings {
             recorder: recorder.clone(),
             seed: 7,
-            workers,
+            workers: None,
             lab: None,
         });
         Self {
