@@ -12,6 +12,7 @@ use super::pipe::Release;
 use super::roll::Roll;
 use crate::event::Spread;
 use crate::fault::Direction;
+use crate::units::nearest_rank;
 
 /// What a proxy has carried so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -196,8 +197,9 @@ impl Histogram {
             longest = longest.max(one.longest.load(Relaxed));
         }
         let samples: u64 = counts.iter().sum();
-        let at_rank = |rank: u64| {
-            let mut seen = 0;
+        let quantile = |share: f64| {
+            let count = usize::try_from(samples).unwrap_or(usize::MAX);
+            let (rank, mut seen) = (nearest_rank(count, share) as u64, 0);
             let found = counts.iter().position(|count| {
                 seen += count;
                 seen >= rank
@@ -206,8 +208,8 @@ impl Histogram {
         };
         (samples > 0).then(|| Spread {
             samples,
-            p50: at_rank(samples.div_ceil(2)),
-            p99: at_rank((samples * 99).div_ceil(100)),
+            p50: quantile(0.5),
+            p99: quantile(0.99),
             max: Duration::from_nanos(longest),
         })
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::check::{History, Window};
 use crate::event::{Answers, Fact, Impact, Name, Outcome, Sample, Spread};
-use crate::units::Moment;
+use crate::units::{Moment, nearest_rank};
 
 /// Percentiles of fewer observations than this say nothing.
 const ENOUGH: usize = 10;
@@ -54,22 +54,21 @@ fn source_window(window: &str, samples: &[Sample], deadline: Duration) -> Option
         errors,
         timeouts: count(|outcome| !outcome.is_answer()),
         error_rate: errors as f64 / samples.len() as f64,
-        latency_p50_ms: percentile_ms(&latencies, 50),
-        latency_p95_ms: percentile_ms(&latencies, 95),
-        latency_p99_ms: percentile_ms(&latencies, 99),
-        latency_max_ms: percentile_ms(&latencies, 100),
+        latency_p50_ms: percentile_ms(&latencies, 0.5),
+        latency_p95_ms: percentile_ms(&latencies, 0.95),
+        latency_p99_ms: percentile_ms(&latencies, 0.99),
+        latency_max_ms: percentile_ms(&latencies, 1.0),
     })
 }
 
 /// `None` of too few.
-fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
-    (sorted.len() >= ENOUGH).then(|| nearest_rank_ms(sorted, percent))
+fn percentile_ms(sorted: &[Duration], share: f64) -> Option<f64> {
+    (sorted.len() >= ENOUGH).then(|| quantile_ms(sorted, share))
 }
 
-/// Nearest rank, so that it is always the latency of an observation. `sorted` must not be empty.
-pub(super) fn nearest_rank_ms(sorted: &[Duration], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted[rank - 1].as_secs_f64() * 1e3
+/// By nearest rank, so that it is always the latency of an observation. `sorted` must not be empty.
+pub(super) fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
+    sorted[nearest_rank(sorted.len(), share) - 1].as_secs_f64() * 1e3
 }
 
 /// What went through each proxy in each window; seconds count from `origin`.

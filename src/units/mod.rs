@@ -7,6 +7,7 @@
 mod byte_rate;
 mod moment;
 mod period;
+mod rank;
 mod rate;
 mod reach;
 mod share;
@@ -15,6 +16,7 @@ mod size;
 pub use byte_rate::ByteRate;
 pub use moment::{Clock, Moment};
 pub use period::Period;
+pub use rank::nearest_rank;
 pub use rate::Rate;
 pub use reach::Reach;
 pub use share::Share;

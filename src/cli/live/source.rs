@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::draw::Tone;
 use crate::event::{Answers, Sample};
-use crate::units::Moment;
+use crate::units::{Moment, nearest_rank};
 
 /// What a workload or probe saw last.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Observed {
         if inside.is_empty() {
             return Some(("silent".to_owned(), Tone::Warning));
         }
-        let rank = (latencies.len() * 95).div_ceil(100);
+        let rank = nearest_rank(latencies.len(), 0.95);
         let p95 = rank.checked_sub(1).map_or_else(
             || format!("{:>8}   ", "-"),
             |index| format!("{:>8.1} ms", latencies[index].as_secs_f64() * 1e3),

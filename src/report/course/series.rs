@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::check::History;
 use crate::event::{Answers, Name, Sample};
-use crate::report::traffic::nearest_rank_ms;
+use crate::report::traffic::quantile_ms;
 use crate::units::Moment;
 
 /// Bins of one source at most, whatever the length of the run.
@@ -107,8 +107,7 @@ fn percentiles(samples: &[Sample], deadline: Duration) -> Option<[f64; 3]> {
         .filter_map(|sample| sample.counted_latency(Answers::Good, deadline));
     let mut latencies: Vec<_> = counted.collect();
     latencies.sort_unstable();
-    (!latencies.is_empty())
-        .then(|| [50, 95, 99].map(|percent| nearest_rank_ms(&latencies, percent)))
+    (!latencies.is_empty()).then(|| [0.5, 0.95, 0.99].map(|share| quantile_ms(&latencies, share)))
 }
 
 #[cfg(test)]
