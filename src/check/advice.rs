@@ -88,8 +88,8 @@ mod tests {
             ),
             (advice("command", brief), "why it did nothing"),
         ];
-        for (advice, told) in advices {
-            assert!(advice.contains(told), "{told}: {advice}");
+        for (advice, expected) in advices {
+            assert!(advice.contains(expected), "{expected}: {advice}");
         }
     }
 }

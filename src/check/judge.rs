@@ -181,8 +181,8 @@ mod tests {
         let holed = cut.truncated(false).missing(2);
         let finding = judge(&holed).remove(0);
         assert_eq!(finding.verdict, Verdict::Inconclusive);
-        let told = "the journal lacks 2 lines; otherwise: ";
-        assert!(finding.summary.starts_with(told), "{}", finding.summary);
+        let start = "the journal lacks 2 lines; otherwise: ";
+        assert!(finding.summary.starts_with(start), "{}", finding.summary);
     }
 
     fn ended(story: Story, service: &str) -> Story {
@@ -245,8 +245,8 @@ mod tests {
         };
         let finding = interrupted(ok, "all");
         assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
-        let told = "the run ended at 19.9 s; otherwise: ";
-        assert!(finding.summary.starts_with(told), "{}", finding.summary);
+        let start = "the run ended at 19.9 s; otherwise: ";
+        assert!(finding.summary.starts_with(start), "{}", finding.summary);
         assert_eq!(
             interrupted(|| Outcome::Timeout, "all").verdict,
             Verdict::Fail

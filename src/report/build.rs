@@ -11,12 +11,12 @@ use crate::diag::{Source, Span};
 use crate::event::{Condition, Event, Fact, Header, Journal, Phase};
 use crate::units::Moment;
 
-/// Judges a run and gathers what is to be told of it.
+/// Judges a run and assembles its report.
 ///
 /// Fails only if the header's plan is none that this version writes.
 pub fn build(header: &Header, events: &[Event]) -> Result<Report, ReportError> {
     let history = History::new(plan(header)?, events.to_vec());
-    Ok(told(header, &history))
+    Ok(assemble_report(header, &history))
 }
 
 /// The same from a journal that was read back; one that lacks lines lets nothing pass.
@@ -25,14 +25,14 @@ pub fn rebuild(journal: Journal) -> Result<Report, ReportError> {
     let history = history
         .truncated(journal.truncated)
         .missing(journal.missing);
-    Ok(told(&journal.header, &history))
+    Ok(assemble_report(&journal.header, &history))
 }
 
 fn plan(header: &Header) -> Result<Experiment, ReportError> {
     serde_json::from_value(header.plan.clone()).map_err(ReportError::Plan)
 }
 
-fn told(header: &Header, history: &History) -> Report {
+fn assemble_report(header: &Header, history: &History) -> Report {
     let (experiment, events) = (history.experiment(), history.events());
     let zero = history.phase(Phase::Experiment);
     let scene = Scene {
@@ -114,11 +114,11 @@ impl Scene {
     }
 
     fn check(&self, finding: Finding, block: Span, early: Option<&Early>) -> CheckRecord {
-        let verdict = told_verdict(finding.verdict, early);
+        let verdict = unless_ended_early(finding.verdict, early);
         let lengths = finding.lengths.into_iter().map(|one| LengthRecord {
             fault: one.fault,
             length: one.length,
-            verdict: told_verdict(one.verdict, early),
+            verdict: unless_ended_early(one.verdict, early),
             summary: one.summary,
             figures: one.figures,
         });
@@ -196,7 +196,7 @@ impl Scene {
     }
 }
 
-/// What is told of a swept fault.
+/// The record of a swept fault.
 fn sweep(sweep: Sweep, early: Option<&Early>) -> SweepRecord {
     let lengths = sweep.lengths.into_iter().map(|one| {
         let missed = one.checks.into_iter();
@@ -206,7 +206,9 @@ fn sweep(sweep: Sweep, early: Option<&Early>) -> SweepRecord {
             detection_s: one.detection_s,
             recovery_s: one.recovery_s,
             worst_case_s: one.worst_case_s,
-            verdict: one.verdict.map(|verdict| told_verdict(verdict, early)),
+            verdict: one
+                .verdict
+                .map(|verdict| unless_ended_early(verdict, early)),
             not_passed: missed.map(|(check, _)| check).collect(),
         }
     });
@@ -216,8 +218,8 @@ fn sweep(sweep: Sweep, early: Option<&Early>) -> SweepRecord {
     }
 }
 
-/// What a verdict is told as, given how the run ended.
-fn told_verdict(verdict: Verdict, early: Option<&Early>) -> CheckVerdict {
+/// A verdict, given how the run ended.
+fn unless_ended_early(verdict: Verdict, early: Option<&Early>) -> CheckVerdict {
     match (verdict, early) {
         (_, Some(early)) if early.outcome == Outcome::NotBegun => CheckVerdict::Aborted,
         (Verdict::Inconclusive, Some(_)) => CheckVerdict::Aborted,

@@ -79,8 +79,8 @@ fn unfinished(report: &Report) -> Option<TestCase> {
 /// One test case per check, or one for each length of a sweep; both if no length tells of what the
 /// check came to, because it was another fault's doing.
 fn cases(check: &CheckRecord, report: &Report, source: &Source) -> Vec<TestCase> {
-    let told = check.lengths.iter().any(|one| one.verdict == check.verdict);
-    let whole = (!told).then(|| {
+    let is_explained = check.lengths.iter().any(|one| one.verdict == check.verdict);
+    let whole = (!is_explained).then(|| {
         let rendered = diagnostic(check);
         let rendered = rendered.map(|message| diag::render(&[message], source, Style::Plain));
         case(check, rendered, report)
@@ -93,8 +93,8 @@ fn cases(check: &CheckRecord, report: &Report, source: &Source) -> Vec<TestCase>
             figures: one.figures.clone(),
             ..check.clone()
         };
-        let told = (one.verdict != CheckVerdict::Pass).then(|| one.summary.clone());
-        case(&part, told, report)
+        let message = (one.verdict != CheckVerdict::Pass).then(|| one.summary.clone());
+        case(&part, message, report)
     });
     whole.into_iter().chain(lengths).collect()
 }

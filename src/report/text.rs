@@ -152,18 +152,17 @@ fn carried(report: &Report) -> String {
             let [p50, p99, max] = [spread.p50_ms, spread.p99_ms, spread.max_ms].map(span);
             Some(format!("p50 {p50}, p99 {p99}, max {max}"))
         };
-        let told = [
+        let figures = [
             ("bytes", Some(format!("{up} up, {down} down"))),
             ("closed by", Some(closed.collect::<Vec<_>>().join(", "))),
             ("own delay", spread(totals.own)),
             ("held by faults", spread(totals.injected)),
             ("and late by", spread(totals.late)),
         ];
-        let told = told.into_iter().filter_map(|(what, told)| {
-            let told = told.filter(|told| !told.is_empty())?;
-            Some([proxy.name.to_string(), what.to_owned(), told])
-        });
-        rows.extend(told);
+        rows.extend(figures.into_iter().filter_map(|(what, figure)| {
+            let figure = figure.filter(|figure| !figure.is_empty())?;
+            Some([proxy.name.to_string(), what.to_owned(), figure])
+        }));
     }
     table(&rows, 3)
 }
@@ -287,12 +286,12 @@ fn summary(report: &Report, kept: &Path) -> String {
         _ => UNSURE,
     };
     let outcome = report.outcome.word();
-    let told = match &report.reason {
+    let reason = match &report.reason {
         Some(reason) => format!(" ({reason})"),
         None => String::new(),
     };
     format!(
-        "report: {}\n{style}{outcome}{style:#}{told}: checks: {}; {:.1} s, seed {}, exit code {}\n",
+        "report: {}\n{style}{outcome}{style:#}{reason}: checks: {}; {:.1} s, seed {}, exit code {}\n",
         kept.display(),
         if tallies.is_empty() {
             "none".to_owned()
@@ -335,8 +334,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_in_the_unit_that_fits() {
-        let told = [0, 999, 1_234, 56_789_000, 7_000_000_000].map(bytes);
-        assert_eq!(told, ["0 B", "999 B", "1.2 KB", "56.8 MB", "7.0 GB"]);
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        let texts = [0, 999, 1_234, 56_789_000, 7_000_000_000].map(bytes);
+        assert_eq!(texts, ["0 B", "999 B", "1.2 KB", "56.8 MB", "7.0 GB"]);
     }
 }

@@ -198,12 +198,12 @@ fn summary(worst: Verdict, parts: &[Part<'_>]) -> String {
         .filter(|(.., one)| one.verdict == Verdict::Pass);
     let tally = format!("{} of {} lengths pass", passed.count(), parts.len());
     let longest = parts.iter().map(|(_, _, length, _)| *length).max();
-    let told = parts.iter().filter(|(_, _, length, finding)| {
-        let telling = worst != Verdict::Pass || Some(*length) == longest;
-        finding.verdict == worst && telling
+    let named = parts.iter().filter(|(_, _, length, finding)| {
+        let counts = worst != Verdict::Pass || Some(*length) == longest;
+        finding.verdict == worst && counts
     });
-    let told = told.map(|(_, _, length, finding)| format!("; {length}: {}", finding.summary));
-    tally + &told.collect::<String>()
+    let named = named.map(|(_, _, length, finding)| format!("; {length}: {}", finding.summary));
+    tally + &named.collect::<String>()
 }
 
 #[cfg(test)]

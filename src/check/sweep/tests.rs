@@ -155,9 +155,9 @@ fn what_another_fault_did_is_told_of_no_length() {
         "not back to normal 5 s after `other`: only 0 % of the requests were ok"
     );
     assert!(finding.figures.contains_key("cut.recovery_s"));
-    let told = |of: &str| finding.lengths.iter().any(|one| one.summary.contains(of));
-    assert!(told("`cut`") && !told("`other`"), "{finding:#?}");
-    // Nor is one sweep told of the lengths of another.
+    let mentions = |of: &str| finding.lengths.iter().any(|one| one.summary.contains(of));
+    assert!(mentions("`cut`") && !mentions("`other`"), "{finding:#?}");
+    // Nor does one sweep name the lengths of another.
     let two = beside_another().swept("other", &["4s"]);
     let (rows, finding) = both(two, json!(["cut", "other"]));
     assert_eq!(

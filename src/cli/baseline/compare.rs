@@ -81,7 +81,7 @@ pub(super) fn compare(args: &Args, printer: Printer) -> anyhow::Result<u8> {
     let changes = changes(args, &stored, runs);
     let worst = changes.iter().map(|(_, change)| change.verdict).max();
     let worst = worst.unwrap_or(Verdict::Inconclusive);
-    printer.data(&told(&changes, worst, args.threshold));
+    printer.data(&rendered(&changes, worst, args.threshold));
     Ok(exit_code(worst))
 }
 
@@ -160,7 +160,7 @@ fn changes(args: &Args, stored: &Baseline, runs: Vec<RunFigures>) -> Vec<(String
 }
 
 /// A line for each figure, the worst first, and one for all.
-fn told(changes: &[(String, Change)], worst: Verdict, threshold: Share) -> String {
+fn rendered(changes: &[(String, Change)], worst: Verdict, threshold: Share) -> String {
     let mut sorted: Vec<&Change> = changes.iter().map(|(_, change)| change).collect();
     sorted.sort_by_key(|change| std::cmp::Reverse(change.verdict));
     let mut lines: Vec<String> = sorted

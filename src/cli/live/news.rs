@@ -6,7 +6,7 @@ use super::draw::Tone;
 use crate::event::{Condition, Edge, Event, Fact, Gate, Name, Phase, ServiceChange};
 
 /// What there is to say of a fact, in `phase`; `kinds` says of each fault what it does.
-pub(super) fn tell(
+pub(super) fn describe(
     event: &Event,
     phase: Option<Phase>,
     kinds: &BTreeMap<Name, String>,

@@ -105,9 +105,10 @@ impl Traffic {
 
     /// The connections that are worth a look, the one that is most so first.
     pub(super) fn connections(&self, now: Moment) -> Vec<(String, Tone)> {
-        let told = self.connections_told.iter().filter(|_| self.in_detail);
+        let listed = self.connections_told.iter().filter(|_| self.in_detail);
         let peer = |conn| self.open.get(&conn).map(|connection| connection.peer);
-        told.map(|one| connection::line(one, peer(one.conn), now))
+        listed
+            .map(|one| connection::line(one, peer(one.conn), now))
             .collect()
     }
 }
@@ -195,8 +196,8 @@ mod tests {
         };
         let none = Volume::default();
         let shown = |mut traffic: Traffic| {
-            let told = totals(none, none, vec![waiting(1), waiting(0)]);
-            for fact in [opened(0), opened(1), told, closed(1, ClosedBy::Client)] {
+            let carried = totals(none, none, vec![waiting(1), waiting(0)]);
+            for fact in [opened(0), opened(1), carried, closed(1, ClosedBy::Client)] {
                 traffic.see(&Event { at: at(2000), fact });
             }
             let connections = traffic.connections(at(3000));

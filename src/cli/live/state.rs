@@ -73,7 +73,7 @@ impl State {
     /// Takes note of a fact. A line comes out if a person should know at once.
     pub(super) fn see(&mut self, event: &Event) -> Option<Line> {
         self.count(event);
-        let (tone, text) = news::tell(event, self.phase, &self.kinds)?;
+        let (tone, text) = news::describe(event, self.phase, &self.kinds)?;
         let mut text = format!("{} {text}", self.clock(event.at));
         if let Fact::SteadyState { met, .. } = event.fact {
             let unreached = std::mem::take(&mut self.unreached);
@@ -324,15 +324,15 @@ mod tests {
         for why in ["no answer", "refused"] {
             see(&mut state, 1, dialled(why));
         }
-        let told = see(&mut state, 2, judged(false)).unwrap();
+        let line = see(&mut state, 2, judged(false)).unwrap();
         let unreached =
             "; proxy `db` could not reach its upstream: 2 dials failed, the last: refused";
-        assert!(told.ends_with(unreached), "{told}");
-        let told = see(&mut state, 3, judged(false)).unwrap();
-        assert!(!told.contains("upstream"), "{told}");
+        assert!(line.ends_with(unreached), "{line}");
+        let line = see(&mut state, 3, judged(false)).unwrap();
+        assert!(!line.contains("upstream"), "{line}");
         see(&mut state, 4, dialled("refused"));
-        let told = see(&mut state, 5, judged(true)).unwrap();
-        assert!(!told.contains("upstream"), "{told}");
+        let line = see(&mut state, 5, judged(true)).unwrap();
+        assert!(!line.contains("upstream"), "{line}");
     }
 
     #[test]

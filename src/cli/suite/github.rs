@@ -28,7 +28,7 @@ impl Surroundings {
     }
 
     /// Tells what the suite came to.
-    pub fn tell(&self, suite: &Suite, printer: Printer) -> anyhow::Result<()> {
+    pub fn write(&self, suite: &Suite, printer: Printer) -> anyhow::Result<()> {
         if self.annotate {
             let annotations = suite::annotations(suite);
             if !annotations.is_empty() {

@@ -72,7 +72,7 @@ pub fn perform(order: &Order, surroundings: &Surroundings, printer: Printer) -> 
             .with_context(|| format!("cannot write {JUNIT_FILE} into {}", root.display()))?;
         printer.data(&suite::text(&suite));
     }
-    surroundings.tell(&suite, printer)?;
+    surroundings.write(&suite, printer)?;
     Ok(suite.exit_code())
 }
 

@@ -43,12 +43,12 @@ pub(super) fn attempts(history: &History, origin: Moment) -> Vec<Attempts> {
     let mut all = Vec::new();
     for check in &history.experiment().checks {
         let traces = traces(check, history).into_iter().take(MOST_TRACES);
-        all.extend(traces.map(|trace| told(check.name.clone(), trace, origin)));
+        all.extend(traces.map(|trace| attempts_of(check.name.clone(), trace, origin)));
     }
     all
 }
 
-fn told(check: Name, trace: Trace, origin: Moment) -> Attempts {
+fn attempts_of(check: Name, trace: Trace, origin: Moment) -> Attempts {
     let (from, to) = trace.outage;
     let left_out = trace.gaps.len().saturating_sub(MOST_WAITS);
     let gaps = trace.gaps.into_iter().take(MOST_WAITS);

@@ -35,10 +35,10 @@ pub(super) fn jobs(history: &History, origin: Moment) -> Vec<Job> {
 
 /// The first poll, each that brought something new, and the last.
 fn changes(polls: &[JobPoll], origin: Moment) -> Vec<(f64, u64)> {
-    let told = polls
+    let known = polls
         .iter()
         .filter_map(|poll| Some((poll.at.seconds_from(origin), poll.progress?)));
-    let mut points: Vec<(f64, u64)> = told.collect();
+    let mut points: Vec<(f64, u64)> = known.collect();
     let last = points.last().copied();
     points.dedup_by_key(|(_, items)| *items);
     points.extend(last.filter(|last| points.last() != Some(last)));

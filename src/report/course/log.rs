@@ -42,11 +42,11 @@ pub(super) fn log(history: &History, origin: Moment) -> EventLog {
     let mut alike = Alike::count(events);
     let (mut facts, mut lines) = (Vec::new(), Vec::new());
     for event in events {
-        let (list, told) = match &event.fact {
-            Fact::Log { service, line, .. } => (&mut lines, alike.told(service, line)),
-            fact => (&mut facts, told(fact)),
+        let (list, entry) = match &event.fact {
+            Fact::Log { service, line, .. } => (&mut lines, alike.entry(service, line)),
+            fact => (&mut facts, entry(fact)),
         };
-        list.extend(told.map(|(subject, text)| Entry {
+        list.extend(entry.map(|(subject, text)| Entry {
             at_s: event.at.seconds_from(origin),
             subject,
             text: cut(text),
@@ -75,7 +75,7 @@ fn ends(entries: &mut Vec<Entry>, most: usize) -> usize {
 }
 
 /// Subject and text of a fact that is always worth an entry.
-fn told(fact: &Fact) -> Option<(String, String)> {
+fn entry(fact: &Fact) -> Option<(String, String)> {
     let run = |text: String| Some(("run".to_owned(), text));
     match fact {
         Fact::Phase { phase } => run(entered(*phase).to_owned()),
@@ -168,7 +168,7 @@ impl Alike {
         alike
     }
 
-    fn told(&mut self, service: &str, line: &str) -> Option<(String, String)> {
+    fn entry(&mut self, service: &str, line: &str) -> Option<(String, String)> {
         let words = words(line);
         let key = (service.to_string(), wording(&words));
         let (all, shown) = self.counts.get_mut(&key)?;
@@ -180,12 +180,12 @@ impl Alike {
         *shown += 1;
         let more = *all - *shown;
         let last = *shown == room && more > 0;
-        let told = if last {
+        let text = if last {
             format!("{words} (and {more} more like it)")
         } else {
             words
         };
-        Some((format!("{service} log"), told))
+        Some((format!("{service} log"), text))
     }
 }
 

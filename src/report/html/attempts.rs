@@ -61,7 +61,7 @@ fn card(attempts: &Attempts) -> Markup {
         figure {
             figcaption {
                 b { (attempts.check) }
-                span .quiet { (told(attempts)) }
+                span .quiet { (summary(attempts)) }
             }
             (plot(172.0, &label, &body))
         }
@@ -74,7 +74,7 @@ fn widened((x, least, most): (f64, f64, f64), outage: f64) -> [(f64, f64, f64); 
     [(x - half, least, most), (x + half, least, most)]
 }
 
-fn told(attempts: &Attempts) -> String {
+fn summary(attempts: &Attempts) -> String {
     let shown = attempts.waits.len() + usize::from(attempts.first_s.is_some());
     let all = shown + attempts.left_out;
     let plural = if all == 1 { "" } else { "s" };
@@ -92,11 +92,11 @@ fn told(attempts: &Attempts) -> String {
 
 fn dot(panel: &Panel, wait: &Wait) -> Markup {
     let at = (wait.at_s, wait.wait_s.max(0.0));
-    let told = format!("{} after the failure before it", seconds(wait.wait_s));
+    let label = format!("{} after the failure before it", seconds(wait.wait_s));
     match wait.allowed_s {
         Some((least, most)) => {
             let title = format!(
-                "{told}; {} to {} allowed",
+                "{label}; {} to {} allowed",
                 seconds(least.max(0.0)),
                 seconds(most)
             );
@@ -106,6 +106,6 @@ fn dot(panel: &Panel, wait: &Wait) -> Markup {
                 panel.cross(at, &title)
             }
         }
-        None => panel.dot(at, &told),
+        None => panel.dot(at, &label),
     }
 }

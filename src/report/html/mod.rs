@@ -50,7 +50,7 @@ pub fn html(report: &Report, scenario_text: &str) -> String {
         ("origin", "Origin", origin::origin(report)),
     ];
     let sections = sections.map(|(id, title, body)| (id, title, body.into_string()));
-    let told = || sections.iter().filter(|(.., body)| !body.is_empty());
+    let filled = || sections.iter().filter(|(.., body)| !body.is_empty());
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -64,9 +64,9 @@ pub fn html(report: &Report, scenario_text: &str) -> String {
             }
             body {
                 (header(report))
-                nav { @for (id, title, _) in told() { a href={ "#" (id) } { (title) } } }
+                nav { @for (id, title, _) in filled() { a href={ "#" (id) } { (title) } } }
                 main {
-                    @for (id, title, body) in told() {
+                    @for (id, title, body) in filled() {
                         section id=(id) { h2 { (title) } (PreEscaped(body)) }
                     }
                 }
@@ -128,14 +128,14 @@ fn tally(report: &Report) -> String {
             .filter(|check| check.verdict == verdict);
         (these.count(), verdict.word())
     });
-    let told = counted.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = told
+    let counts = counted.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    if told.is_empty() {
+    if counts.is_empty() {
         "no checks".to_owned()
     } else {
-        format!("checks: {}", told.join(", "))
+        format!("checks: {}", counts.join(", "))
     }
 }
 

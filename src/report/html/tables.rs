@@ -69,8 +69,8 @@ pub(super) fn sweeps(report: &Report) -> Markup {
 }
 
 fn took(figure: Option<f64>) -> Markup {
-    let told = figure.map_or_else(|| "–".to_owned(), seconds);
-    html! { td .figure { (told) } }
+    let text = figure.map_or_else(|| "–".to_owned(), seconds);
+    html! { td .figure { (text) } }
 }
 
 fn named(index: usize, fault: &FaultRecord) -> Markup {
@@ -149,8 +149,8 @@ pub(super) fn traffic(report: &Report) -> Markup {
 }
 
 fn latency(figure: Option<f64>) -> Markup {
-    let told = figure.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
-    html! { td .figure { (told) } }
+    let text = figure.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+    html! { td .figure { (text) } }
 }
 
 /// What went through each proxy in each window.

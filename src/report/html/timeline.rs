@@ -119,7 +119,7 @@ fn progress(job: &Job, span: (f64, f64), bands: &[Band]) -> Markup {
         y: Scale::linear((0.0, most.unwrap_or(1) as f64), (116.0, 18.0)),
     };
     let points = || job.progress.iter().map(|(at, items)| (*at, *items as f64));
-    let told = match job.done_s {
+    let caption = match job.done_s {
         Some(done) => format!("done after {}", seconds(done)),
         None => "never seen to be done".to_owned(),
     };
@@ -127,13 +127,13 @@ fn progress(job: &Job, span: (f64, f64), bands: &[Band]) -> Markup {
         (labelled(bands, &panel)) (panel.grid(figure))
         (panel.line("p50", points().map(Some)))
         @if let (Some(done), Some((_, items))) = (job.done_s, points().next_back()) {
-            (panel.dot((done, items), &told))
+            (panel.dot((done, items), &caption))
         }
         (panel.seconds()) (words("unit", (0.0, 9.0), "items"))
     };
     html! {
         figure {
-            figcaption { b { (job.workload) } span .quiet { (told) } }
+            figcaption { b { (job.workload) } span .quiet { (caption) } }
             (plot(136.0, &format!("progress of {} over time", job.workload), &body))
         }
     }

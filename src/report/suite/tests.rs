@@ -158,10 +158,10 @@ fn of_several_tries_the_last_one_counts_and_all_are_told() {
         series: vec![series],
     };
     assert_eq!(suite.exit_code(), 0);
-    let told = anstream::adapter::strip_str(&text(&suite)).to_string();
-    assert!(told.contains("try 1  inconclusive  x"), "{told}");
-    assert!(told.contains("try 2  passed"), "{told}");
-    assert!(told.contains("files: 1 passed; runs: 2"), "{told}");
+    let shown = anstream::adapter::strip_str(&text(&suite)).to_string();
+    assert!(shown.contains("try 1  inconclusive  x"), "{shown}");
+    assert!(shown.contains("try 2  passed"), "{shown}");
+    assert!(shown.contains("files: 1 passed; runs: 2"), "{shown}");
     let xml = junit(&suite);
     assert_eq!(xml.matches("<testsuite ").count(), 2, "{xml}");
     assert!(xml.contains(r#"errors="0""#) && !xml.contains(r#"errors="1""#));
@@ -176,9 +176,9 @@ fn a_file_that_was_not_run_and_one_that_broke_are_told() {
         series: vec![broken, Series::new("c.toml".to_owned())],
     };
     assert_eq!(suite.exit_code(), 70);
-    let told = anstream::adapter::strip_str(&text(&suite)).to_string();
-    assert!(told.contains("error: b.toml: no disk"), "{told}");
-    assert!(told.contains("files: 1 error, 1 not run"), "{told}");
+    let shown = anstream::adapter::strip_str(&text(&suite)).to_string();
+    assert!(shown.contains("error: b.toml: no disk"), "{shown}");
+    assert!(shown.contains("files: 1 error, 1 not run"), "{shown}");
     let xml = junit(&suite);
     assert!(
         xml.contains("no disk") && xml.contains("the suite ended before"),

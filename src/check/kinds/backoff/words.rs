@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_plateau_is_three_waits_of_one_length_after_a_shorter_one() {
-        let told = |gaps: &[f64]| plateau(gaps);
+        let level = |gaps: &[f64]| plateau(gaps);
         assert_eq!(
-            told(&[0.5, 1.0, 2.0, 4.2, 3.8, 4.0]).unwrap(),
+            level(&[0.5, 1.0, 2.0, 4.2, 3.8, 4.0]).unwrap(),
             "the last 3 waits stay at about 4 s"
         );
-        assert_eq!(told(&[0.5, 1.0, 2.0, 4.0, 4.0]), None);
-        assert_eq!(told(&[2.0, 2.0, 2.0, 2.0]), None);
-        assert_eq!(told(&[8.0, 2.0, 2.0, 2.0]), None);
-        assert_eq!(told(&[]), None);
+        assert_eq!(level(&[0.5, 1.0, 2.0, 4.0, 4.0]), None);
+        assert_eq!(level(&[2.0, 2.0, 2.0, 2.0]), None);
+        assert_eq!(level(&[8.0, 2.0, 2.0, 2.0]), None);
+        assert_eq!(level(&[]), None);
     }
 }

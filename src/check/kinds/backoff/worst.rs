@@ -9,7 +9,7 @@ use crate::units::Moment;
 /// wait that can straddle that end, and the time that an attempt took at most, in seconds.
 ///
 /// The waits are those that a `backoff` check declares for the fault or, without one for it, for a
-/// proxy that it acts on; without any, they are foretold from the last two that were seen. `None`
+/// proxy that it acts on; without any, they are extrapolated from the last two that were seen. `None`
 /// if nothing is known of the client's waits.
 pub fn longest_wait(history: &History, fault: &FaultBrief, occurrence: &Occurrence) -> Option<f64> {
     let lifted = history.lifted(occurrence);
@@ -33,7 +33,7 @@ pub fn longest_wait(history: &History, fault: &FaultBrief, occurrence: &Occurren
         policy.under_way(since(first, lifted), shortest)
     } else {
         let gaps = attempts::gaps(&attempts.iter().collect::<Vec<_>>());
-        foretold(&gaps)?
+        extrapolated(&gaps)?
     };
     Some(wait + longest)
 }
@@ -61,7 +61,7 @@ fn since(from: Moment, to: Moment) -> f64 {
 }
 
 /// The next wait, if it grows as the last two did.
-fn foretold(gaps: &[f64]) -> Option<f64> {
+fn extrapolated(gaps: &[f64]) -> Option<f64> {
     match gaps {
         [.., before, last] if *before > 0.0 => Some(last * (last / before).max(1.0)),
         [.., last] => Some(*last),
