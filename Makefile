@@ -1,10 +1,17 @@
-# Two commands: `make demo` runs the main job, `make test` runs the tests. `make test-long` adds what
-# takes long, and the matrix of defects, which measures and so needs a machine with nothing else to do.
-.PHONY: demo test test-long lint measure bench clean
+# Two commands: `make demo` runs the main job, `make test` runs the tests. `make check` is the fast loop
+# while you work: format, clippy, unit tests; a single integration test is
+# `cargo test --test it NAME`. `make test-long` adds what takes long, and the matrix of defects, which
+# measures and so needs a machine with nothing else to do.
+.PHONY: demo check test test-long lint measure bench clean
 
 demo: postgres
 	cargo build --release --locked
 	./target/release/chaosproxy run scenarios/db-partition.toml
+
+check: rust
+	cargo fmt --check
+	cargo clippy --locked --lib --bins -- -D warnings
+	cargo test --locked --lib --quiet
 
 test: postgres chromium pools lint
 	cargo test --locked
