@@ -15,6 +15,7 @@ impl Finding {
             notes: Vec::new(),
             help: None,
             lengths: Vec::new(),
+            traces: Vec::new(),
         }
     }
 
@@ -42,6 +43,7 @@ impl Finding {
             }
             worst.evidence.extend(part.evidence);
             worst.lengths.extend(part.lengths);
+            worst.traces.extend(part.traces);
             for note in part.notes {
                 worst.note(note);
             }

@@ -34,6 +34,7 @@ pub use history::{
     QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
+pub use kinds::backoff::{Gap, Trace};
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
@@ -223,6 +224,9 @@ pub struct Finding {
     pub help: Option<String>,
     /// What it came to for each length, if it looks at a swept fault.
     pub lengths: Vec<LengthFinding>,
+    /// The attempts that it judged, for a plot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Trace>,
 }
 
 /// What a check came to for one length of a swept fault.

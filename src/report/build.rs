@@ -45,6 +45,7 @@ fn assemble_report(header: &Header, history: &History) -> Report {
     let early = early_end(events, history.is_truncated());
     let steady_state = scene.steady_state(events);
     let judged = check::judge(history);
+    let course = course::course(history, &judged, scene.origin);
     let sweeps = check::sweeps(history, &judged).into_iter();
     let sweeps = sweeps.map(|one| sweep(one, early.as_ref())).collect();
     let blocks = experiment.checks.iter().map(|spec| spec.source.block);
@@ -91,7 +92,7 @@ fn assemble_report(header: &Header, history: &History) -> Report {
         proxies: traffic::proxies(history, &windows, scene.origin),
         notes: notes(history),
         judge_again: "chaosproxy report .".to_owned(),
-        course: course::course(history, scene.origin),
+        course,
     }
 }
 

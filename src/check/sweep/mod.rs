@@ -177,6 +177,7 @@ fn together(spec: &CheckSpec, parts: &[Part<'_>]) -> Finding {
         if finding.verdict == worst && whole.help.is_none() {
             whole.help.clone_from(&finding.help);
         }
+        whole.traces.extend(finding.traces.iter().cloned());
         whole.lengths.push(LengthFinding {
             fault: fault.name.clone(),
             occurrence: *occurrence,

@@ -1,5 +1,4 @@
-use crate::check::History;
-use crate::check::kinds::backoff::{Trace, traces};
+use crate::check::{Finding, Trace};
 use crate::event::Name;
 use crate::units::Moment;
 
@@ -39,22 +38,21 @@ pub struct Wait {
     pub allowed_s: Option<(f64, f64)>,
 }
 
-pub(super) fn attempts(history: &History, origin: Moment) -> Vec<Attempts> {
-    let mut all = Vec::new();
-    for check in &history.experiment().checks {
-        let traces = traces(check, history).into_iter().take(MOST_TRACES);
-        all.extend(traces.map(|trace| attempts_of(check.name.clone(), trace, origin)));
-    }
-    all
+pub(super) fn attempts(findings: &[Finding], origin: Moment) -> Vec<Attempts> {
+    let traces = findings.iter().flat_map(|finding| {
+        let traces = finding.traces.iter().take(MOST_TRACES);
+        traces.map(|trace| attempts_of(&finding.check, trace, origin))
+    });
+    traces.collect()
 }
 
-fn attempts_of(check: Name, trace: Trace, origin: Moment) -> Attempts {
+fn attempts_of(check: &Name, trace: &Trace, origin: Moment) -> Attempts {
     let (from, to) = trace.outage;
     let left_out = trace.gaps.len().saturating_sub(MOST_WAITS);
-    let gaps = trace.gaps.into_iter().take(MOST_WAITS);
+    let gaps = trace.gaps.iter().take(MOST_WAITS);
     Attempts {
-        check,
-        fault: trace.fault,
+        check: check.clone(),
+        fault: trace.fault.clone(),
         outage_s: to.seconds_from(from),
         from_s: from.seconds_from(origin),
         first_s: trace.first.map(|first| first.seconds_from(from)),

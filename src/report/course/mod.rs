@@ -12,7 +12,7 @@ pub use jobs::Job;
 pub use log::{Entry, EventLog};
 pub use series::{Bin, Series};
 
-use crate::check::History;
+use crate::check::{Finding, History};
 use crate::event::Phase;
 use crate::units::Moment;
 
@@ -32,7 +32,7 @@ pub struct Course {
 }
 
 /// Gathers the course; seconds count from `origin`.
-pub(super) fn course(history: &History, origin: Moment) -> Course {
+pub(super) fn course(history: &History, findings: &[Finding], origin: Moment) -> Course {
     let from = history.phase(Phase::SteadyState).unwrap_or(origin);
     Course {
         span_s: (
@@ -40,7 +40,7 @@ pub(super) fn course(history: &History, origin: Moment) -> Course {
             history.end().max(from).seconds_from(origin),
         ),
         series: series::series(history, origin),
-        attempts: attempts::attempts(history, origin),
+        attempts: attempts::attempts(findings, origin),
         jobs: jobs::jobs(history, origin),
         log: log::log(history, origin),
     }

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use super::attempts;
 use super::crowd::Crowd;
 use super::policy::{self, Policy, Shape};
+use super::trace::trace;
 use super::{Params, feasible, herd};
 use crate::check::{
     Attempt, CheckSpec, Connection, Evidence, Finding, History, Occurrence, Verdict, exercise, show,
@@ -109,6 +110,8 @@ impl<'a> Case<'a> {
                 ));
             }
         }
+        let traces = lanes.iter().map(|lane| trace(self, lane));
+        finding.traces = traces.collect();
         finding.decide();
         self.describe(&mut finding, &lanes);
         finding

@@ -9,7 +9,7 @@ mod trace;
 mod words;
 mod worst;
 
-pub use trace::{Gap, Trace, traces};
+pub use trace::{Gap, Trace};
 pub use worst::longest_wait;
 
 use serde::{Deserialize, Serialize};

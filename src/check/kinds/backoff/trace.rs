@@ -1,12 +1,14 @@
 //! What a backoff check saw, for a picture of it.
 
-use super::{Case, Params, Policy, attempts};
-use crate::check::{Attempt, CheckSpec, History};
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Policy, attempts};
+use crate::check::Attempt;
 use crate::event::Name;
 use crate::units::Moment;
 
 /// The attempts of one loop during one outage.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The fault that made the outage.
     pub fault: Name,
@@ -19,7 +21,7 @@ pub struct Trace {
 }
 
 /// A wait between two attempts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// When the attempt after it began.
     pub attempt: Moment,
@@ -30,27 +32,8 @@ pub struct Gap {
     pub allowed: Option<(f64, f64)>,
 }
 
-/// A trace for each outage and each loop that can be told apart; none if `spec` is no backoff
-/// check.
-pub fn traces(spec: &CheckSpec, history: &History) -> Vec<Trace> {
-    if spec.kind != "backoff" {
-        return Vec::new();
-    }
-    let Ok(params) = serde_json::from_value::<Params>(spec.params.clone()) else {
-        return Vec::new();
-    };
-    let occurrences = history.fault(&params.fault).iter();
-    let cases = occurrences.map(|one| Case::new(&params, spec, history, one));
-    cases
-        .flat_map(|case| {
-            let lanes = case.lanes();
-            let traces = lanes.iter().map(|lane| trace(&case, lane));
-            traces.collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-fn trace(case: &Case, lane: &[&Attempt]) -> Trace {
+/// What a plot shows of a loop of `case`.
+pub(super) fn trace(case: &Case<'_>, lane: &[&Attempt]) -> Trace {
     let seconds = attempts::gaps(lane);
     let policy = case.params.policy();
     let allowed = policy.map(|policy| allowed(case, &policy, &seconds));
