@@ -13,12 +13,8 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
     if seen == Some(false) {
         return "see in the notes and in the log of the fault why it did nothing".to_owned();
     }
-    let uncounted =
-        |fact: &Fact| matches!(fact, Fact::RefusalsUncounted { fault, .. } if *fault == brief.name);
-    if history.events().iter().any(|event| uncounted(&event.fact)) {
-        return "refused connections cannot be counted without CAP_NET_RAW: run with it, or write \
-                `mode = \"reject\"` in the fault"
-            .to_owned();
+    if is_uncounted(history, fault) {
+        return COUNT.to_owned();
     }
     let connections = || {
         let proxies = brief.proxy.split(", ");
@@ -47,6 +43,18 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
         PAST.to_owned()
     }
 }
+
+/// Whether clients that the fault turned away could not be counted.
+pub(super) fn is_uncounted(history: &History, fault: &str) -> bool {
+    let mut events = history.events().iter();
+    events.any(|event| {
+        matches!(&event.fact, Fact::RefusalsUncounted { fault: of, .. } if **of == *fault)
+    })
+}
+
+/// How to have them counted.
+pub(super) const COUNT: &str = "refused connections cannot be counted without CAP_NET_RAW: run with \
+     it, or write `mode = \"reject\"` in the fault";
 
 /// Nobody was ever seen: that the service goes past the proxy is by far the most common reason.
 const PAST: &str = "see that the service connects to the address of the proxy, \

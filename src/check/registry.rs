@@ -213,7 +213,6 @@ mod tests {
                 "all_of[0]",
                 "looks only each 100 ms",
             ),
-            ("backoff", backoff(), "fault", "cannot be seen under `cut`"),
             (
                 "recovery",
                 json!({ "service": "codebase", "fault": "cut", "within": "40s", "that": ["writes.p95 < 1s"] }),

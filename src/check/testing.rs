@@ -134,6 +134,17 @@ impl Story {
         )
     }
 
+    /// A client that a shut port at proxy `db` turned away.
+    pub(super) fn turned_away(self, fault: &str, when: f64, impact: Impact) -> Self {
+        let hit = Fact::FaultHit {
+            fault: fault.into(),
+            proxy: "db".into(),
+            conn: None,
+            impact,
+        };
+        self.fact(when, hit)
+    }
+
     /// Observations of a source each `every` seconds: latency in seconds and outcome by time.
     pub(super) fn samples(
         mut self,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Connection;
-use crate::event::{Name, Startup};
+use crate::event::{Event, Fact, Impact, Name, Startup};
 use crate::units::Moment;
 
 /// A client that falls back to a lesser encryption dials anew at once.
@@ -14,6 +14,7 @@ const FALLBACK_WITHIN: Duration = Duration::from_millis(50);
 /// One try of a client to get a session: a connection on which it sent a startup packet, whichever
 /// came first, with the connections of its fallbacks to a lesser encryption. A cancel request and a
 /// connection that sent nothing are none. Where the protocol is not known, each connection is one.
+/// So is a client that a shut port turned away.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     /// When it began.
@@ -27,10 +28,10 @@ pub struct Attempt {
 }
 
 /// What clients can be told apart by. Names are empty as long as the client sent none.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client {
-    /// Its address, without the port.
-    pub address: IpAddr,
+    /// Its address, without the port; `None` if a shut port turned it away.
+    pub address: Option<IpAddr>,
     /// `application_name`.
     pub application: String,
     /// `user`.
@@ -57,6 +58,7 @@ pub struct Attempts {
     fallbacks: HashMap<u64, u64>,
     /// Those that may still be followed by a fallback.
     lesser: BTreeSet<u64>,
+    turned_away: Vec<Attempt>,
 }
 
 impl Attempts {
@@ -88,14 +90,31 @@ impl Attempts {
         }
     }
 
+    /// Takes note of a fact: that a shut port turned a client away is an attempt. One that gets no
+    /// answer fails at its own deadline, which nobody sees.
+    pub fn see_hit(&mut self, event: &Event) {
+        let Fact::FaultHit {
+            conn: None, impact, ..
+        } = &event.fact
+        else {
+            return;
+        };
+        self.turned_away.push(Attempt {
+            start: event.at,
+            failed: (*impact == Impact::Refused).then_some(event.at),
+            client: Client::default(),
+            asked: Asked::Plain,
+        });
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.all.len() as u64
+        (self.all.len() + self.turned_away.len()) as u64
     }
 
     /// All of them, in order.
     pub fn into_list(self) -> Vec<Attempt> {
-        let mut list: Vec<_> = self.all.into_values().collect();
+        let mut list: Vec<_> = self.all.into_values().chain(self.turned_away).collect();
         list.sort_by_key(|attempt| attempt.start);
         list
     }
@@ -117,7 +136,7 @@ impl Attempts {
         });
         let before = self.lesser.iter().rev().copied().find(|key| {
             let last = &all[key];
-            last.client.address == connection.peer.ip()
+            last.client.address == Some(connection.peer.ip())
                 && last.asked < first
                 && last.failed <= Some(connection.opened)
         });
@@ -147,7 +166,7 @@ fn attempt(connection: &Connection) -> Attempt {
             None => connection.left(),
         },
         client: Client {
-            address: connection.peer.ip(),
+            address: Some(connection.peer.ip()),
             application,
             user,
             database,
@@ -167,14 +186,21 @@ fn asked(packet: &Startup) -> Asked {
 /// The attempts at each proxy.
 pub(super) fn index(
     connections: &BTreeMap<Name, Vec<Connection>>,
+    events: &[Event],
     opaque: &BTreeSet<Name>,
 ) -> BTreeMap<Name, Vec<Attempt>> {
-    let of = |(proxy, connections): (&Name, &Vec<Connection>)| {
-        let mut attempts = Attempts::new(opaque.contains(proxy));
-        for connection in connections {
-            attempts.see(connection);
+    let mut all: BTreeMap<&Name, Attempts> = BTreeMap::new();
+    for (proxy, connections) in connections {
+        let attempts = all.entry(proxy).or_insert_with(|| Attempts::new(opaque.contains(proxy)));
+        connections.iter().for_each(|one| attempts.see(one));
+    }
+    for event in events {
+        if let Fact::FaultHit { proxy, .. } = &event.fact {
+            all.entry(proxy).or_default().see_hit(event);
         }
-        (proxy.clone(), attempts.into_list())
-    };
-    connections.iter().map(of).collect()
+    }
+    let lists = all.into_iter();
+    lists
+        .map(|(proxy, attempts)| (proxy.clone(), attempts.into_list()))
+        .collect()
 }

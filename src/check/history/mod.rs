@@ -100,7 +100,7 @@ impl History {
         let connections = connections::index(&events);
         let mut facts = Facts {
             edges: Edges::of(&faults),
-            attempts: attempts::index(&connections, &experiment.opaque),
+            attempts: attempts::index(&connections, &events, &experiment.opaque),
             connections,
             experiment,
             bounds: ending::Bounds::default(),

@@ -67,7 +67,10 @@ impl Traffic {
                 self.connections_told.retain(|one| one.conn != *conn);
                 self.dial_errors += u64::from(matches!(cause, ClosedBy::Dial(_)));
             }
-            Fact::FaultHit { .. } => self.hits += 1,
+            Fact::FaultHit { .. } => {
+                self.hits += 1;
+                self.attempts.see_hit(event);
+            }
             Fact::ProxyTotals(totals) => {
                 let bytes = [totals.upstream.bytes, totals.downstream.bytes];
                 self.flow = Some(Flow::new(event.at, bytes, self.flow.as_ref()));

@@ -15,7 +15,7 @@ pub use worst::longest_wait;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
-    About, Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show,
+    About, Check, CheckSpec, Finding, History, Lint, Outlook, advice, exercise, lint, show,
 };
 use crate::event::Name;
 use crate::units::{Period, Rate, Share};
@@ -140,15 +140,6 @@ impl Check for Backoff {
         let mut found: Vec<Lint> = lint::fault("fault", &params.fault, outlook)
             .into_iter()
             .collect();
-        let fault = outlook.faults.get(&params.fault);
-        if fault.is_some_and(|fault| refuses(&fault.kind, &fault.params)) {
-            found.push(Lint::warning(
-                "fault",
-                format!("attempts cannot be seen under `{}`", params.fault),
-                "the port is closed",
-                "write `mode = \"reject\"` in the fault: it sees each attempt before it resets it",
-            ));
-        }
         if params.factor < 1.0 || !params.factor.is_finite() {
             let help = "write 2.0 for a delay that doubles";
             found.push(Lint::error(
@@ -183,14 +174,9 @@ impl Check for Backoff {
     }
 
     fn judge(params: &Params, spec: &CheckSpec, history: &History) -> Finding {
-        let faults = &history.experiment().faults;
-        let fault = faults.iter().find(|fault| fault.name == params.fault);
-        if fault.is_some_and(|fault| refuses(&fault.kind, &fault.params)) {
-            return Finding::inconclusive(
-                spec,
-                "attempts cannot be seen while the port is closed",
-                "write `mode = \"reject\"` in the fault: it sees each attempt before it resets it",
-            );
+        if advice::is_uncounted(history, &params.fault) {
+            let summary = "attempts could not be counted while the port was shut";
+            return Finding::inconclusive(spec, summary, advice::COUNT);
         }
         let occurrences = history.fault(&params.fault);
         let parts = occurrences
@@ -199,13 +185,6 @@ impl Check for Backoff {
             .collect();
         Finding::worst_of(parts).expect("the fault was in force at least once")
     }
-}
-
-/// Whether a fault closes the port, so that the kernel answers or nobody does, and attempts go
-/// unseen.
-fn refuses(kind: &str, params: &serde_json::Value) -> bool {
-    let mode = params.get("mode").and_then(serde_json::Value::as_str);
-    kind == "partition" && matches!(mode, Some("refuse" | "unanswered"))
 }
 
 /// The attempts that even the slowest loop of a policy makes in `length`, each taking `took`.

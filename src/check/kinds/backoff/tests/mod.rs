@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::policy::{Jitter, Policy, Shape, peak};
 use crate::check::testing::{Story, ok};
 use crate::check::{Finding, Verdict};
-use crate::event::{ClosedBy, Impact, Startup};
+use crate::event::{ClosedBy, Fact, Impact, Startup};
 
 /// A session that is cut at 40 s, attempts at the given delays after the failure of the one before
 /// (each takes 1 ms), and the heal at 52 s.
@@ -170,18 +170,42 @@ fn a_pool_need_not_dial_within_a_moment() {
     assert_eq!(cut(45.0).verdict, Verdict::Fail);
 }
 
+/// As [`story`], at a port that is shut; each attempt is turned away with `impact`.
+fn shut(delays: &[f64], impact: Impact) -> Story {
+    let mut start = 40.0;
+    delays.iter().fold(bare(), |story, delay| {
+        start += delay;
+        story.turned_away("cut", start, impact)
+    })
+}
+
 #[test]
-fn a_closed_port_blinds_the_check() {
-    let params = json!({ "mode": "refuse" });
-    let story = Story::until(70.0)
-        .fault_of("cut", "partition", params, 40.0, 52.0)
-        .hit("cut", 40.0, 0, Impact::Closed);
-    let finding = judge(story);
+fn clients_that_a_shut_port_turns_away_are_attempts() {
+    let kept = judge(shut(&GOOD, Impact::Refused));
+    assert_eq!(kept.verdict, Verdict::Pass, "{kept:#?}");
+    assert!((kept.figures["attempts"] - 5.0).abs() < 1e-9);
+    let storm = judge(shut(&[0.02; 400], Impact::Refused));
+    assert_eq!(storm.verdict, Verdict::Fail, "{storm:#?}");
+}
+
+#[test]
+fn of_clients_without_an_answer_the_number_counts_and_no_gap() {
+    let finding = judge(shut(&GOOD, Impact::Withheld));
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    assert!(finding.summary.contains("0 gaps to judge"), "{finding:#?}");
+    let storm = judge(shut(&[0.02; 400], Impact::Withheld));
+    assert_eq!(storm.verdict, Verdict::Fail, "{storm:#?}");
+}
+
+#[test]
+fn attempts_that_could_not_be_counted_leave_the_check_open() {
+    let uncounted = Fact::RefusalsUncounted {
+        fault: "cut".into(),
+        proxy: "db".into(),
+    };
+    let finding = judge(bare().fact(40.0, uncounted));
     assert_eq!(finding.verdict, Verdict::Inconclusive);
-    assert_eq!(
-        finding.summary,
-        "attempts cannot be seen while the port is closed"
-    );
+    assert!(finding.help.unwrap().contains("CAP_NET_RAW"));
 }
 
 #[test]
