@@ -4,7 +4,7 @@
 //! the experiment. A proxy tells them from clients by their address, which is known before they
 //! connect.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
+use crate::sys::knocks::{Knock, Knocks};
 use crate::units::{Clock, Moment};
 
 /// For so long after its connect an address still counts as ours: who listens may be slow to
@@ -108,6 +109,42 @@ impl Drop for Known {
 
 fn ours() -> MutexGuard<'static, Ours> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Clients that are counted one by one at a shut port.
+pub const MOST_STRANGERS: usize = 10_000;
+
+/// The clients that knock at a shut port, without chaosproxy itself. The kernel turns them away and
+/// tells nobody, so their packets are looked at.
+#[derive(Debug)]
+pub struct Strangers {
+    knocks: Knocks,
+    address: SocketAddr,
+    seen: HashSet<Knock>,
+}
+
+impl Strangers {
+    /// Looks from now on. Needs `CAP_NET_RAW`, and a runtime.
+    pub fn at(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            knocks: Knocks::at(address.port())?,
+            address,
+            seen: HashSet::new(),
+        })
+    }
+
+    /// Waits for the next one; `None` behind the first 10,000. Cancel safe.
+    pub async fn next(&mut self) -> Option<()> {
+        while self.seen.len() < MOST_STRANGERS {
+            let knock = self.knocks.next().await.ok()?;
+            let address = self.address.ip();
+            let is_here = address.is_unspecified() || address.to_canonical() == knock.at;
+            if is_here && !is_ours(knock.from) && self.seen.insert(knock) {
+                return Some(());
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]

@@ -47,9 +47,9 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
 /// Whether clients that the fault turned away could not be counted.
 pub(super) fn is_uncounted(history: &History, fault: &str) -> bool {
     let mut events = history.events().iter();
-    events.any(|event| {
-        matches!(&event.fact, Fact::RefusalsUncounted { fault: of, .. } if **of == *fault)
-    })
+    events.any(
+        |event| matches!(&event.fact, Fact::RefusalsUncounted { fault: of, .. } if **of == *fault),
+    )
 }
 
 /// How to have them counted.

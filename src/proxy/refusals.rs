@@ -1,6 +1,5 @@
-//! Counts the clients that a shut port turns away: the kernel does not tell who they were.
+//! Counts the clients that a shut port turns away.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,11 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Route;
 use super::acceptor::Door;
 use crate::event::{Fact, Impact};
-use crate::own;
-use crate::sys::knocks::Knocks;
-
-/// Clients that are counted one by one, each time that the port is shut.
-const MOST: usize = 10_000;
+use crate::own::{MOST_STRANGERS, Strangers};
 
 /// Counts until it is dropped.
 #[derive(Debug)]
@@ -22,8 +17,8 @@ pub(super) struct Refusals(#[expect(dead_code, reason = "held")] AbortOnDropHand
 impl Refusals {
     /// Counts at `address`, which is shut. Where that is not permitted, records so.
     pub(super) fn count(route: &Arc<Route>, address: SocketAddr, door: Door) -> Option<Self> {
-        if let Ok(knocks) = Knocks::at(address.port()) {
-            let turned_away = turn_away(Arc::clone(route), knocks, address, door);
+        if let Ok(strangers) = Strangers::at(address) {
+            let turned_away = turn_away(Arc::clone(route), strangers, door);
             return Some(Self(AbortOnDropHandle::new(tokio::spawn(turned_away))));
         }
         let fault = route.board.shuts(door)?;
@@ -35,13 +30,8 @@ impl Refusals {
     }
 }
 
-async fn turn_away(route: Arc<Route>, knocks: Knocks, address: SocketAddr, door: Door) {
-    let mut seen = HashSet::new();
-    while let Ok(knock) = knocks.next().await {
-        let is_here = address.ip().is_unspecified() || address.ip().to_canonical() == knock.at;
-        if !is_here || own::is_ours(knock.from) || !seen.insert(knock) {
-            continue;
-        }
+async fn turn_away(route: Arc<Route>, mut strangers: Strangers, door: Door) {
+    while strangers.next().await.is_some() {
         // It may have been lifted just now.
         if let Some(fault) = route.board.shuts(door) {
             route.recorder.record(Fact::FaultHit {
@@ -54,9 +44,8 @@ async fn turn_away(route: Arc<Route>, knocks: Knocks, address: SocketAddr, door:
                 },
             });
         }
-        if seen.len() == MOST {
-            return route
-                .trouble("clients beyond the first 10,000 that were refused are not counted");
-        }
     }
+    route.trouble(&format!(
+        "clients beyond the first {MOST_STRANGERS} that were turned away are not counted"
+    ));
 }

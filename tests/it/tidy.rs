@@ -9,15 +9,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("template", &[]),
     ("jsonpath", &[]),
-    ("own", &["units"]),
-    ("sql", &["own"]),
     ("sys", &["units"]),
+    ("own", &["sys", "units"]),
+    ("sql", &["own"]),
     ("diag", &["units"]),
     ("event", &["units"]),
     ("wire", &["event", "units"]),
     ("fault", &["event", "wire", "units", "diag"]),
     ("action", &["fault", "event", "units"]),
-    ("check", &["event", "diag", "units"]),
+    ("check", &["fault", "event", "diag", "units"]),
     (
         "proxy",
         &["fault", "action", "wire", "event", "units", "own", "sys"],
@@ -39,7 +39,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "engine",
-        &["proxy", "lab", "action", "fault", "event", "units", "sys"],
+        &[
+            "proxy", "lab", "action", "fault", "event", "units", "own", "sys",
+        ],
     ),
     ("report", &["event", "check", "diag", "units"]),
     (

@@ -191,8 +191,12 @@ pub(super) fn index(
 ) -> BTreeMap<Name, Vec<Attempt>> {
     let mut all: BTreeMap<&Name, Attempts> = BTreeMap::new();
     for (proxy, connections) in connections {
-        let attempts = all.entry(proxy).or_insert_with(|| Attempts::new(opaque.contains(proxy)));
-        connections.iter().for_each(|one| attempts.see(one));
+        let attempts = all
+            .entry(proxy)
+            .or_insert_with(|| Attempts::new(opaque.contains(proxy)));
+        for connection in connections {
+            attempts.see(connection);
+        }
     }
     for event in events {
         if let Fact::FaultHit { proxy, .. } = &event.fact {

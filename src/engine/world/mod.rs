@@ -2,9 +2,9 @@
 
 mod seizure;
 
+use seizure::Knocking;
 pub(super) use seizure::Seizure;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,23 +72,27 @@ impl World {
         addresses.map_err(|source| failed(fault, source))
     }
 
-    /// Holds ports, each under the name of whose it is. Who holds several of a name tells once that
-    /// they are held.
+    /// Holds ports, each under the name of whose it is.
     pub(super) async fn seize(
         &self,
         fault: &Name,
         ports: Vec<(Name, SocketAddr)>,
         grip: Grip,
     ) -> Vec<Seizure> {
-        let mut told = BTreeSet::new();
         let seizures = ports.into_iter().map(|(target, address)| {
             let (world, fault) = (self.clone(), fault.clone());
-            let tells = told.insert(target.clone()) || grip != Grip::Bound;
-            Seizure::begin(self.lab.ports(), address, grip, move || {
-                if tells {
-                    world.hit(&fault, &target, Impact::Refused);
-                }
-            })
+            Seizure::begin(
+                self.lab.ports(),
+                address,
+                grip,
+                move |knocking| match knocking {
+                    Knocking::Seen => world.hit(&fault, &target, Impact::Refused),
+                    Knocking::Unseen => world.recorder.record(Fact::RefusalsUncounted {
+                        fault: fault.clone(),
+                        proxy: target.clone(),
+                    }),
+                },
+            )
         });
         join_all(seizures).await
     }

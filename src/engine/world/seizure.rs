@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::world::Grip;
 use crate::lab::knock::{Hold, Ports};
+use crate::own::Strangers;
 use crate::sys::net;
 
 /// Time between two tries to get a port; no server starts as fast.
@@ -26,6 +27,15 @@ pub(in crate::engine) struct Seizure {
     task: JoinHandle<Result<(), NeverHeld>>,
 }
 
+/// What is known of clients at a port that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knocking {
+    /// One knocked.
+    Seen,
+    /// They cannot be counted: chaosproxy lacks the permission.
+    Unseen,
+}
+
 /// The port did not become free in time, or cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("the port {address} was never held: {why}")]
@@ -35,14 +45,14 @@ pub(in crate::engine) struct NeverHeld {
 }
 
 impl Seizure {
-    /// Takes the port: at once if it is free, otherwise as soon as it is. `hit` is called for each
-    /// client that knocks, or, where clients cannot be seen, once the port is held. What we ask
-    /// ourselves stays away.
+    /// Takes the port: at once if it is free, otherwise as soon as it is. `knock` is called for each
+    /// client that knocks, or once to say that they cannot be seen. What we ask ourselves stays
+    /// away.
     pub(super) async fn begin(
         ports: &Ports,
         address: SocketAddr,
         grip: Grip,
-        hit: impl Fn() + Send + Sync + 'static,
+        knock: impl Fn(Knocking) + Send + Sync + 'static,
     ) -> Self {
         let release = CancellationToken::new();
         let held = take(ports, address).await;
@@ -52,17 +62,19 @@ impl Seizure {
             let Taken { listener, _hold } = acquire(&ports, address, held, &until)
                 .await
                 .map_err(never)?;
-            let (release, hit) = (until.cancelled(), &hit);
+            let (release, knock) = (until.cancelled(), &knock);
             match grip {
                 Grip::Bound => {
                     net::refuse(&listener).map_err(never)?;
-                    hit();
-                    release.await;
+                    tokio::select! {
+                        () = count(address, knock) => {}
+                        () = release => {}
+                    }
                 }
                 Grip::Silent | Grip::Close | Grip::Foreign => {
                     let listener = TcpListener::from_std(listener).map_err(never)?;
                     tokio::select! {
-                        () = receive(&listener, grip, hit) => {}
+                        () = receive(&listener, grip, knock) => {}
                         () = release => {}
                     }
                 }
@@ -125,13 +137,26 @@ async fn acquire(
     }
 }
 
+/// Counts the clients that the port refuses, for ever.
+async fn count(address: SocketAddr, knock: &impl Fn(Knocking)) {
+    match Strangers::at(address) {
+        Ok(mut strangers) => {
+            while strangers.next().await.is_some() {
+                knock(Knocking::Seen);
+            }
+        }
+        Err(_) => knock(Knocking::Unseen),
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Receives clients, for ever.
-async fn receive(listener: &TcpListener, grip: Grip, hit: &impl Fn()) {
+async fn receive(listener: &TcpListener, grip: Grip, knock: &impl Fn(Knocking)) {
     let mut guests = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                hit();
+                knock(Knocking::Seen);
                 if grip != Grip::Close {
                     guests.spawn(entertain(stream, grip));
                 }

@@ -28,9 +28,9 @@ its clients reach a stranger in the place of their server. A service that is run
 the seizure then waits until it is free, and takes it faster than a server can be started. So: with \
 `at = \"before-start\"` a service meets the conflict at its first start; beside a `process` fault \
 that begins with it or later, the race at a restart is lost. The proxy's own connections are ended. \
-With `bound`, clients are refused by the kernel and cannot be counted: the fault counts one hit once \
-it holds the port. With the other modes each client that knocks is a hit; chaosproxy itself does not \
-ask there whether the service is ready, until the port is given back.
+Each client that knocks is a hit; with `bound` the kernel refuses them, and counting them needs \
+CAP_NET_RAW. chaosproxy itself does not ask there whether the service is ready, until the port is \
+given back.
 
 A server that starts finds \"address already in use\". Clients find, with `bound`, \"connection \
 refused\"; with `silent`, nothing at all, so that only a deadline helps; with `close`, the end of \
