@@ -1,51 +1,38 @@
-//! HTTP requests to other servers, each with a deadline.
+//! JSON over HTTP to another server, with a deadline.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client as Inner;
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as Inner, ResponseFuture};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// Longest answer that is read.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Longest response that is read.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
-/// Why another server gave no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// It did not answer in time.
-    #[error("no answer from {url} within {} ms", .deadline.as_millis())]
-    TimedOut {
-        /// Whom was asked.
-        url: String,
-        /// How long.
-        deadline: Duration,
-    },
-    /// It could not be reached, or what it said was no answer.
-    #[error("no answer from {url}: {cause}")]
-    Failed {
-        /// Whom was asked.
-        url: String,
-        /// What happened.
-        cause: String,
-    },
+#[error("no answer from {url}: {cause}")]
+pub(super) struct Error {
+    url: String,
+    cause: String,
 }
 
-/// Speaks to one other server. Cheap to clone.
+/// Sends requests to one server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    inner: Inner<HttpConnector, Full<Bytes>>,
+    inner: Inner<HttpConnector, Body>,
     base: String,
     deadline: Duration,
 }
 
 impl Client {
-    /// A client of the server at `base`, which waits for each answer until `deadline`.
+    /// A client of the server at `base`, which waits up to `deadline` for each response.
     pub(super) fn new(base: &str, deadline: Duration) -> Self {
         Self {
             inner: Inner::builder(TokioExecutor::new()).build_http(),
@@ -54,51 +41,43 @@ impl Client {
         }
     }
 
-    /// Sends a GET request and reads the JSON answer.
-    pub(super) async fn get(&self, path: &str) -> Result<(StatusCode, Value), Error> {
-        self.send(Method::GET, path, Bytes::new()).await
-    }
-
-    /// Sends a JSON body and reads the JSON answer.
-    pub(super) async fn post(
+    /// Sends a GET request, or a POST request if there is a body; reads the JSON response.
+    pub(super) async fn send(
         &self,
         path: &str,
-        body: &Value,
-    ) -> Result<(StatusCode, Value), Error> {
-        self.send(Method::POST, path, body.to_string().into()).await
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
+        body: Option<&Value>,
     ) -> Result<(StatusCode, Value), Error> {
         let url = format!("{}{path}", self.base);
-        let failed = |cause: String| Error::Failed {
-            url: url.clone(),
-            cause,
-        };
-        let request = Request::builder()
-            .method(method)
-            .uri(&url)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(Full::new(body))
-            .map_err(|error| failed(error.to_string()))?;
         let exchange = async {
-            let response = self.inner.request(request).await;
-            let response = response.map_err(|error| failed(error.to_string()))?;
+            let response = self.request(&url, body)?.await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect();
-            let body = body.await.map_err(|error| failed(error.to_string()))?;
-            let json = serde_json::from_slice(&body.to_bytes());
-            Ok((status, json.map_err(|error| failed(error.to_string()))?))
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect();
+            let json = serde_json::from_slice(&body.await?.to_bytes())?;
+            Ok((status, json))
         };
-        timeout(self.deadline, exchange).await.unwrap_or_else(|_| {
-            Err(Error::TimedOut {
-                url: url.clone(),
-                deadline: self.deadline,
-            })
+        let outcome: Result<_, Box<dyn std::error::Error + Send + Sync>> =
+            timeout(self.deadline, exchange)
+                .await
+                .unwrap_or_else(|_| Err(format!("none within {:?}", self.deadline).into()));
+        outcome.map_err(|cause| Error {
+            url,
+            cause: cause.to_string(),
         })
+    }
+
+    fn request(
+        &self,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<ResponseFuture, axum::http::Error> {
+        let request = match body {
+            Some(_) => Request::post(url),
+            None => Request::get(url),
+        };
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)?;
+        Ok(self.inner.request(request))
     }
 }

@@ -3,16 +3,16 @@
 //! `chaosproxy demo embeddings` offers it over HTTP, so that codebase has a dependency that can
 //! fail.
 
-use std::future::pending;
 use std::net::SocketAddr;
 
-use hyper::{Method, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ListenArgs;
 use super::host::{Error, Host};
-use super::http::{App, Reply, Request};
+use super::http::{Body, HttpError};
 
 /// Length of a vector.
 const DIMENSIONS: usize = 32;
@@ -29,11 +29,15 @@ pub struct Args {
     port: u16,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process gets a signal.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address: SocketAddr = args.listen.or_port(args.port);
     let host = Host::bind("embeddings", address, "EMBEDDINGS_PORT", None).await?;
-    host.serve(Embeddings, pending()).await
+    let health = async || Json(json!({ "status": "healthy" }));
+    let routes = Router::new()
+        .route("/health", get(health))
+        .route("/embed", post(embed_all));
+    host.serve(routes, None).await
 }
 
 /// The vector of `text`, of length 1 unless the text holds no word.
@@ -62,35 +66,19 @@ fn fnv1a(word: &str) -> u64 {
     })
 }
 
-struct Embeddings;
-
 #[derive(Deserialize)]
 struct Texts {
     texts: Vec<String>,
 }
 
-impl App for Embeddings {
-    const ROUTES: &'static [&'static str] = &["/embed", "/health"];
-
-    async fn answer(&self, request: &Request) -> Reply {
-        match (&request.method, request.segments().as_slice()) {
-            (&Method::GET, ["health"]) => {
-                Reply::json(StatusCode::OK, &json!({"status": "healthy"}))
-            }
-            (&Method::POST, ["embed"]) => match request.json::<Texts>() {
-                Ok(Texts { texts }) if texts.len() <= MAX_TEXTS => {
-                    let vectors: Vec<_> = texts.iter().map(|text| embed(text)).collect();
-                    Reply::json(StatusCode::OK, &json!({ "vectors": vectors }))
-                }
-                Ok(_) => Reply::error(
-                    StatusCode::BAD_REQUEST,
-                    format!("at most {MAX_TEXTS} texts at a time"),
-                ),
-                Err(reply) => reply,
-            },
-            _ => Reply::not_found(),
-        }
+/// `POST /embed`.
+async fn embed_all(Body(Texts { texts }): Body<Texts>) -> Result<Json<Value>, HttpError> {
+    if texts.len() > MAX_TEXTS {
+        let message = format!("at most {MAX_TEXTS} texts at a time");
+        return Err(HttpError::bad_request(message));
     }
+    let vectors: Vec<_> = texts.iter().map(|text| embed(text)).collect();
+    Ok(Json(json!({ "vectors": vectors })))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! What `/health` says: a pure function of state that is kept in the background.
+//! The body of `/health`, computed from state that is kept in the background.
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use axum::http::StatusCode;
 use serde::Serialize;
 
+use super::log::timestamp;
 use super::pool::{Snapshot, State};
+use crate::units::{Clock, Moment};
 
 /// A ping at least this slow makes a server degraded.
 const SLOW_PING: Duration = Duration::from_millis(50);
@@ -48,11 +50,11 @@ struct ConnectionPool {
 }
 
 impl HealthCheckResponse {
-    pub(super) fn new(pool: &Snapshot, timestamp: String, uptime: Duration) -> Self {
+    pub(super) fn new(pool: &Snapshot, clock: Clock) -> Self {
         let (status, database_status) = classify(pool);
         Self {
             status,
-            timestamp,
+            timestamp: timestamp(&clock),
             database_status,
             connection_pool: ConnectionPool {
                 size: pool.size,
@@ -61,7 +63,7 @@ impl HealthCheckResponse {
                 free: pool.free,
                 utilization_percent: pool.utilization_percent(),
             },
-            uptime_seconds: uptime.as_secs_f64(),
+            uptime_seconds: clock.now().since(Moment::ZERO).as_secs_f64(),
         }
     }
 
@@ -108,7 +110,7 @@ mod tests {
 
     fn check(pool: &Snapshot, status: Status, database: DatabaseStatus, code: u16) {
         assert_eq!(classify(pool), (status, database));
-        let response = HealthCheckResponse::new(pool, String::new(), Duration::ZERO);
+        let response = HealthCheckResponse::new(pool, Clock::start());
         assert_eq!(response.status_code().as_u16(), code);
     }
 

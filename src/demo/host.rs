@@ -1,29 +1,38 @@
-//! What every server does around its routes: take the port, serve until it is told to stop, finish
-//! what was begun.
+//! What every server does around its routes: bind the port, serve until a signal, finish what was
+//! begun.
 
+use std::future::{IntoFuture, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha12Rng;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-use super::Defect;
-use super::http::{App, Service};
-use super::log::{Log, Repeats, timestamp};
-use super::metrics::Metrics;
-use crate::units::{Clock, Moment};
+use super::health::HealthCheckResponse;
+use super::http::{Observer, no_route, observe};
+use super::log::{Log, Repeats};
+use super::pool::{Operation, Pool};
+use super::{Defect, metrics};
+use crate::units::Clock;
 
-/// How long requests in progress may take once the server is told to stop.
+/// How long requests in progress may take once the server is to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
+/// Longest body that is read.
+const MAX_BODY_BYTES: usize = 1 << 20;
+const PING: Operation = Operation::new("ping", "SELECT 1", &[]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +65,12 @@ pub enum Error {
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) log: Log,
-    pub(super) clock: Clock,
-    pub(super) metrics: Arc<Metrics>,
+    defect: Option<Defect>,
     listener: TcpListener,
 }
 
 impl Host {
-    /// Takes the port. If it is taken, `remedy` names what to set. `defect` is the mistake that the
+    /// Binds the port. If it is taken, `remedy` names what to set. `defect` is the mistake that the
     /// server was started with.
     pub(super) async fn bind(
         service: &'static str,
@@ -70,28 +78,24 @@ impl Host {
         remedy: &'static str,
         defect: Option<Defect>,
     ) -> Result<Self, Error> {
-        let clock = Clock::start();
         let repeats = match defect {
             Some(Defect::LogStorm) => Repeats::Unlimited,
             _ => Repeats::Limited,
         };
-        let log = Log::new(service, clock, repeats);
-        let bound = TcpListener::bind(address).await.map_err(|source| {
-            if source.kind() == io::ErrorKind::AddrInUse {
-                let port = address.port();
-                Error::PortInUse { port, remedy }
-            } else {
-                Error::Listen { address, source }
-            }
-        });
-        match bound {
+        let log = Log::new(service, Clock::start(), repeats);
+        match TcpListener::bind(address).await {
             Ok(listener) => Ok(Self {
                 log,
-                clock,
-                metrics: Arc::default(),
+                defect,
                 listener,
             }),
-            Err(error) => {
+            Err(source) => {
+                let error = if source.kind() == io::ErrorKind::AddrInUse {
+                    let port = address.port();
+                    Error::PortInUse { port, remedy }
+                } else {
+                    Error::Listen { address, source }
+                };
                 let message = match defect {
                     Some(Defect::WrongExit) => format!("{error:?}"),
                     _ => error.to_string(),
@@ -102,53 +106,85 @@ impl Host {
         }
     }
 
-    /// Dice of one's own: two instances must not retry in step.
-    pub(super) fn dice() -> ChaCha12Rng {
-        let (high, low) = Uuid::new_v4().as_u64_pair();
-        ChaCha12Rng::seed_from_u64(high ^ low)
-    }
-
-    /// The present wall-clock time, and how long the server has been up.
-    pub(super) fn times(clock: &Clock) -> (String, Duration) {
-        (timestamp(clock), clock.now().since(Moment::ZERO))
-    }
-
-    /// Serves until SIGTERM or SIGINT, or until `unfit` says why the database cannot be used; then
-    /// takes nothing new and lets the requests in progress end.
-    pub(super) async fn serve(
-        self,
-        app: impl App,
-        unfit: impl Future<Output = String>,
-    ) -> Result<(), Error> {
+    /// Serves `routes` until SIGTERM or SIGINT, or until `pool` finds tables of another version;
+    /// then accepts nothing new and lets the requests in progress end. With a pool, `/health` and
+    /// `/metrics` are served too.
+    pub(super) async fn serve(self, routes: Router, pool: Option<Pool>) -> Result<(), Error> {
         let address = self.listener.local_addr().map_err(Error::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-        let message = format!("listening on {address}");
+        let (log, defect) = (self.log, self.defect);
         let fields = json!({ "address": address.to_string() });
-        self.log.info(&message, fields);
+        log.info(&format!("listening on {address}"), fields);
 
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let service = Arc::new(Service {
-            app,
-            metrics: self.metrics,
-            log: self.log.clone(),
-            clock: self.clock,
-        });
-        let serving = tokio::spawn(service.serve(self.listener, stop.clone(), tasks.clone()));
+        let (stop, requests) = (CancellationToken::new(), TaskTracker::new());
+        let observer = Observer {
+            log: log.clone(),
+            metrics: Arc::default(),
+            requests: requests.clone(),
+        };
+        let routes = match &pool {
+            Some(pool) => routes.merge(pool_routes(pool.clone(), &observer, defect)),
+            None => routes,
+        };
+        let unfit = async {
+            match &pool {
+                Some(pool) => pool.unfit().await,
+                None => pending().await,
+            }
+        };
+        let routes = routes
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_route)
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(from_fn_with_state(observer, observe));
+        // Answers are small; waiting to fill a segment would only delay them.
+        let listener = self
+            .listener
+            .tap_io(|stream| drop(stream.set_nodelay(true)));
+        let serving = axum::serve(listener, routes)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        let serving = tokio::spawn(serving);
         let outcome = tokio::select! {
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
             message = unfit => Err(Error::SchemaVersion(message)),
         };
         if let Err(error) = &outcome {
-            self.log.error(&error.to_string(), json!({}));
+            log.error(&error.to_string(), json!({}));
         }
         stop.cancel();
-        // A panic in the accept loop leaves nothing to wait for.
-        drop(serving.await);
-        let finished = timeout(LAST_REQUESTS, tasks.wait()).await.is_ok();
-        self.log
-            .info("stopped", json!({ "requests_finished": finished }));
+        requests.close();
+        let finished = timeout(LAST_REQUESTS, async {
+            tokio::join!(serving, requests.wait())
+        });
+        let finished = finished.await.is_ok();
+        log.info("stopped", json!({ "requests_finished": finished }));
         outcome
     }
+}
+
+/// `/health` and `/metrics` of a server with a database.
+fn pool_routes(pool: Pool, observer: &Observer, defect: Option<Defect>) -> Router {
+    let (clock, metrics) = (observer.log.clock(), Arc::clone(&observer.metrics));
+    let shown = pool.clone();
+    let health = async move || {
+        if defect == Some(Defect::HealthWaits)
+            && let Err(failure) = pool.run(&PING, &[]).await
+        {
+            let body = json!({ "status": "unhealthy", "error": failure.to_string() });
+            return Err((StatusCode::SERVICE_UNAVAILABLE, Json(body)));
+        }
+        let health = HealthCheckResponse::new(&pool.snapshot(), clock);
+        Ok((health.status_code(), Json(health)))
+    };
+    let metrics = async move || {
+        let pool = metrics::render_pool(&shown.snapshot(), &shown.counters());
+        let content_type = (CONTENT_TYPE, "text/plain; version=0.0.4");
+        ([content_type], metrics.render() + &pool)
+    };
+    Router::new()
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
 }

@@ -78,6 +78,11 @@ impl Log {
         }
     }
 
+    /// The server's clock.
+    pub(super) fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
     /// Writes a line that is never held back. `fields` is a JSON object.
     pub(super) fn info(&self, message: &str, fields: Value) {
         self.write(Level::Info, message, fields, 0);

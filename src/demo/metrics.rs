@@ -15,7 +15,7 @@ const BOUNDS_S: [f64; 11] = [
 /// Requests by route and status, and how long they took.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    routes: Mutex<BTreeMap<&'static str, Route>>,
+    routes: Mutex<BTreeMap<String, Route>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,10 +28,10 @@ struct Route {
 
 impl Metrics {
     /// Counts one answered request.
-    pub(super) fn answered(&self, route: &'static str, status: u16, latency: Duration) {
+    pub(super) fn answered(&self, route: &str, status: u16, latency: Duration) {
         let seconds = latency.as_secs_f64();
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = routes.entry(route).or_default();
+        let route = routes.entry(route.to_owned()).or_default();
         *route.by_status.entry(status).or_default() += 1;
         route.buckets[BOUNDS_S.partition_point(|bound| *bound < seconds)] += 1;
         route.sum_s += seconds;

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use crate::demo::Defect;
-use crate::demo::http::{Reply, Request};
+use crate::demo::http::{Body, HttpError};
 use crate::demo::pool::{Failure, Operation, Pool};
 
 /// Stores a chunk; storing it again changes nothing.
@@ -39,30 +43,47 @@ struct Chunk {
     text: String,
 }
 
+/// What the routes of chunks need.
+#[derive(Debug, Clone)]
+pub(super) struct Chunks {
+    pub(super) pool: Pool,
+    pub(super) insert: Operation<'static>,
+    pub(super) defect: Option<Defect>,
+}
+
+impl Chunks {
+    pub(super) fn routes(self) -> Router {
+        Router::new()
+            .route("/chunks", post(create))
+            .route("/chunks/{id}", get(read))
+            .with_state(self)
+    }
+}
+
 /// `POST /chunks`: answers 201 only after the chunk was committed. After a 503 the client does not
 /// know whether it is there, and may send it again under the same id.
-pub(super) async fn create(
-    pool: &Pool,
-    insert: Operation<'static>,
-    defect: Option<Defect>,
-    request: &Request,
-) -> Result<Reply, Reply> {
-    let Chunk { id, text } = request.json()?;
-    let created = Reply::json(StatusCode::CREATED, &json!({ "id": id }));
+async fn create(
+    State(chunks): State<Chunks>,
+    Body(Chunk { id, text }): Body<Chunk>,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    let Chunks {
+        pool,
+        insert,
+        defect,
+    } = chunks;
+    let created = (StatusCode::CREATED, Json(json!({ "id": id })));
     if defect == Some(Defect::LostAcknowledgedWrite) {
-        let pool = pool.clone();
         tokio::spawn(async move { pool.run(&insert, &[&id, &text]).await });
         return Ok(created);
     }
     match pool.run(&insert, &[&id, &text]).await {
         Err(Failure::Unavailable { .. }) if defect == Some(Defect::ResurrectedWrite) => {
-            let pool = pool.clone();
             tokio::spawn(async move {
                 pool.available().await;
                 pool.run(&insert, &[&id, &text]).await
             });
             let message = "the chunk was not stored";
-            Err(Reply::error(StatusCode::REQUEST_TIMEOUT, message))
+            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, message))
         }
         outcome => {
             outcome?;
@@ -72,17 +93,16 @@ pub(super) async fn create(
 }
 
 /// `GET /chunks/{id}`.
-pub(super) async fn get(pool: &Pool, id: &str) -> Result<Reply, Reply> {
-    let id = Uuid::parse_str(id).map_err(|_| Reply::not_found())?;
-    let rows = pool.run(&SELECT, &[&id]).await?;
-    match rows.first() {
-        Some(row) => {
-            let body = json!({ "id": id, "text": row.get::<_, String>(0) });
-            Ok(Reply::json(StatusCode::OK, &body))
-        }
-        None => Err(Reply::error(
-            StatusCode::NOT_FOUND,
-            format!("there is no chunk {id}; GET /search finds those that are there"),
-        )),
-    }
+async fn read(
+    State(chunks): State<Chunks>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let Path(id) = id?;
+    let rows = chunks.pool.run(&SELECT, &[&id]).await?;
+    let row = rows.first().ok_or_else(|| {
+        let message = format!("there is no chunk {id}; GET /search finds those that are there");
+        HttpError::not_found(message)
+    })?;
+    let text: String = row.get(0);
+    Ok(Json(json!({ "id": id, "text": text })))
 }

@@ -16,7 +16,7 @@ pub(super) enum Error {
     Unavailable(#[from] ClientError),
     /// The embeddings server's answer is not as many vectors as there were texts.
     #[error("embeddings are unavailable: the server answered {0} without a vector for each text")]
-    Unusable(hyper::StatusCode),
+    Unusable(axum::http::StatusCode),
 }
 
 /// Where vectors come from.
@@ -42,7 +42,9 @@ impl Embedder {
         match self {
             Self::Here => Ok(texts.iter().map(|text| embeddings::embed(text)).collect()),
             Self::Remote(client) => {
-                let (status, body) = client.post("/embed", &json!({ "texts": texts })).await?;
+                let (status, body) = client
+                    .send("/embed", Some(&json!({ "texts": texts })))
+                    .await?;
                 match serde_json::from_value(body) {
                     Ok(Vectors { vectors }) if vectors.len() == texts.len() => Ok(vectors),
                     _ => Err(Error::Unusable(status)),

@@ -6,9 +6,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::StatusCode;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -19,10 +22,9 @@ use uuid::Uuid;
 use super::embedder::Embedder;
 use super::job::{self, Job, State, Status, StoreError};
 use crate::demo::Defect;
-use crate::demo::http::{Reply, Request};
+use crate::demo::http::{Body, HttpError};
 use crate::demo::log::{Level, Log};
 use crate::demo::pool::{Failure, Operation, Pool};
-use crate::units::Clock;
 
 const CREATE: Operation = Operation::new(
     "create index job",
@@ -69,7 +71,6 @@ pub(super) struct Setup {
     pub(super) store: Operation<'static>,
     /// A job that takes longer is warned of.
     pub(super) target: Duration,
-    pub(super) clock: Clock,
     /// The mistake that the server was started with.
     pub(super) defect: Option<Defect>,
 }
@@ -84,8 +85,39 @@ pub(super) struct Jobs {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+pub(super) struct NewJob {
     files: u32,
+}
+
+/// `POST /index`.
+pub(super) async fn create(
+    Shared(jobs): Shared<Jobs>,
+    Body(NewJob { files }): Body<NewJob>,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    let total = i32::try_from(files).ok();
+    let Some(total) = total.filter(|_| (1..=MAX_FILES).contains(&files)) else {
+        let message = format!("`files` is a number from 1 to {MAX_FILES}");
+        return Err(HttpError::bad_request(message));
+    };
+    let id = Uuid::new_v4();
+    jobs.setup.pool.run(&CREATE, &[&id, &total]).await?;
+    jobs.begin(Job::new(id, 0, files));
+    let body = json!({ "id": id, "state": State::Running });
+    Ok((StatusCode::ACCEPTED, Json(body)))
+}
+
+/// `GET /index/{id}`: a job of this process from memory, so that it answers while the database is
+/// away; an older one from the database.
+pub(super) async fn status(
+    Shared(jobs): Shared<Jobs>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<Status>, HttpError> {
+    let Path(id) = id?;
+    let known = jobs.known().get(&id).map(|job| job.status());
+    match known {
+        Some(status) => Ok(Json(status)),
+        None => jobs.find(id).await.map(Json),
+    }
 }
 
 impl Jobs {
@@ -96,34 +128,6 @@ impl Jobs {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
-    }
-
-    /// `POST /index`.
-    pub(super) async fn create(&self, request: &Request) -> Result<Reply, Reply> {
-        let Wanted { files } = request.json()?;
-        let total = i32::try_from(files).ok();
-        let Some(total) = total.filter(|_| (1..=MAX_FILES).contains(&files)) else {
-            return Err(Reply::error(
-                StatusCode::BAD_REQUEST,
-                format!("`files` is a number from 1 to {MAX_FILES}"),
-            ));
-        };
-        let id = Uuid::new_v4();
-        self.setup.pool.run(&CREATE, &[&id, &total]).await?;
-        self.begin(Job::new(id, 0, files));
-        let body = json!({ "id": id, "state": State::Running });
-        Ok(Reply::json(StatusCode::ACCEPTED, &body))
-    }
-
-    /// `GET /index/{id}`: a job of this server from memory, so that it answers while the database
-    /// is away; an older one from the database.
-    pub(super) async fn status(&self, id: Uuid) -> Result<Reply, Reply> {
-        let known = self.known().get(&id).map(|job| job.status());
-        let status = match known {
-            Some(status) => status,
-            None => self.find(id).await?,
-        };
-        Ok(Reply::json(StatusCode::OK, &status))
     }
 
     /// Takes up what an earlier process left unfinished, as soon as the database is there.
@@ -171,12 +175,10 @@ impl Jobs {
             .spawn(async move { stop.run_until_cancelled(work).await });
     }
 
-    async fn find(&self, id: Uuid) -> Result<Status, Reply> {
+    async fn find(&self, id: Uuid) -> Result<Status, HttpError> {
         let rows = self.setup.pool.run(&FIND, &[&id]).await?;
         let job = rows.first().map(read);
-        let job = job.ok_or_else(|| {
-            Reply::error(StatusCode::NOT_FOUND, format!("there is no index job {id}"))
-        })?;
+        let job = job.ok_or_else(|| HttpError::not_found(format!("there is no index job {id}")))?;
         let mut status = job.status();
         if status.files_done >= status.files_total {
             status.state = State::Completed;
@@ -191,7 +193,7 @@ impl Jobs {
 
 impl Setup {
     async fn work(&self, job: &Job) {
-        let begun = self.clock.now();
+        let begun = self.log.clock().now();
         let mut pace = interval(self.pace.max(Duration::from_millis(1)));
         // Lost time is not made up for: a database that has just come back is not flooded.
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -204,7 +206,7 @@ impl Setup {
         let status = job.status();
         let fields = json!({ "job": status.id, "files": status.files_total });
         self.log.info("index completed", fields);
-        self.warn_if_late(status.id, self.clock.now().since(begun));
+        self.warn_if_late(status.id, self.log.clock().now().since(begun));
     }
 
     fn warn_if_late(&self, job: Uuid, took: Duration) {

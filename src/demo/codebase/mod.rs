@@ -8,16 +8,14 @@ mod repository;
 mod schema;
 mod search;
 
-use hyper::{Method, StatusCode};
-use serde_json::json;
-use uuid::Uuid;
+use axum::Router;
+use axum::routing::{get, post};
 
-use super::health::HealthCheckResponse;
 use super::host::{Error, Host};
-use super::http::{App, Reply, Request};
-use super::pool::{Operation, Pool, Setup, Size};
-use super::{DatabaseArgs, Defect, ListenArgs, metrics};
+use super::pool::{Pool, Setup, Size};
+use super::{DatabaseArgs, Defect, ListenArgs};
 use crate::units::{Period, Rate};
+use chunks::Chunks;
 use embedder::Embedder;
 use jobs::Jobs;
 use schema::Keys;
@@ -55,7 +53,7 @@ pub struct Args {
     embeddings_timeout: Period,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process gets a signal.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address = args.listen.or_port(args.port);
     let defect = args.database.defect;
@@ -76,9 +74,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         } else {
             Keys::Unique
         }),
-        clock: host.clock,
         log: host.log.clone(),
-        rng: Host::dice(),
     });
     let embedder = Embedder::new(
         args.embeddings_url.as_deref(),
@@ -96,87 +92,30 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             job::STORE
         },
         target: args.index_target.get(),
-        clock: host.clock,
         defect,
     });
     jobs.resume_unfinished();
-    let app = Codebase {
-        clock: host.clock,
-        metrics: host.metrics.clone(),
+    let chunks = Chunks {
         pool: pool.clone(),
-        embedder,
-        jobs: jobs.clone(),
-        insert_chunk: if unsafe_writes {
+        insert: if unsafe_writes {
             chunks::INSERT_AGAIN
         } else {
             chunks::INSERT
         },
         defect,
     };
-    let outcome = host.serve(app, pool.unfit()).await;
+    let routes = Router::new()
+        .route("/index", post(jobs::create))
+        .route("/index/{id}", get(jobs::status))
+        .with_state(jobs.clone())
+        .merge(chunks.routes())
+        .merge(
+            Router::new()
+                .route("/search", get(search::search))
+                .with_state((pool.clone(), embedder)),
+        );
+    let outcome = host.serve(routes, Some(pool.clone())).await;
     jobs.stop().await;
     pool.close().await;
     outcome
 }
-
-struct Codebase {
-    clock: crate::units::Clock,
-    metrics: std::sync::Arc<metrics::Metrics>,
-    pool: Pool,
-    embedder: Embedder,
-    jobs: Jobs,
-    insert_chunk: Operation<'static>,
-    defect: Option<Defect>,
-}
-
-impl App for Codebase {
-    const ROUTES: &'static [&'static str] = &[
-        "/health",
-        "/metrics",
-        "/index",
-        "/index/{}",
-        "/chunks",
-        "/chunks/{}",
-        "/search",
-    ];
-
-    async fn answer(&self, request: &Request) -> Reply {
-        let reply = match (&request.method, request.segments().as_slice()) {
-            (&Method::GET, ["health"]) => Ok(self.health().await),
-            (&Method::GET, ["metrics"]) => Ok(self.metrics()),
-            (&Method::POST, ["index"]) => self.jobs.create(request).await,
-            (&Method::GET, ["index", id]) => match Uuid::parse_str(id) {
-                Ok(id) => self.jobs.status(id).await,
-                Err(_) => Err(Reply::not_found()),
-            },
-            (&Method::POST, ["chunks"]) => {
-                chunks::create(&self.pool, self.insert_chunk, self.defect, request).await
-            }
-            (&Method::GET, ["chunks", id]) => chunks::get(&self.pool, id).await,
-            (&Method::GET, ["search"]) => search::answer(&self.pool, &self.embedder, request).await,
-            _ => Err(Reply::not_found()),
-        };
-        reply.unwrap_or_else(|error| error)
-    }
-}
-
-impl Codebase {
-    async fn health(&self) -> Reply {
-        if self.defect == Some(Defect::HealthWaits)
-            && let Err(failure) = self.pool.run(&PING, &[]).await
-        {
-            let body = json!({ "status": "unhealthy", "error": failure.to_string() });
-            return Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body);
-        }
-        let (now, uptime) = Host::times(&self.clock);
-        let health = HealthCheckResponse::new(&self.pool.snapshot(), now, uptime);
-        Reply::json(health.status_code(), &health)
-    }
-
-    fn metrics(&self) -> Reply {
-        let pool = metrics::render_pool(&self.pool.snapshot(), &self.pool.counters());
-        Reply::metrics(self.metrics.render() + &pool)
-    }
-}
-
-const PING: Operation = Operation::new("ping", "SELECT 1", &[]);

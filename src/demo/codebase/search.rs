@@ -1,12 +1,14 @@
 //! Search: the words select, the vectors rank.
 
-use hyper::StatusCode;
-use serde::Serialize;
-use serde_json::json;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio_postgres::types::Type;
 
 use super::embedder::Embedder;
-use crate::demo::http::{Reply, Request};
+use crate::demo::http::{HttpError, Limit};
 use crate::demo::pool::{Operation, Pool};
 
 /// Candidates of each kind; a word that is everywhere must not fetch everything.
@@ -28,17 +30,23 @@ struct Hit {
     score: f32,
 }
 
+#[derive(Deserialize)]
+pub(super) struct Parameters {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    limit: Limit,
+}
+
 /// `GET /search?q=…&limit=…`.
-pub(super) async fn answer(
-    pool: &Pool,
-    embedder: &Embedder,
-    request: &Request,
-) -> Result<Reply, Reply> {
-    let limit = usize::try_from(request.limit()?).unwrap_or_default();
-    let words = request
-        .parameter("q")
-        .filter(|q| !q.trim().is_empty())
-        .ok_or_else(|| Reply::error(StatusCode::BAD_REQUEST, "`q` holds the words to search"))?;
+pub(super) async fn search(
+    State((pool, embedder)): State<(Pool, Embedder)>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Result<Json<Value>, HttpError> {
+    let Query(Parameters { q: words, limit }) = parameters?;
+    if words.trim().is_empty() {
+        return Err(HttpError::bad_request("`q` holds the words to search"));
+    }
     let rows = pool.run(&CANDIDATES, &[&words]).await?;
     let mut hits: Vec<Hit> = rows
         .iter()
@@ -49,10 +57,9 @@ pub(super) async fn answer(
             score: 0.0,
         })
         .collect();
-    let ranked = rank(&words, &mut hits, embedder).await;
-    hits.truncate(limit);
-    let body = json!({ "results": hits, "ranked": ranked });
-    Ok(Reply::json(StatusCode::OK, &body))
+    let ranked = rank(&words, &mut hits, &embedder).await;
+    hits.truncate(usize::try_from(limit.0).unwrap_or_default());
+    Ok(Json(json!({ "results": hits, "ranked": ranked })))
 }
 
 /// Sorts by likeness; without vectors the order stays as it is, which is better than no answer.

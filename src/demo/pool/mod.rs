@@ -26,7 +26,6 @@ pub(super) use snapshot::{Counters, Snapshot, State};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand_chacha::ChaCha12Rng;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
@@ -36,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use super::Defect;
 use super::backoff::Backoff;
 use super::log::Log;
-use crate::units::{Clock, Moment};
+use crate::units::Moment;
 use lease::{Lease, may_be_repeated};
 use shared::Shared;
 use supervisor::Supervisor;
@@ -52,12 +51,8 @@ pub(super) struct Setup {
     pub(super) size: Size,
     /// Run once, on the first connection; must be harmless to repeat.
     pub(super) schema: String,
-    /// The process's clock.
-    pub(super) clock: Clock,
-    /// Where losses and recoveries are said.
+    /// Where losses and recoveries are logged.
     pub(super) log: Log,
-    /// The dice of the backoff.
-    pub(super) rng: ChaCha12Rng,
 }
 
 /// A pool of connections. Cheap to clone.
@@ -71,12 +66,12 @@ pub(super) struct Pool {
 impl Pool {
     /// Starts the supervisor. The database need not be there yet.
     pub(super) fn start(setup: Setup) -> Self {
-        let backoff = Backoff::new(setup.settings.backoff, setup.rng);
+        // Not a fixed seed: two instances must not retry in step.
+        let backoff = Backoff::new(setup.settings.backoff, rand::make_rng());
         let shared = Arc::new(Shared::new(
             setup.config.get_dbname().unwrap_or("postgres").to_owned(),
             setup.settings,
             setup.size,
-            setup.clock,
             setup.log,
         ));
         let stop = CancellationToken::new();

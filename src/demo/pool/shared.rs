@@ -62,17 +62,11 @@ struct Inner {
 }
 
 impl Shared {
-    pub(super) fn new(
-        database: String,
-        settings: Settings,
-        size: Size,
-        clock: Clock,
-        log: Log,
-    ) -> Self {
+    pub(super) fn new(database: String, settings: Settings, size: Size, log: Log) -> Self {
         Self {
             database,
             settings,
-            clock,
+            clock: log.clock(),
             log,
             attention: Notify::new(),
             tasks: TaskTracker::new(),

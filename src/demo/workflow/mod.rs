@@ -6,16 +6,13 @@ mod references;
 
 use std::sync::Arc;
 
-use hyper::{Method, StatusCode};
-use serde_json::json;
+use axum::Router;
+use axum::routing::get;
 
-use super::health::HealthCheckResponse;
 use super::host::{Error, Host};
-use super::http::{App, Reply, Request};
-use super::metrics::{self, Metrics};
-use super::pool::{Operation, Pool, Setup, Size};
-use super::{DatabaseArgs, Defect, ListenArgs, schema};
-use crate::units::{Clock, Period};
+use super::pool::{Pool, Setup, Size};
+use super::{DatabaseArgs, Defect, ListenArgs};
+use crate::units::Period;
 use projects::{Home, Projects};
 use references::References;
 
@@ -47,7 +44,7 @@ pub struct Args {
     codebase_timeout: Period,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process gets a signal.
 pub async fn run(args: &Args) -> Result<(), Error> {
     let address = args.listen.or_port(args.port);
     let defect = args.database.defect;
@@ -63,108 +60,39 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             min: args.pool_min,
             max: args.pool_max,
         },
-        schema: schema::script(projects::LOCK, projects::REGISTRY_TABLES),
-        clock: host.clock,
+        schema: projects::registry_schema(),
         log: host.log.clone(),
-        rng: Host::dice(),
     });
     let projects = Projects::new(projects::Setup {
         registry: registry.clone(),
         config: args.database.database_url.clone(),
         homes: args.homes.clone(),
         settings,
-        clock: host.clock,
         log: host.log.clone(),
     });
-    let app = Workflow {
-        clock: host.clock,
-        metrics: Arc::clone(&host.metrics),
-        registry: registry.clone(),
+    let state = Workflow {
         projects: projects.clone(),
         references: References::new(&args.codebase_url, args.codebase_timeout.get()),
-        turn: tokio::sync::Mutex::new(()),
+        turn: Arc::default(),
         defect,
     };
-    let outcome = host.serve(app, registry.unfit()).await;
+    let routes = Router::new()
+        .route("/projects", get(projects::list).post(projects::create))
+        .route("/work-items", get(items::list).post(items::create))
+        .route("/work-items/{id}", get(items::get))
+        .with_state(state);
+    let outcome = host.serve(routes, Some(registry.clone())).await;
     projects.close().await;
     registry.close().await;
     outcome
 }
 
+/// What the routes share.
+#[derive(Debug, Clone)]
 struct Workflow {
-    clock: Clock,
-    metrics: Arc<Metrics>,
-    registry: Pool,
     projects: Projects,
     references: References,
-    /// Held by nobody unless requests wait for each other.
-    turn: tokio::sync::Mutex<()>,
+    /// Not locked unless requests wait for each other.
+    turn: Arc<tokio::sync::Mutex<()>>,
     defect: Option<Defect>,
 }
-
-impl App for Workflow {
-    const ROUTES: &'static [&'static str] = &[
-        "/health",
-        "/metrics",
-        "/projects",
-        "/work-items",
-        "/work-items/{}",
-    ];
-
-    async fn answer(&self, request: &Request) -> Reply {
-        let reply = match (&request.method, request.segments().as_slice()) {
-            (&Method::GET, ["health"]) => Ok(self.health().await),
-            (&Method::GET, ["metrics"]) => Ok(self.metrics()),
-            (&Method::GET, ["projects"]) => self.projects.list().await,
-            (&Method::POST, ["projects"]) => self.projects.create(request).await,
-            (&Method::GET, ["work-items"]) => {
-                if self.defect == Some(Defect::SharedFate) {
-                    self.references.look_around().await;
-                }
-                if self.defect == Some(Defect::ErrorWith200) && !self.references.answer().await {
-                    return Reply::json(StatusCode::OK, &unavailable());
-                }
-                let _turn = match self.defect {
-                    Some(Defect::OneAtATime) => Some(self.turn.lock().await),
-                    _ => None,
-                };
-                items::list(&self.projects, request).await
-            }
-            (&Method::POST, ["work-items"]) => {
-                items::create(&self.projects, &self.references, request).await
-            }
-            (&Method::GET, ["work-items", id]) => {
-                items::get(&self.projects, &self.references, request, id).await
-            }
-            _ => Err(Reply::not_found()),
-        };
-        reply.unwrap_or_else(|error| error)
-    }
-}
-
-impl Workflow {
-    async fn health(&self) -> Reply {
-        if self.defect == Some(Defect::HealthWaits)
-            && let Err(failure) = self.registry.run(&PING, &[]).await
-        {
-            let body = json!({ "status": "unhealthy", "error": failure.to_string() });
-            return Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body);
-        }
-        let (now, uptime) = Host::times(&self.clock);
-        let health = HealthCheckResponse::new(&self.registry.snapshot(), now, uptime);
-        Reply::json(health.status_code(), &health)
-    }
-
-    fn metrics(&self) -> Reply {
-        let pool = metrics::render_pool(&self.registry.snapshot(), &self.registry.counters());
-        Reply::metrics(self.metrics.render() + &pool)
-    }
-}
-
-/// What an MCP server says of a tool that failed.
-fn unavailable() -> serde_json::Value {
-    let error = json!({ "code": -32000, "message": "codebase is unavailable" });
-    json!({ "jsonrpc": "2.0", "id": null, "error": error })
-}
-
-const PING: Operation = Operation::new("ping", "SELECT 1", &[]);

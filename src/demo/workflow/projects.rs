@@ -6,40 +6,25 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::StatusCode;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use crate::demo::Defect;
-use crate::demo::host::Host;
-use crate::demo::http::{Reply, Request};
+use super::Workflow;
+use crate::demo::http::{Body, HttpError};
 use crate::demo::log::Log;
 use crate::demo::pool::{self, Failure, Operation, Pool, Settings, Size};
 use crate::demo::schema;
-use crate::units::Clock;
 
 /// By this instances that make tables at the same time take turns.
-pub(super) const LOCK: u32 = 8010;
+const LOCK: u32 = 8010;
 
-/// The registry's tables; it holds the work items that belong to no project.
-pub(super) const REGISTRY_TABLES: &str = "
-CREATE TABLE IF NOT EXISTS projects (
-    name text PRIMARY KEY,
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE IF NOT EXISTS work_items (
-    id uuid PRIMARY KEY,
-    title text NOT NULL,
-    reference uuid,
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
-";
-
-/// A project's tables.
+/// A project's tables. The registry has them too, for work items that belong to no project.
 const PROJECT_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS work_items (
     id uuid PRIMARY KEY,
@@ -49,6 +34,18 @@ CREATE TABLE IF NOT EXISTS work_items (
 );
 CREATE INDEX IF NOT EXISTS work_items_newest ON work_items (created_at DESC);
 ";
+
+/// The script that makes the registry's tables.
+pub(super) fn registry_schema() -> String {
+    let tables = format!(
+        "CREATE TABLE IF NOT EXISTS projects (
+             name text PRIMARY KEY,
+             created_at timestamptz NOT NULL DEFAULT now()
+         );
+         {PROJECT_TABLES}"
+    );
+    schema::script(LOCK, &tables)
+}
 
 const REGISTER: Operation = Operation::new(
     "register project",
@@ -82,7 +79,6 @@ pub(super) struct Setup {
     /// Those that are not.
     pub(super) homes: Vec<Home>,
     pub(super) settings: Settings,
-    pub(super) clock: Clock,
     pub(super) log: Log,
 }
 
@@ -115,8 +111,30 @@ pub(super) struct Projects {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+pub(super) struct NewProject {
     name: String,
+}
+
+/// `POST /projects`; creating a project that exists changes nothing.
+pub(super) async fn create(
+    State(Workflow { projects, .. }): State<Workflow>,
+    Body(NewProject { name }): Body<NewProject>,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    check(&name)?;
+    if projects.home(&name).is_none() {
+        projects.create_database(&name).await?;
+    }
+    projects.setup.registry.run(&REGISTER, &[&name]).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "name": name }))))
+}
+
+/// `GET /projects`.
+pub(super) async fn list(
+    State(Workflow { projects, .. }): State<Workflow>,
+) -> Result<Json<Value>, HttpError> {
+    let rows = projects.setup.registry.run(&LIST, &[]).await?;
+    let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(Json(json!({ "projects": names })))
 }
 
 impl Projects {
@@ -127,26 +145,8 @@ impl Projects {
         }
     }
 
-    /// `POST /projects`; creating a project that exists changes nothing.
-    pub(super) async fn create(&self, request: &Request) -> Result<Reply, Reply> {
-        let Wanted { name } = request.json()?;
-        check(&name)?;
-        if self.home(&name).is_none() {
-            self.create_database(&name).await?;
-        }
-        self.setup.registry.run(&REGISTER, &[&name]).await?;
-        Ok(Reply::json(StatusCode::CREATED, &json!({ "name": name })))
-    }
-
-    /// `GET /projects`.
-    pub(super) async fn list(&self) -> Result<Reply, Reply> {
-        let rows = self.setup.registry.run(&LIST, &[]).await?;
-        let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        Ok(Reply::json(StatusCode::OK, &json!({ "projects": names })))
-    }
-
     /// Where the work items of `project` are; of no project, in the registry.
-    pub(super) async fn pool(&self, project: Option<&str>) -> Result<Pool, Reply> {
+    pub(super) async fn pool(&self, project: Option<&str>) -> Result<Pool, HttpError> {
         let Some(name) = project else {
             return Ok(self.setup.registry.clone());
         };
@@ -157,19 +157,12 @@ impl Projects {
         let known = self.home(name).is_some()
             || !self.setup.registry.run(&FIND, &[&name]).await?.is_empty();
         if !known {
-            return Err(Reply::error(
-                StatusCode::NOT_FOUND,
-                format!("there is no project `{name}`; POST /projects creates it"),
-            ));
+            let message = format!("there is no project `{name}`; POST /projects creates it");
+            return Err(HttpError::not_found(message));
         }
         let mut open = self.open();
         let pool = open.entry(name.to_owned());
         Ok(pool.or_insert_with(|| self.connect(name)).clone())
-    }
-
-    /// Whether the server was started with `defect`.
-    pub(super) fn has(&self, defect: Defect) -> bool {
-        self.setup.settings.has(defect)
     }
 
     /// Closes every project's connections.
@@ -191,9 +184,7 @@ impl Projects {
             settings: self.setup.settings.clone(),
             size: SIZE,
             schema: schema::script(LOCK, PROJECT_TABLES),
-            clock: self.setup.clock,
             log: self.setup.log.clone(),
-            rng: Host::dice(),
         })
     }
 
@@ -232,15 +223,14 @@ fn database(project: &str) -> String {
     format!("project_{project}")
 }
 
-fn check(name: &str) -> Result<(), Reply> {
+fn check(name: &str) -> Result<(), HttpError> {
     let fits = (1..=MAX_NAME).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     fits.then_some(()).ok_or_else(|| {
-        Reply::error(
-            StatusCode::BAD_REQUEST,
-            format!("a project's name is 1 to {MAX_NAME} of a-z, 0-9 and _"),
-        )
+        HttpError::bad_request(format!(
+            "a project's name is 1 to {MAX_NAME} of a-z, 0-9 and _"
+        ))
     })
 }

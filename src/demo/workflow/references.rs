@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use axum::http::StatusCode;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(super) enum Reference {
 }
 
 /// Asks codebase about references.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct References {
     codebase: Client,
 }
@@ -51,7 +51,7 @@ impl References {
 
     /// What codebase knows of `id`.
     pub(super) async fn resolve(&self, id: Uuid) -> Reference {
-        match self.codebase.get(&format!("/chunks/{id}")).await {
+        match self.codebase.send(&format!("/chunks/{id}"), None).await {
             Ok((StatusCode::OK, body)) => Reference::Found {
                 id,
                 text: body["text"].as_str().unwrap_or_default().to_owned(),
@@ -67,13 +67,8 @@ impl References {
         }
     }
 
-    /// Whether codebase answers what it is asked.
+    /// Looks something up and reports whether codebase answered.
     pub(super) async fn answer(&self) -> bool {
         !matches!(self.resolve(Uuid::nil()).await, Reference::Unknown { .. })
-    }
-
-    /// Waits for codebase to look something up, whatever it finds.
-    pub(super) async fn look_around(&self) {
-        drop(self.resolve(Uuid::nil()).await);
     }
 }
