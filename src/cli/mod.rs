@@ -9,6 +9,7 @@ pub mod guard;
 pub mod init;
 pub mod input;
 pub mod live;
+pub mod log;
 pub mod man;
 pub mod output;
 pub mod plan;
@@ -30,6 +31,8 @@ use clap::{Parser, Subcommand};
 pub struct Cli {
     #[command(flatten)]
     output: output::OutputArgs,
+    #[command(flatten)]
+    log: log::LogArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,8 +70,16 @@ enum Command {
 
 /// Runs the command line and gives the process's exit code.
 pub fn main() -> ExitCode {
-    let Cli { output, command } = Cli::parse();
+    let Cli {
+        output,
+        log,
+        command,
+    } = Cli::parse();
     let printer = output::Printer::new(output);
+    // A reference server has a log of its own, whose lines are all JSON.
+    if !matches!(command, Command::Demo(_) | Command::Guard(_)) {
+        log::start(&log, printer);
+    }
     let code = match command {
         Command::Run(args) => run::main(&args, printer),
         Command::Init(args) => init::main(&args, printer),

@@ -67,11 +67,13 @@ impl Readiness {
     /// Asks again and again; `last` holds why the last attempt failed. Cancel safe.
     pub(super) async fn wait(&self, last: &mut String) {
         loop {
-            match tokio::time::timeout(ATTEMPT_LIMIT, self.ask()).await {
+            let why = match tokio::time::timeout(ATTEMPT_LIMIT, self.ask()).await {
                 Ok(Ok(())) => return,
-                Ok(Err(why)) => *last = format!("{}: {why}", self.place()),
-                Err(_) => *last = format!("{}: no answer within {ATTEMPT_LIMIT:?}", self.place()),
-            }
+                Ok(Err(why)) => format!("{}: {why}", self.place()),
+                Err(_) => format!("{}: no answer within {ATTEMPT_LIMIT:?}", self.place()),
+            };
+            tracing::debug!("not ready: {why}");
+            *last = why;
             tokio::time::sleep(EVERY).await;
         }
     }

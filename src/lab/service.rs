@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tracing::info;
 
 use super::LabError;
 use super::follow::Follower;
@@ -162,6 +163,7 @@ impl Service {
         let output = sys::fifo::create(&launch.stdout).map_err(piping())?;
         let errors = sys::fifo::create(&launch.stderr).map_err(piping())?;
         let child = guard.launch(launch).await?;
+        info!(service = %self.name, pid = child.pid(), "service started");
         self.recorder.record(Fact::Service {
             service: Name::clone(&self.name),
             change: ServiceChange::Started(child.pid()),
@@ -258,6 +260,7 @@ impl Service {
                 });
             }
         }
+        info!(service = %self.name, "service ready");
         self.recorder.record(Fact::Service {
             service: Name::clone(&self.name),
             change: ServiceChange::Ready,
@@ -269,7 +272,8 @@ impl Service {
     pub(super) async fn stop(&self) -> Result<(), LabError> {
         let child = self.process().child.clone();
         if let Some(child) = child {
-            child.stop(STOP_GRACE).await?;
+            let exit = child.stop(STOP_GRACE).await?;
+            info!(service = %self.name, pid = child.pid(), %exit, "service stopped");
             self.last_words().await;
         }
         self.readers.lock().await.shutdown().await;

@@ -28,6 +28,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
 use super::LabError;
 use crate::sys::process::kill_group;
@@ -90,7 +91,7 @@ impl Guard {
         ours.set_nonblocking(true).map_err(starting)?;
         let stream = UnixStream::from_std(ours).map_err(starting)?;
         // It outlives us if need be, so it is not waited for here; its last word is the report.
-        tokio::process::Command::new(exe)
+        let process = tokio::process::Command::new(exe)
             .arg("__guard")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -99,11 +100,13 @@ impl Guard {
         let (reports, requests) = stream.into_split();
         let mut reports = BufReader::new(reports).lines();
         let first = tokio::time::timeout(START_LIMIT, next(&mut reports)).await;
+        let pid = process.id();
         let directory = match first {
             Ok(Some(Report::Ready { directory })) => directory,
             Ok(Some(Report::Unable { why })) => return Err(LabError::GuardUnable { why }),
             _ => return Err(LabError::GuardLost),
         };
+        info!(pid, directory = %directory.display(), "guard started");
         let book = Arc::default();
         let ended = CancellationToken::new();
         tokio::spawn(listen(reports, Arc::clone(&book), ended.clone()));
@@ -151,9 +154,14 @@ impl Guard {
             started = started => started.map_err(|_| LabError::GuardLost)?,
             () = self.ended.cancelled() => return Err(LabError::GuardLost),
         };
+        let pid = pid.map_err(|why| LabError::NotStarted {
+            program: program.clone(),
+            why,
+        })?;
+        debug!(pid, program, "process started");
         Ok(Child {
             number,
-            pid: pid.map_err(|why| LabError::NotStarted { program, why })?,
+            pid,
             requests: Arc::clone(&self.requests),
             exit,
         })
@@ -188,9 +196,13 @@ impl Guard {
         let cleared = tokio::time::timeout(CLEAR_LIMIT, self.ended()).await;
         let left = lock(&self.book).left.clone();
         match (cleared, left) {
-            (Ok(()), Some(left)) if left.is_empty() => Ok(()),
+            (Ok(()), Some(left)) if left.is_empty() => {
+                info!("guard cleared everything away");
+                Ok(())
+            }
             (Ok(()), Some(left)) => Err(LabError::Left { left }),
             _ => {
+                warn!("guard lost; a successor clears away");
                 self.succeed().await?;
                 Err(LabError::GuardLost)
             }
@@ -284,6 +296,7 @@ async fn listen(
             Report::NotStarted { child, why } => book.started(child, Err(why)),
             Report::Ended { child, exit } => {
                 if let Some(running) = book.running.remove(&child) {
+                    debug!(pid = running.pid, %exit, "process ended");
                     running.ended.send_replace(Some(exit));
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
+use tracing::info;
 
 use super::{Database, Places};
 use crate::event::Name;
@@ -88,6 +89,7 @@ impl Clusters {
             _held: held,
         };
         let client = server.ready().await?;
+        info!(cluster = %name, pid = server.child().pid(), %address, "cluster started");
         let statement = format!("CREATE DATABASE {}", quoted(name));
         let failed = |error| LabError::SetUp {
             database: Name::clone(name),
@@ -126,6 +128,7 @@ impl Server {
             child.ended().await?;
         }
         let child = guard.launch(self.launch.clone()).await?;
+        info!(cluster = %self.maintenance.name, pid = child.pid(), "cluster started again");
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
         self.ready().await.map(drop)
     }

@@ -6,6 +6,7 @@ mod evidence;
 mod folders;
 mod init;
 mod live;
+mod log;
 mod logs;
 mod mistakes;
 mod pipelines;
