@@ -1,6 +1,7 @@
 //! The one door for change: the vocabulary in which the runner, and every other controller, asks
 //! the engine to do something.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,6 +53,23 @@ pub enum Action {
     },
     /// Lifts every fault everywhere.
     HealAll,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, subject) = match self {
+            Self::Inject(injection) => ("inject", &*injection.fault),
+            Self::Reconfigure { fault, .. } => ("reconfigure", &**fault),
+            Self::Lift { fault } => ("lift", &**fault),
+            Self::Enable { proxy } => ("enable", &**proxy),
+            Self::Disable { proxy } => ("disable", &**proxy),
+            Self::CloseConnections { proxy } => ("close connections of", &**proxy),
+            Self::AddProxy(spec) => ("add proxy", &*spec.name),
+            Self::RemoveProxy { proxy } => ("remove proxy", &**proxy),
+            Self::HealAll => ("lift", "all faults"),
+        };
+        write!(f, "{verb} {subject}")
+    }
 }
 
 /// A fault that is to be put in force.

@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::{debug, warn};
 
 use crate::action::Action;
 use crate::event::{Name, OpenConnection, Recorder};
 use crate::lab::{Lab, LabError};
 use crate::proxy::{ListenError, Stats, Workers};
-use crate::units::Moment;
+use crate::units::{Clock, Moment};
 use actor::{Actor, Request};
 
 /// Requests that may wait at once; beyond it, senders wait.
@@ -119,19 +120,22 @@ fn listed(names: &[Name]) -> String {
 pub struct EngineHandle {
     requests: mpsc::Sender<Request>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    clock: Clock,
 }
 
 impl EngineHandle {
     /// Starts the engine and its worker threads. Must be called within a tokio runtime, on which
     /// the engine runs.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let workers = Workers::start(settings.workers, settings.recorder.clock())?;
+        let clock = settings.recorder.clock();
+        let workers = Workers::start(settings.workers, clock)?;
         let (requests, queue) = mpsc::channel(QUEUE_LIMIT);
         let actor = Actor::new(settings, workers);
         let task = tokio::spawn(actor.run(queue));
         Ok(Self {
             requests,
             task: Arc::new(Mutex::new(Some(task))),
+            clock,
         })
     }
 
@@ -145,8 +149,14 @@ impl EngineHandle {
     /// order in which they are handed over.
     pub async fn submit(&self, action: Action) -> Result<Pending, EngineError> {
         let (reply, answer) = oneshot::channel();
+        let (name, clock, begun) = (action.to_string(), self.clock, self.clock.now());
         self.send(Request::Apply(action, reply)).await?;
-        Ok(Pending(answer))
+        Ok(Pending {
+            answer,
+            name,
+            clock,
+            begun,
+        })
     }
 
     /// What a proxy has carried so far.
@@ -191,11 +201,23 @@ impl EngineHandle {
 
 /// An action that was handed over.
 #[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Result<Reply, EngineError>>);
+pub struct Pending {
+    answer: oneshot::Receiver<Result<Reply, EngineError>>,
+    /// The action, for the log.
+    name: String,
+    clock: Clock,
+    begun: Moment,
+}
 
 impl Pending {
     /// What came of it, once it is in force everywhere.
     pub async fn done(self) -> Result<Reply, EngineError> {
-        self.0.await.map_err(|_| EngineError::Stopped)?
+        let outcome = self.answer.await.map_err(|_| EngineError::Stopped)?;
+        let (action, took) = (self.name, self.clock.now().since(self.begun));
+        match &outcome {
+            Ok(_) => debug!(action, ?took, "done"),
+            Err(error) => warn!(action, ?took, "failed: {error}"),
+        }
+        outcome
     }
 }

@@ -131,6 +131,7 @@ impl JournalWriter {
         };
         writer.line(header)?;
         writer.flush()?;
+        tracing::debug!(path = %path.display(), "journal opened");
         Ok(writer)
     }
 
@@ -145,7 +146,9 @@ impl JournalWriter {
     pub fn close(mut self) -> Result<(), JournalError> {
         let (n, last_line) = (Some(self.next), true);
         self.line(&LinePlace { n, last_line })?;
-        self.flush()
+        self.flush()?;
+        tracing::debug!(path = %self.path.display(), lines = self.next, "journal closed");
+        Ok(())
     }
 
     /// Hands everything appended so far to the operating system.

@@ -54,6 +54,7 @@ async fn first_of(
             Some(Err(error)) => format!("cannot connect to {address}: {error}"),
             None => format!("no answer from {address} within {limit:.1?}"),
         };
+        tracing::debug!("{failure}");
         failures.push(failure);
     }
     Err(failures.join(", "))

@@ -139,6 +139,8 @@ async fn take(
     awaited: &mut Awaited,
 ) -> Result<(), RunError> {
     let fault = &plan.faults[step.fault];
+    let late = stage.recorder().clock().now().since(planned);
+    tracing::debug!(fault = %fault.name, turn = ?step.turn, ?late, "step");
     let due = Due {
         stage,
         fault,

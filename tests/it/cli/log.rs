@@ -5,9 +5,14 @@ use super::*;
 const ARGS: [&str; 4] = ["run", "a.toml", "--report-dir", "out"];
 
 /// One event of each part.
-const EVENTS: [&str; 2] = [
+const EVENTS: [&str; 7] = [
     "INFO chaosproxy::lab::guard: guard started pid=",
     "INFO chaosproxy::lab::guard: guard cleared everything away",
+    "DEBUG chaosproxy::engine: done action=\"inject trouble\" took=",
+    "DEBUG chaosproxy::run::schedule: step fault=trouble turn=Inject late=",
+    "DEBUG chaosproxy::run::schedule: step fault=trouble turn=Lift late=",
+    "DEBUG chaosproxy::event::journal: journal opened path=out/journal.jsonl",
+    "DEBUG chaosproxy::event::journal: journal closed path=out/journal.jsonl lines=",
 ];
 
 fn desk(server: &Server) -> Desk {
