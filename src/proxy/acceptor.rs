@@ -11,14 +11,12 @@ use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 
-use super::board::Subscription;
-use super::desk::Desk;
-use super::link::candidate;
-use super::serve::{Arrival, Delay, Welcome};
-use super::stats::OpenGuard;
+use super::connection::{AcceptPolicy, AcceptedConn, Delay, Ledger};
+use super::context::WorkerContext;
+use super::control::Subscription;
 use super::workers::Pool;
 use super::{Route, limits};
-use crate::event::{ClosedBy, Fact};
+use crate::event::ClosedBy;
 use crate::fault::{Candidate, ListenerPolicy};
 use crate::own;
 use crate::sys::net;
@@ -33,7 +31,7 @@ pub(super) struct Acceptor {
 
 /// The loop, on its way to a worker.
 #[derive(Debug)]
-pub(super) struct Doorkeeper {
+pub(super) struct AcceptLoop {
     listener: Listener,
     orders: mpsc::Receiver<Order>,
     route: Arc<Route>,
@@ -44,7 +42,7 @@ pub(super) struct Doorkeeper {
 
 /// How the port answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum PortState {
     /// Connections are accepted.
     Open,
     /// Every SYN is answered with RST.
@@ -55,7 +53,7 @@ pub(super) enum Door {
 
 #[derive(Debug)]
 struct Order {
-    door: Door,
+    door: PortState,
     done: oneshot::Sender<io::Result<()>>,
 }
 
@@ -64,7 +62,7 @@ impl Acceptor {
     pub(super) fn start(listener: TcpListener, route: Arc<Route>, pool: &Pool) -> Self {
         let (orders, queue) = mpsc::channel(1);
         let (sender, ended) = oneshot::channel();
-        pool.attend(Doorkeeper {
+        pool.attend(AcceptLoop {
             listener: Listener::new(listener),
             orders: queue,
             route,
@@ -75,7 +73,7 @@ impl Acceptor {
     }
 
     /// Returns once the port answers as asked.
-    pub(super) async fn set(&self, door: Door) -> io::Result<()> {
+    pub(super) async fn set(&self, door: PortState) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
         let gone = || io::Error::other("the accept loop has ended");
         self.orders
@@ -103,7 +101,7 @@ struct Listener {
     /// The runtime polls it like a stream: readable means that somebody waits.
     open: Option<tokio::net::TcpStream>,
     /// `None` until it is set for the first time, and after it could not be set.
-    door: Option<Door>,
+    door: Option<PortState>,
     /// Fills the queue while SYNs are to be ignored.
     plug: Option<net::Plug>,
     /// The peer that the last plug will turn out to be, once it is accepted.
@@ -121,7 +119,7 @@ impl Listener {
         }
     }
 
-    fn set(&mut self, door: Door) -> io::Result<()> {
+    fn set(&mut self, door: PortState) -> io::Result<()> {
         if self.door == Some(door) {
             return Ok(());
         }
@@ -131,18 +129,18 @@ impl Listener {
         // Frees its place in the queue: whoever waited behind it gets through.
         self.plug = None;
         match door {
-            Door::Refusing => {
+            PortState::Refusing => {
                 net::refuse(&self.socket)?;
                 // That emptied the queue, and nobody will accept the plug any more.
                 self.plugged_by = None;
             }
-            Door::Ignoring => {
+            PortState::Ignoring => {
                 net::welcome(&self.socket)?;
                 let plug = net::ignore(&self.socket)?;
                 self.plugged_by = Some(plug.address());
                 self.plug = Some(plug);
             }
-            Door::Open => {
+            PortState::Open => {
                 net::welcome(&self.socket)?;
                 self.open = Some(opened(&self.socket)?);
             }
@@ -174,9 +172,9 @@ fn opened(socket: &TcpListener) -> io::Result<tokio::net::TcpStream> {
     tokio::net::TcpStream::from_std(socket.into())
 }
 
-impl Doorkeeper {
+impl AcceptLoop {
     /// Accepts until the [`Acceptor`] is gone.
-    pub(super) async fn work(mut self, desk: &Desk) {
+    pub(super) async fn work(mut self, context: &WorkerContext) {
         let mut pause: Option<Duration> = None;
         let mut admitted: u64 = 0;
         loop {
@@ -189,7 +187,7 @@ impl Doorkeeper {
                 }
                 accepted = async {
                     if let Some(pause) = pause {
-                        desk.sleep(pause).await;
+                        context.sleep(pause).await;
                     }
                     self.listener.accept().await
                 } => accepted,
@@ -218,61 +216,43 @@ impl Doorkeeper {
     /// What chaosproxy opens itself is carried like any other connection, and leaves no fact.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let route = &self.route;
-        let orders = route.board.admit(own::is_ours(peer));
-        let conn = orders.conn();
-        let (open, card) = OpenGuard::new(route.counters(orders.is_own()), conn);
+        let subscription = route.control.admit(own::is_ours(peer));
+        let (conn, own) = (subscription.conn(), subscription.is_own());
         let opened = route.recorder.clock().now();
-        if !orders.is_own() {
-            let fact = Fact::ConnectionOpened {
-                proxy: route.name.clone(),
-                conn,
-                peer,
-            };
-            route.recorder.record_at(opened, fact);
-        }
-        if taken(route, &orders) > route.max_connections || !self.pool.has_room() {
-            if !orders.is_own() {
-                route.recorder.record(Fact::ConnectionClosed {
-                    proxy: route.name.clone(),
-                    conn,
-                    cause: ClosedBy::Limit,
-                    carried: Box::default(),
-                });
-            }
+        let ledger = Ledger::open(route, conn, own, peer, opened);
+        if open(route, own) > route.max_connections || !self.pool.has_room() {
+            ledger.close(opened, ClosedBy::Limit, None);
             return;
         }
-        let candidate = candidate(route, &orders, peer.ip(), opened);
-        let arrival = Arrival {
-            route: Arc::clone(route),
+        let candidate = AcceptedConn::candidate(route, &subscription, peer.ip(), opened);
+        self.pool.assign(AcceptedConn {
             stream,
-            client: peer.ip(),
-            opened,
-            welcome: welcome(route, &orders, &candidate),
-            orders,
-            open,
-            card,
-        };
-        self.pool.assign(arrival);
+            policy: policy(route, &subscription, &candidate),
+            ledger,
+            subscription,
+            candidate,
+        });
     }
 }
 
-/// Clients that are connected, and a connection of our own that is among them.
-fn taken(route: &Route, orders: &Subscription) -> u64 {
-    route.counters.open() + u64::from(orders.is_own())
+/// Clients that are connected, and a connection of our own if it is the one that asks.
+fn open(route: &Route, own: bool) -> u64 {
+    route.counters.open() + u64::from(own)
 }
 
 /// What the faults in force make of a new connection. The first that turns it away decides.
-fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
-    let faults = orders.edition().map_or(&[][..], |edition| &edition.armed);
+fn policy(route: &Route, subscription: &Subscription, conn: &Candidate) -> AcceptPolicy {
+    let directives = subscription.directives();
+    let faults = directives.map_or(&[][..], |directives| &directives.armed);
     let mut delays = Vec::new();
     for armed in faults.iter().filter(|armed| armed.touches(conn)) {
         let fault = armed.fault.clone();
         match armed.listener() {
             Some(ListenerPolicy::Reject { read_for }) => {
-                return Welcome::Reject { fault, read_for };
+                return AcceptPolicy::Reject { fault, read_for };
             }
-            Some(ListenerPolicy::Limit { most, how }) if taken(route, orders) > most => {
-                return Welcome::TurnAway { fault, how };
+            Some(ListenerPolicy::Limit { most, how }) if open(route, conn.own) > most => {
+                return AcceptPolicy::TurnAway { fault, how };
             }
             Some(ListenerPolicy::Delay(by)) => delays.push(Delay {
                 fault,
@@ -285,7 +265,7 @@ fn welcome(route: &Route, orders: &Subscription, conn: &Candidate) -> Welcome {
             | None => {}
         }
     }
-    Welcome::Serve { delays }
+    AcceptPolicy::Serve { delays }
 }
 
 #[cfg(test)]
@@ -299,9 +279,9 @@ mod tests {
         // A socket that can neither listen nor be shut.
         let socket = OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
         let mut listener = Listener::new(socket.into());
-        listener.door = Some(Door::Open);
-        assert!(listener.set(Door::Open).is_ok(), "nothing to do");
-        assert!(listener.set(Door::Refusing).is_err());
-        assert!(listener.set(Door::Open).is_err(), "it was tried");
+        listener.door = Some(PortState::Open);
+        assert!(listener.set(PortState::Open).is_ok(), "nothing to do");
+        assert!(listener.set(PortState::Refusing).is_err());
+        assert!(listener.set(PortState::Open).is_err(), "it was tried");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use scopeguard::{ScopeGuard, guard};
 use tokio::net::{TcpStream, lookup_host};
 
-use super::desk::Desk;
+use super::context::WorkerContext;
 use crate::fault::How;
 use crate::sys::net;
 use crate::units::{Moment, Reach};
@@ -22,16 +22,16 @@ use crate::units::{Moment, Reach};
 pub(super) async fn dial(
     (upstream, reach): (&str, Reach),
     limit: Duration,
-    desk: &Desk,
+    context: &WorkerContext,
     fate: &Cell<How>,
 ) -> Result<TcpStream, String> {
-    let deadline = desk.now() + limit;
-    let addresses: Vec<SocketAddr> = match desk.within(limit, lookup_host(upstream)).await {
+    let deadline = context.now() + limit;
+    let addresses: Vec<SocketAddr> = match context.within(limit, lookup_host(upstream)).await {
         Some(Ok(addresses)) => addresses.collect(),
         Some(Err(error)) => return Err(format!("cannot find {upstream}: {error}")),
         None => return Err(format!("cannot find {upstream} within {limit:.1?}")),
     };
-    first_of(&addresses, reach, deadline, desk, fate).await
+    first_of(&addresses, reach, deadline, context, fate).await
 }
 
 /// Connects to the first address that answers. Each may take an equal part of the time that is
@@ -40,13 +40,13 @@ async fn first_of(
     addresses: &[SocketAddr],
     reach: Reach,
     deadline: Moment,
-    desk: &Desk,
+    context: &WorkerContext,
     fate: &Cell<How>,
 ) -> Result<TcpStream, String> {
     let mut failures = Vec::new();
     for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let limit = deadline.since(desk.now()).div_f64(untried as f64);
-        let failure = match desk.within(limit, connect(*address, reach, fate)).await {
+        let limit = deadline.since(context.now()).div_f64(untried as f64);
+        let failure = match context.within(limit, connect(*address, reach, fate)).await {
             Some(Ok(server)) => return Ok(server),
             Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 format!("connection refused by {address}")
@@ -105,21 +105,21 @@ mod tests {
         [first, second]
     }
 
-    fn desk() -> Desk {
-        Desk::new(0, Clock::start()).unwrap()
+    fn context() -> WorkerContext {
+        WorkerContext::new(0, Clock::start()).unwrap()
     }
 
     /// Dials both; gives the one that was reached.
     async fn reached(listeners: &[TcpListener; 2]) -> Result<SocketAddr, String> {
-        let desk = desk();
+        let context = context();
         let addresses = listeners.each_ref().map(|one| one.local_addr().unwrap());
-        let deadline = desk.now() + LIMIT;
+        let deadline = context.now() + LIMIT;
         let fate = Cell::default();
         select! {
-            server = first_of(&addresses, Reach::Loopback, deadline, &desk, &fate) => {
+            server = first_of(&addresses, Reach::Loopback, deadline, &context, &fate) => {
                 Ok(server?.peer_addr().unwrap())
             }
-            error = desk.ring() => panic!("{error}"),
+            error = context.run_timers() => panic!("{error}"),
         }
     }
 
@@ -189,12 +189,12 @@ mod tests {
     async fn a_name_is_looked_up_and_one_that_is_none_is_told() {
         let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let port = server.local_addr().unwrap().port();
-        let desk = desk();
+        let context = context();
         assert!(
             dial(
                 (&format!("localhost:{port}"), Reach::Loopback),
                 LIMIT,
-                &desk,
+                &context,
                 &Cell::default()
             )
             .await
@@ -203,7 +203,7 @@ mod tests {
         let why = dial(
             ("no name:1", Reach::Loopback),
             LIMIT,
-            &desk,
+            &context,
             &Cell::default(),
         )
         .await
@@ -214,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_out_of_reach_is_refused_and_not_dialled() {
         let upstream = ("192.0.2.1:5432", Reach::Loopback);
-        let why = dial(upstream, LIMIT, &desk(), &Cell::default())
+        let why = dial(upstream, LIMIT, &context(), &Cell::default())
             .await
             .unwrap_err();
         assert_eq!(

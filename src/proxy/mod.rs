@@ -6,22 +6,19 @@
 //! half-closes, resets and back-pressure pass as they are.
 
 mod acceptor;
-mod board;
-mod card;
-mod close;
-mod desk;
+mod conn_stats;
+mod connection;
+mod context;
+mod control;
 mod dial;
 mod limits;
-mod link;
+mod open_connections;
 pub mod pipe;
 mod placement;
 mod refusals;
-mod relay;
-mod roll;
-mod serve;
-mod socket;
 mod stats;
 mod timer;
+mod transport;
 mod workers;
 
 pub use limits::{DESCRIPTORS_EACH, OTHER_DESCRIPTORS};
@@ -39,8 +36,8 @@ use crate::event::{Fact, Name, OpenConnection, Recorder, Shortfall};
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::sys::net;
 use crate::units::{Moment, Reach};
-use acceptor::{Acceptor, Door};
-use board::{Board, Change};
+use acceptor::{Acceptor, PortState};
+use control::{Change, Control};
 use pipe::Budget;
 use refusals::Refusals;
 use stats::Counters;
@@ -54,7 +51,7 @@ pub struct Proxy {
     /// `None` while the proxy is disabled.
     acceptor: Option<Acceptor>,
     /// How the port answers while it is not; `None` if it could not be told to answer as wanted.
-    door: Option<Door>,
+    door: Option<PortState>,
     /// Present while the port is shut and who knocks can be counted.
     refusals: Option<Refusals>,
 }
@@ -71,7 +68,7 @@ struct Route {
     max_connections: u64,
     seed: u64,
     recorder: Recorder,
-    board: Arc<Board>,
+    control: Arc<Control>,
     counters: Arc<Counters>,
     /// Of the connections that chaosproxy itself opens: nobody reads them.
     own_counters: Arc<Counters>,
@@ -136,7 +133,7 @@ impl Proxy {
             max_connections: spec.max_connections as u64,
             seed,
             recorder,
-            board: Arc::new(Board::new(clock, workers.count())),
+            control: Arc::new(Control::new(clock, workers.count())),
             counters: Arc::new(Counters::new(workers.count())),
             own_counters: Arc::new(Counters::new(workers.count())),
             budget: workers.budget(),
@@ -145,13 +142,13 @@ impl Proxy {
         let addr = listener.local_addr().map_err(failed)?;
         let workers = workers.pool();
         let acceptor = Acceptor::start(listener, Arc::clone(&route), &workers);
-        acceptor.set(Door::Open).await.map_err(failed)?;
+        acceptor.set(PortState::Open).await.map_err(failed)?;
         Ok(Self {
             route,
             workers,
             addr,
             acceptor: Some(acceptor),
-            door: Some(Door::Open),
+            door: Some(PortState::Open),
             refusals: None,
         })
     }
@@ -170,7 +167,10 @@ impl Proxy {
     /// longest first, then those that carried most since the last call.
     pub fn connections(&self, most: usize) -> Vec<OpenConnection> {
         let now = self.route.recorder.clock().now();
-        self.route.counters.roll().worth_a_look(most, now)
+        self.route
+            .counters
+            .connections()
+            .stuck_or_busiest(most, now)
     }
 
     /// Puts a fault in force; returns once every connection and the port follow it, and since when.
@@ -178,7 +178,7 @@ impl Proxy {
     pub async fn arm(&mut self, fault: Armed) -> io::Result<Moment> {
         let change = self
             .route
-            .board
+            .control
             .arm(fault, self.route.recorder.clock().now());
         self.follow(change).await
     }
@@ -186,20 +186,20 @@ impl Proxy {
     /// Gives a fault other effects, if it is in force; returns once every connection follows them,
     /// and since when.
     pub async fn revise(&mut self, fault: &str, effects: &Effects) -> io::Result<Moment> {
-        let change = self.route.board.revise(fault, effects);
+        let change = self.route.control.revise(fault, effects);
         self.follow(change).await
     }
 
     /// Lifts a fault, if it is in force; returns once nothing follows it any more, and since when.
     pub async fn lift(&mut self, fault: &str) -> io::Result<Moment> {
-        let change = self.route.board.retain(|armed| *armed.fault != *fault);
+        let change = self.route.control.retain(|armed| *armed.fault != *fault);
         self.follow(change).await
     }
 
     /// Ends every connection with a FIN; new ones are welcome.
     pub async fn close_connections(&mut self) {
-        let change = self.route.board.close_all();
-        self.workers.rouse(&self.route.board);
+        let change = self.route.control.close_all();
+        self.workers.wake(&self.route.control);
         self.settle(change).await;
     }
 
@@ -231,7 +231,7 @@ impl Proxy {
 
     /// Waits until the port and every connection follow a change; tells since when.
     async fn follow(&mut self, change: Change) -> io::Result<Moment> {
-        self.workers.rouse(&self.route.board);
+        self.workers.wake(&self.route.control);
         let wanted = self.wanted_door();
         let mut turned = Ok(Moment::ZERO);
         let is_wrong = |_: &&Acceptor| self.door != Some(wanted);
@@ -248,7 +248,7 @@ impl Proxy {
     /// Counts who is turned away from now on, if the port is shut.
     fn count_refusals(&mut self) {
         self.refusals = match self.door {
-            None | Some(Door::Open) => None,
+            None | Some(PortState::Open) => None,
             Some(door) => Refusals::count(&self.route, self.addr, door),
         };
     }
@@ -262,14 +262,14 @@ impl Proxy {
         })
     }
 
-    fn wanted_door(&self) -> Door {
+    fn wanted_door(&self) -> PortState {
         let does = |policy| move |armed: &Armed| armed.listener() == Some(policy);
-        if self.route.board.any(does(ListenerPolicy::Refuse)) {
-            Door::Refusing
-        } else if self.route.board.any(does(ListenerPolicy::Ignore)) {
-            Door::Ignoring
+        if self.route.control.any(does(ListenerPolicy::Refuse)) {
+            PortState::Refusing
+        } else if self.route.control.any(does(ListenerPolicy::Ignore)) {
+            PortState::Ignoring
         } else {
-            Door::Open
+            PortState::Open
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Route;
-use super::acceptor::Door;
+use super::acceptor::PortState;
 use crate::event::{Fact, Impact};
 use crate::own::{MOST_STRANGERS, Strangers};
 
@@ -16,12 +16,12 @@ pub(super) struct Refusals(#[expect(dead_code, reason = "held")] AbortOnDropHand
 
 impl Refusals {
     /// Counts at `address`, which is shut. Where that is not permitted, records so.
-    pub(super) fn count(route: &Arc<Route>, address: SocketAddr, door: Door) -> Option<Self> {
+    pub(super) fn count(route: &Arc<Route>, address: SocketAddr, door: PortState) -> Option<Self> {
         if let Ok(strangers) = Strangers::at(address) {
             let turned_away = turn_away(Arc::clone(route), strangers, door);
             return Some(Self(AbortOnDropHandle::new(tokio::spawn(turned_away))));
         }
-        let fault = route.board.shuts(door)?;
+        let fault = route.control.shuts(door)?;
         let proxy = route.name.clone();
         route
             .recorder
@@ -30,17 +30,17 @@ impl Refusals {
     }
 }
 
-async fn turn_away(route: Arc<Route>, mut strangers: Strangers, door: Door) {
+async fn turn_away(route: Arc<Route>, mut strangers: Strangers, door: PortState) {
     while strangers.next().await.is_some() {
         // It may have been lifted just now.
-        if let Some(fault) = route.board.shuts(door) {
+        if let Some(fault) = route.control.shuts(door) {
             route.recorder.record(Fact::FaultHit {
                 fault,
                 proxy: route.name.clone(),
                 conn: None,
                 impact: match door {
-                    Door::Ignoring => Impact::Withheld,
-                    Door::Open | Door::Refusing => Impact::Refused,
+                    PortState::Ignoring => Impact::Withheld,
+                    PortState::Open | PortState::Refusing => Impact::Refused,
                 },
             });
         }

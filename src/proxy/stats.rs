@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::card::Card;
+use super::conn_stats::ConnStats;
+use super::open_connections::OpenConnections;
 use super::pipe::Release;
-use super::roll::Roll;
 use crate::event::Spread;
 use crate::fault::Direction;
 use crate::units::nearest_rank;
@@ -44,15 +44,15 @@ pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
     /// One for each worker.
-    tallies: Box<[Tally]>,
+    workers: Box<[WorkerCounters]>,
     /// Those that are open.
-    roll: Roll,
+    connections: OpenConnections,
 }
 
 /// What one worker has carried for one proxy. Only that worker writes here.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Tally {
+pub(super) struct WorkerCounters {
     bytes: [AtomicU64; 2],
     chunks: [AtomicU64; 2],
     own: Histogram,
@@ -69,8 +69,8 @@ impl Counters {
         Self {
             open: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            tallies: (0..workers).map(|_| Tally::default()).collect(),
-            roll: Roll::default(),
+            workers: (0..workers).map(|_| WorkerCounters::default()).collect(),
+            connections: OpenConnections::default(),
         }
     }
 
@@ -79,19 +79,32 @@ impl Counters {
         self.open.load(Relaxed)
     }
 
+    /// Counts and lists a new connection: its place in the list, and its statistics.
+    pub(super) fn enter(&self, conn: u64) -> (usize, Arc<ConnStats>) {
+        self.open.fetch_add(1, Relaxed);
+        self.accepted.fetch_add(1, Relaxed);
+        self.connections.enter(conn)
+    }
+
+    /// The connection at this place is no longer open.
+    pub(super) fn leave(&self, place: usize) {
+        self.open.fetch_sub(1, Relaxed);
+        self.connections.leave(place);
+    }
+
     /// Where a worker counts.
-    pub(super) fn tally(&self, worker: usize) -> &Tally {
-        &self.tallies[worker]
+    pub(super) fn worker(&self, worker: usize) -> &WorkerCounters {
+        &self.workers[worker]
     }
 
     /// Where the open connections are listed.
-    pub(super) const fn roll(&self) -> &Roll {
-        &self.roll
+    pub(super) const fn connections(&self) -> &OpenConnections {
+        &self.connections
     }
 
     pub(super) fn snapshot(&self) -> Stats {
-        let sum = |counter: fn(&Tally) -> &AtomicU64| {
-            let each = self.tallies.iter().map(counter);
+        let sum = |counter: fn(&WorkerCounters) -> &AtomicU64| {
+            let each = self.workers.iter().map(counter);
             each.map(|counter| counter.load(Relaxed)).sum()
         };
         Stats {
@@ -101,14 +114,14 @@ impl Counters {
             bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
             chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
             chunks_downstream: sum(|tally| &tally.chunks[Direction::Downstream as usize]),
-            own: Histogram::sum(self.tallies.iter().map(|tally| &tally.own)),
-            injected: Histogram::sum(self.tallies.iter().map(|tally| &tally.injected)),
-            late: Histogram::sum(self.tallies.iter().map(|tally| &tally.late)),
+            own: Histogram::sum(self.workers.iter().map(|tally| &tally.own)),
+            injected: Histogram::sum(self.workers.iter().map(|tally| &tally.injected)),
+            late: Histogram::sum(self.workers.iter().map(|tally| &tally.late)),
         }
     }
 }
 
-impl Tally {
+impl WorkerCounters {
     /// Bytes were passed on in one piece.
     pub(super) fn passed(&self, direction: Direction, bytes: u64) {
         add(&self.bytes[direction as usize], bytes);
@@ -215,31 +228,6 @@ impl Histogram {
     }
 }
 
-/// A connection that counts as open, and is listed as such, until this is dropped.
-#[derive(Debug)]
-pub(super) struct OpenGuard {
-    counters: Arc<Counters>,
-    place: usize,
-}
-
-impl OpenGuard {
-    /// Of the connection `conn`, which keeps the card.
-    pub(super) fn new(counters: &Arc<Counters>, conn: u64) -> (Self, Arc<Card>) {
-        counters.open.fetch_add(1, Relaxed);
-        counters.accepted.fetch_add(1, Relaxed);
-        let (place, card) = counters.roll.enter(conn);
-        let counters = Arc::clone(counters);
-        (Self { counters, place }, card)
-    }
-}
-
-impl Drop for OpenGuard {
-    fn drop(&mut self) {
-        self.counters.open.fetch_sub(1, Relaxed);
-        self.counters.roll.leave(self.place);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,9 +236,9 @@ mod tests {
     #[test]
     fn what_workers_count_is_added_up() {
         let counters = Counters::new(2);
-        counters.tally(0).passed(Direction::Upstream, 10);
-        counters.tally(1).passed(Direction::Upstream, 5);
-        counters.tally(1).passed(Direction::Downstream, 7);
+        counters.worker(0).passed(Direction::Upstream, 10);
+        counters.worker(1).passed(Direction::Upstream, 5);
+        counters.worker(1).passed(Direction::Downstream, 7);
         let stats = counters.snapshot();
         assert_eq!((stats.bytes_upstream, stats.chunks_upstream), (15, 2));
         assert_eq!((stats.bytes_downstream, stats.chunks_downstream), (7, 1));
@@ -260,7 +248,7 @@ mod tests {
     #[test]
     fn one_piece_in_16_of_each_way_is_timed_the_first_included() {
         let counters = Counters::new(1);
-        let tally = counters.tally(0);
+        let tally = counters.worker(0);
         let timed = |_| {
             let due = tally.times(Direction::Upstream);
             tally.passed(Direction::Upstream, 1);
@@ -291,11 +279,11 @@ mod tests {
         ];
         for nanos in times {
             let counters = Counters::new(1);
-            counters.tally(0).own(Duration::from_nanos(nanos));
+            counters.worker(0).own(Duration::from_nanos(nanos));
             let own = counters.snapshot().own.unwrap();
             assert_eq!(own.p50.as_nanos(), own.max.as_nanos());
             assert_eq!(own.max.as_nanos(), nanos.into());
-            counters.tally(0).own(Duration::from_hours(3));
+            counters.worker(0).own(Duration::from_hours(3));
             let read = counters.snapshot().own.unwrap().p50.as_nanos();
             let right = u128::from(nanos)..=u128::from(nanos + nanos / 16);
             assert!(right.contains(&read), "{nanos}: {read}");
@@ -322,9 +310,9 @@ mod tests {
             due: at(due),
             left: at(left),
         };
-        counters.tally(0).released(&release(74, 76));
+        counters.worker(0).released(&release(74, 76));
         let on_time = release(74, 74);
-        counters.tally(0).released(&on_time);
+        counters.worker(0).released(&on_time);
         let stats = counters.snapshot();
         let (injected, late) = (stats.injected.unwrap(), stats.late.unwrap());
         assert_eq!((injected.samples, late.samples), (2, 1));
@@ -340,7 +328,7 @@ mod tests {
         let counters = Counters::new(2);
         for micros in 1..=100 {
             let worker = usize::from(micros % 3 == 0);
-            counters.tally(worker).own(Duration::from_micros(micros));
+            counters.worker(worker).own(Duration::from_micros(micros));
         }
         let own = counters.snapshot().own.unwrap();
         assert_eq!(own.samples, 100);

@@ -1,48 +1,83 @@
-//! The timers of a worker's connections, rung by one precise timer of the kernel.
+//! The timers of a worker's connections: one precise timer of the kernel over all their deadlines.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::sys::timer::TimerFd;
 use crate::units::{Clock, Moment};
 
-/// The one precise timer of a worker thread, over the deadlines of all its connections.
+/// The deadlines of a worker thread.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct TimerQueue {
     clock: Clock,
-    timer: TimerFd,
-    /// When the timer will fire, unless it has.
+    source: Source,
+    /// When the source will fire, unless it has.
     set_to: Cell<Option<Moment>>,
     waiting: RefCell<Waiting>,
 }
 
+/// What wakes the queue.
+#[derive(Debug)]
+enum Source {
+    Kernel(TimerFd),
+    #[cfg(test)]
+    Tokio(tests::VirtualTimer),
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
-    /// By deadline; the number tells equal deadlines apart.
-    wakers: BTreeMap<Ticket, Waker>,
+    wakers: BTreeMap<Entry, Waker>,
     issued: u64,
 }
 
-type Ticket = (Moment, u64);
+/// By deadline; the number tells equal deadlines apart.
+type Entry = (Moment, u64);
 
-impl Alarm {
-    /// An alarm for the present runtime. It rings only while [`Alarm::ring`] is polled.
-    pub(super) fn new(clock: Clock) -> io::Result<Self> {
-        Ok(Self {
-            clock,
-            timer: TimerFd::new()?,
-            set_to: Cell::default(),
-            waiting: RefCell::default(),
-        })
+impl Source {
+    fn set(&self, delay: Duration) {
+        match self {
+            // Setting a valid timer to a valid time does not fail.
+            Self::Kernel(timer) => drop(timer.set(delay)),
+            #[cfg(test)]
+            Self::Tokio(timer) => timer.set(delay),
+        }
     }
 
-    /// Wakes whoever's deadline has come, for ever.
-    pub(super) async fn ring(&self) -> io::Error {
+    async fn fired(&self) -> io::Result<()> {
+        match self {
+            Self::Kernel(timer) => timer.fired().await,
+            #[cfg(test)]
+            Self::Tokio(timer) => {
+                timer.fired().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl TimerQueue {
+    /// A queue for the present runtime. It wakes only while [`TimerQueue::run`] is polled.
+    pub(super) fn new(clock: Clock) -> io::Result<Self> {
+        Ok(Self::with(Source::Kernel(TimerFd::new()?), clock))
+    }
+
+    fn with(source: Source, clock: Clock) -> Self {
+        Self {
+            clock,
+            source,
+            set_to: Cell::default(),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// Wakes the tasks whose deadline has come, for ever.
+    pub(super) async fn run(&self) -> io::Error {
         loop {
-            if let Err(error) = self.timer.fired().await {
+            if let Err(error) = self.source.fired().await {
                 return error;
             }
             self.set_to.set(None);
@@ -65,68 +100,63 @@ impl Alarm {
         self.clock.now()
     }
 
-    fn enter(&self, deadline: Moment, waker: Waker) -> Ticket {
+    fn enter(&self, deadline: Moment, waker: Waker) -> Entry {
         let mut waiting = self.waiting.borrow_mut();
         waiting.issued += 1;
-        let ticket = (deadline, waiting.issued);
-        waiting.wakers.insert(ticket, waker);
-        let is_first = waiting.wakers.first_key_value().map(|(first, _)| *first) == Some(ticket);
+        let entry = (deadline, waiting.issued);
+        waiting.wakers.insert(entry, waker);
+        let is_first = waiting.wakers.first_key_value().map(|(first, _)| *first) == Some(entry);
         if is_first {
             self.set(deadline);
         }
-        ticket
+        entry
     }
 
-    /// Does nothing if the timer fires before: it is then set anew. A deadline that is left before
-    /// it comes, as that of a dial is, so costs no system call.
+    /// Does nothing if the source fires before: it is then set anew. So a deadline that is left
+    /// before it comes, such as that of a dial, costs no system call.
     fn set(&self, deadline: Moment) {
         if self.set_to.get().is_some_and(|at| at <= deadline) {
             return;
         }
         self.set_to.set(Some(deadline));
-        let delay = deadline.since(self.clock.now());
-        // Setting a valid timer to a valid time does not fail.
-        drop(self.timer.set(delay));
+        self.source.set(deadline.since(self.clock.now()));
     }
 }
 
 /// Wakes one task at one moment at a time.
 #[derive(Debug)]
 pub(super) struct Timer {
-    alarm: Rc<Alarm>,
-    ticket: Option<Ticket>,
+    queue: Rc<TimerQueue>,
+    entry: Option<Entry>,
 }
 
 impl Timer {
-    pub(super) const fn new(alarm: Rc<Alarm>) -> Self {
-        Self {
-            alarm,
-            ticket: None,
-        }
+    pub(super) const fn new(queue: Rc<TimerQueue>) -> Self {
+        Self { queue, entry: None }
     }
 
     /// Ready once `deadline` has come; until then the task will be woken at it. An earlier
     /// deadline is forgotten.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Moment) -> Poll<()> {
-        if self.alarm.clock.now() >= deadline {
+        if self.queue.clock.now() >= deadline {
             self.leave();
             return Poll::Ready(());
         }
-        let stands = self.ticket.is_some_and(|ticket| {
-            let waiting = self.alarm.waiting.borrow();
-            let waker = waiting.wakers.get(&ticket);
-            ticket.0 == deadline && waker.is_some_and(|waker| waker.will_wake(cx.waker()))
+        let stands = self.entry.is_some_and(|entry| {
+            let waiting = self.queue.waiting.borrow();
+            let waker = waiting.wakers.get(&entry);
+            entry.0 == deadline && waker.is_some_and(|waker| waker.will_wake(cx.waker()))
         });
         if !stands {
             self.leave();
-            self.ticket = Some(self.alarm.enter(deadline, cx.waker().clone()));
+            self.entry = Some(self.queue.enter(deadline, cx.waker().clone()));
         }
         Poll::Pending
     }
 
     fn leave(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.alarm.waiting.borrow_mut().wakers.remove(&ticket);
+        if let Some(entry) = self.entry.take() {
+            self.queue.waiting.borrow_mut().wakers.remove(&entry);
         }
     }
 }
@@ -139,29 +169,66 @@ impl Drop for Timer {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::time::Duration;
+    use std::future::{pending, poll_fn};
 
     use futures_util::StreamExt;
     use futures_util::stream::FuturesUnordered;
     use tokio::select;
+    use tokio::sync::Notify;
+    use tokio::time::{Instant, sleep_until};
 
     use super::*;
+
+    /// Follows tokio's clock, which a test can pause. Its runtime rounds up to milliseconds.
+    #[derive(Debug, Default)]
+    pub(in super::super) struct VirtualTimer {
+        due: Cell<Option<Instant>>,
+        was_set: Notify,
+    }
+
+    impl VirtualTimer {
+        pub(super) fn set(&self, delay: Duration) {
+            self.due.set(Some(Instant::now() + delay));
+            self.was_set.notify_one();
+        }
+
+        pub(super) async fn fired(&self) {
+            loop {
+                let due = async {
+                    match self.due.get() {
+                        Some(due) => sleep_until(due).await,
+                        None => pending().await,
+                    }
+                };
+                select! {
+                    () = due => return self.due.set(None),
+                    () = self.was_set.notified() => {}
+                }
+            }
+        }
+    }
+
+    impl TimerQueue {
+        /// A queue in the virtual time of a runtime whose clock is paused.
+        pub(in super::super) fn virtual_time(clock: Clock) -> Self {
+            Self::with(Source::Tokio(VirtualTimer::default()), clock)
+        }
+    }
 
     /// Waits for each delay in a timer of its own; gives the order in which they were over.
     async fn order(delays_ms: &[u64]) -> Vec<u64> {
         let clock = Clock::start();
-        let alarm = Rc::new(Alarm::new(clock).unwrap());
+        let timers = Rc::new(TimerQueue::new(clock).unwrap());
         let over = RefCell::new(Vec::new());
         let begun = clock.now();
         // Polls in the order of the wake-ups, also if two deadlines have come at once.
         let waits: FuturesUnordered<_> = delays_ms
             .iter()
             .map(|delay| {
-                let (alarm, over) = (Rc::clone(&alarm), &over);
+                let (timers, over) = (Rc::clone(&timers), &over);
                 async move {
                     let deadline = begun + Duration::from_millis(*delay);
-                    let mut timer = Timer::new(alarm);
+                    let mut timer = Timer::new(timers);
                     poll_fn(|cx| timer.poll(cx, deadline)).await;
                     assert!(clock.now() >= deadline, "{delay} ms were over too early");
                     over.borrow_mut().push(*delay);
@@ -170,9 +237,9 @@ mod tests {
             .collect();
         select! {
             () = waits.collect() => {}
-            error = alarm.ring() => panic!("{error}"),
+            error = timers.run() => panic!("{error}"),
         }
-        assert!(alarm.waiting.borrow().wakers.is_empty());
+        assert!(timers.waiting.borrow().wakers.is_empty());
         over.into_inner()
     }
 
@@ -184,8 +251,8 @@ mod tests {
     #[tokio::test]
     async fn a_later_question_for_an_earlier_deadline_replaces_the_first() {
         let clock = Clock::start();
-        let alarm = Rc::new(Alarm::new(clock).unwrap());
-        let mut timer = Timer::new(Rc::clone(&alarm));
+        let timers = Rc::new(TimerQueue::new(clock).unwrap());
+        let mut timer = Timer::new(Rc::clone(&timers));
         let far = clock.now() + Duration::from_secs(3600);
         let near = clock.now() + Duration::from_millis(5);
         let both = poll_fn(|cx| {
@@ -194,9 +261,9 @@ mod tests {
         });
         select! {
             () = both => assert!(clock.now() >= near),
-            error = alarm.ring() => panic!("{error}"),
+            error = timers.run() => panic!("{error}"),
         }
         drop(timer);
-        assert!(alarm.waiting.borrow().wakers.is_empty());
+        assert!(timers.waiting.borrow().wakers.is_empty());
     }
 }

@@ -12,13 +12,13 @@ use tokio::task::spawn_local;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::acceptor::Doorkeeper;
-use super::board::Board;
-use super::desk::Desk;
+use super::acceptor::AcceptLoop;
+use super::connection::{self, AcceptedConn};
+use super::context::WorkerContext;
+use super::control::Control;
 use super::limits;
 use super::pipe::Budget;
 use super::placement::{Place, Placement};
-use super::serve::{self, Arrival};
 use crate::sys::net;
 use crate::units::Clock;
 
@@ -34,20 +34,20 @@ pub struct Workers {
 /// Hands work to the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    hands: Arc<[mpsc::UnboundedSender<Errand>]>,
+    hands: Arc<[mpsc::UnboundedSender<Handoff>]>,
     placement: Placement,
     /// Connections that there are descriptors for.
     most: u64,
 }
 
 /// What a worker is asked to do.
-pub(super) enum Errand {
+pub(super) enum Handoff {
     /// To accept the connections of a proxy.
-    Accept(Doorkeeper),
+    Accept(AcceptLoop),
     /// To carry a connection.
-    Carry(Box<Arrival>, Place),
-    /// To wake the connections of a board, which has changed.
-    Rouse(Arc<Board>),
+    Carry(Box<AcceptedConn>, Place),
+    /// To wake the connections of a control, which has changed.
+    Rouse(Arc<Control>),
 }
 
 impl Workers {
@@ -79,9 +79,9 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
                 .spawn(move || match station(index, clock) {
-                    Ok((runtime, desk)) => {
+                    Ok((runtime, context)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &desk, errands, &stop);
+                        work(&runtime, &context, errands, &stop);
                         // Waits for no name to be looked up: that may take the resolver minutes.
                         runtime.shutdown_background();
                     }
@@ -134,49 +134,49 @@ impl Pool {
 
     /// Gives an accept loop to the first worker. One that was stopped takes nothing: what it is given
     /// is dropped.
-    pub(super) fn attend(&self, doorkeeper: Doorkeeper) {
-        drop(self.hands[0].send(Errand::Accept(doorkeeper)));
+    pub(super) fn attend(&self, doorkeeper: AcceptLoop) {
+        drop(self.hands[0].send(Handoff::Accept(doorkeeper)));
     }
 
     /// Gives a connection to the worker that carries the fewest.
-    pub(super) fn assign(&self, arrival: Arrival) {
+    pub(super) fn assign(&self, accepted: AcceptedConn) {
         let place = self.placement.place();
         let hand = &self.hands[place.worker()];
-        drop(hand.send(Errand::Carry(Box::new(arrival), place)));
+        drop(hand.send(Handoff::Carry(Box::new(accepted), place)));
     }
 
-    /// Lets the workers that carry connections of a board wake these: it has changed.
-    pub(super) fn rouse(&self, board: &Arc<Board>) {
-        let concerned = |(worker, _): &(usize, _)| board.has_followers(*worker);
+    /// Lets the workers that carry connections of a control wake these: it has changed.
+    pub(super) fn wake(&self, control: &Arc<Control>) {
+        let concerned = |(worker, _): &(usize, _)| control.has_followers(*worker);
         for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
             // A worker that was stopped carries nothing.
-            drop(hand.send(Errand::Rouse(Arc::clone(board))));
+            drop(hand.send(Handoff::Rouse(Arc::clone(control))));
         }
     }
 }
 
 /// A worker's runtime and what its connections share.
-fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<Desk>)> {
-    // Without the runtime's own timers, which would cost at every turn: the desk's are better.
+fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerContext>)> {
+    // Without the runtime's own timers, which would cost at every turn: the context's are better.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
     let entered = runtime.enter();
-    let desk = Desk::new(index, clock)?;
+    let context = WorkerContext::new(index, clock)?;
     drop(entered);
-    Ok((runtime, Rc::new(desk)))
+    Ok((runtime, Rc::new(context)))
 }
 
 fn work(
     runtime: &LocalRuntime,
-    desk: &Rc<Desk>,
-    mut errands: mpsc::UnboundedReceiver<Errand>,
+    context: &Rc<WorkerContext>,
+    mut errands: mpsc::UnboundedReceiver<Handoff>,
     stop: &CancellationToken,
 ) {
     runtime.block_on(async {
-        let mut ringing = spawn_local({
-            let desk = Rc::clone(desk);
-            async move { desk.ring().await }
+        let mut timers = spawn_local({
+            let context = Rc::clone(context);
+            async move { context.run_timers().await }
         });
         let links = TaskTracker::new();
         loop {
@@ -187,24 +187,27 @@ fn work(
                 },
                 () = stop.cancelled() => break,
                 // Without its timer no fault keeps its word: rather no connections.
-                _error = &mut ringing => return,
+                _error = &mut timers => return,
             };
-            let desk = Rc::clone(desk);
+            let context = Rc::clone(context);
             match errand {
-                Errand::Accept(doorkeeper) => {
-                    spawn_local(async move { doorkeeper.work(&desk).await });
+                Handoff::Accept(doorkeeper) => {
+                    spawn_local(async move { doorkeeper.work(&context).await });
                 }
-                Errand::Carry(arrival, place) => {
+                Handoff::Carry(accepted, place) => {
                     links.spawn_local(async move {
-                        serve::serve(arrival, &desk).await;
+                        connection::serve(accepted, &context).await;
                         drop(place);
                     });
                 }
-                Errand::Rouse(board) => board.rouse(desk.worker()),
+                Handoff::Rouse(control) => control.wake(context.worker()),
             }
         }
         links.close();
         // Those that do not end in time are dropped with the runtime.
-        let _in_time = desk.within(limits::SHUTDOWN, links.wait()).await.is_some();
+        let _in_time = context
+            .within(limits::SHUTDOWN, links.wait())
+            .await
+            .is_some();
     });
 }

@@ -81,6 +81,8 @@ pub struct Clock {
     origin: std::time::Instant,
     origin_nanos: u64,
     wall: jiff::Timestamp,
+    #[cfg(test)]
+    follows_tokio: bool,
 }
 
 impl Clock {
@@ -90,11 +92,28 @@ impl Clock {
             origin: std::time::Instant::now(),
             origin_nanos: monotonic(),
             wall: jiff::Timestamp::now(),
+            #[cfg(test)]
+            follows_tokio: false,
+        }
+    }
+
+    /// A clock that stands still where tokio's does: for tests in virtual time.
+    #[cfg(test)]
+    pub(crate) fn of_tokio() -> Self {
+        Self {
+            origin: tokio::time::Instant::now().into_std(),
+            follows_tokio: true,
+            ..Self::start()
         }
     }
 
     /// The present moment.
     pub fn now(&self) -> Moment {
+        #[cfg(test)]
+        if self.follows_tokio {
+            let now = tokio::time::Instant::now().into_std();
+            return Moment(nanos(now.duration_since(self.origin)));
+        }
         Moment(monotonic() - self.origin_nanos)
     }
 

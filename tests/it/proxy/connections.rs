@@ -57,7 +57,7 @@ async fn open_connections_are_seen_with_what_they_carried_since_the_last_look() 
         (carried(1).chunks_upstream, carried(1).chunks_downstream),
         (1, 0)
     );
-    assert!(carried(0).active <= carried(1).active);
+    assert!([0, 1].iter().all(|conn| carried(*conn).active.is_some()));
 
     drop(busy);
     let (_, told) = rig.fact(closed).await;

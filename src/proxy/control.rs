@@ -1,8 +1,8 @@
 //! How a change reaches connections on other threads.
 //!
 //! A connection pays one atomic load per wake-up to learn that nothing changed. A change is a new
-//! [`Edition`]; each worker is told once and wakes those of its own who subscribed, and once nobody
-//! holds the edition before it, the change is in force everywhere.
+//! [`Directives`]; each worker is told once and wakes those of its own who subscribed, and once nobody
+//! holds the directives before it, the change is in force everywhere.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 
 use tokio::sync::oneshot;
 
-use super::acceptor::Door;
+use super::acceptor::PortState;
 use super::limits;
 use crate::event::Name;
 use crate::fault::{Armed, Effects, ListenerPolicy};
@@ -19,13 +19,13 @@ use crate::units::{Clock, Moment};
 
 /// What is asked of the connections of a proxy at a time.
 #[derive(Debug)]
-pub(super) struct Edition {
+pub(super) struct Directives {
     /// Faults in force, oldest first.
     pub(super) armed: Vec<Armed>,
     /// Connections with a lower id are to end.
     close_below: u64,
     epoch: u64,
-    /// Dropped with the last holder of this edition, which [`Change::settled`] waits for.
+    /// Dropped with the last holder of this directives, which [`Change::settled`] waits for.
     _held: Held,
 }
 
@@ -54,7 +54,7 @@ impl Drop for Held {
 }
 
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Control {
     clock: Clock,
     epoch: AtomicU64,
     inner: Mutex<Inner>,
@@ -64,7 +64,7 @@ pub(super) struct Board {
 
 #[derive(Debug)]
 struct Inner {
-    edition: Arc<Edition>,
+    directives: Arc<Directives>,
     released: oneshot::Receiver<Moment>,
     /// Ids are unique among clients' connections and our own; ordinals are not.
     next_id: u64,
@@ -85,11 +85,11 @@ impl Change {
     }
 }
 
-impl Board {
+impl Control {
     /// For connections that so many workers carry.
     pub(super) fn new(clock: Clock, workers: usize) -> Self {
         let (held, released) = Held::new(clock);
-        let edition = Edition {
+        let directives = Directives {
             armed: Vec::new(),
             close_below: 0,
             epoch: 0,
@@ -99,7 +99,7 @@ impl Board {
             clock,
             epoch: AtomicU64::new(0),
             inner: Mutex::new(Inner {
-                edition: Arc::new(edition),
+                directives: Arc::new(directives),
                 released,
                 next_id: 0,
                 next_conn: 0,
@@ -124,11 +124,11 @@ impl Board {
         let conn = *next;
         *next += 1;
         Subscription {
-            board: Arc::clone(self),
+            control: Arc::clone(self),
             id,
             conn,
             own,
-            edition: Some(Arc::clone(&inner.edition)),
+            directives: Some(Arc::clone(&inner.directives)),
             seen: None,
             place: None,
         }
@@ -160,18 +160,18 @@ impl Board {
 
     /// Whether a fault in force is such.
     pub(super) fn any(&self, such: impl FnMut(&Armed) -> bool) -> bool {
-        self.lock().edition.armed.iter().any(such)
+        self.lock().directives.armed.iter().any(such)
     }
 
     /// The oldest fault in force that shuts the port in this way.
-    pub(super) fn shuts(&self, door: Door) -> Option<Name> {
+    pub(super) fn shuts(&self, door: PortState) -> Option<Name> {
         let policy = match door {
-            Door::Open => return None,
-            Door::Refusing => ListenerPolicy::Refuse,
-            Door::Ignoring => ListenerPolicy::Ignore,
+            PortState::Open => return None,
+            PortState::Refusing => ListenerPolicy::Refuse,
+            PortState::Ignoring => ListenerPolicy::Ignore,
         };
         let inner = self.lock();
-        let mut armed = inner.edition.armed.iter();
+        let mut armed = inner.directives.armed.iter();
         let first = armed.find(|armed| armed.listener() == Some(policy))?;
         Some(first.fault.clone())
     }
@@ -183,12 +183,12 @@ impl Board {
 
     fn publish(&self, change: impl FnOnce(&mut Vec<Armed>, &mut u64, &Inner)) -> Change {
         let mut inner = self.lock();
-        let mut armed = inner.edition.armed.clone();
-        let mut close_below = inner.edition.close_below;
+        let mut armed = inner.directives.armed.clone();
+        let mut close_below = inner.directives.close_below;
         change(&mut armed, &mut close_below, &inner);
         let (held, released) = Held::new(self.clock);
-        let epoch = inner.edition.epoch + 1;
-        inner.edition = Arc::new(Edition {
+        let epoch = inner.directives.epoch + 1;
+        inner.directives = Arc::new(Directives {
             armed,
             close_below,
             epoch,
@@ -206,7 +206,7 @@ impl Board {
 
     /// Wakes the connections that `worker` carries, so that they follow a change. To be called on
     /// its thread: from another one, each wake-up would cost a system call.
-    pub(super) fn rouse(&self, worker: usize) {
+    pub(super) fn wake(&self, worker: usize) {
         for waker in lock(&self.subscribers[worker]).values() {
             waker.wake_by_ref();
         }
@@ -221,21 +221,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A changed edition. The change does not settle before this is dropped.
+/// A changed directives. The change does not settle before this is dropped.
 pub(super) struct News {
-    pub(super) edition: Arc<Edition>,
-    _before: Option<Arc<Edition>>,
+    pub(super) directives: Arc<Directives>,
+    _before: Option<Arc<Directives>>,
 }
 
-/// One connection's view of the board.
+/// One connection's view of the control.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    board: Arc<Board>,
+    control: Arc<Control>,
     id: u64,
     conn: u64,
     own: bool,
     /// Held so that a change waits for us; `None` once we left.
-    edition: Option<Arc<Edition>>,
+    directives: Option<Arc<Directives>>,
     seen: Option<u64>,
     /// The worker among whose subscribers it is, and who is woken.
     place: Option<(usize, Waker)>,
@@ -253,13 +253,13 @@ impl Subscription {
     }
 
     /// Whether the connection is to end.
-    pub(super) const fn is_to_end(&self, edition: &Edition) -> bool {
-        self.id < edition.close_below
+    pub(super) const fn is_to_end(&self, directives: &Directives) -> bool {
+        self.id < directives.close_below
     }
 
     /// What held when the connection was admitted or last looked.
-    pub(super) fn edition(&self) -> Option<&Arc<Edition>> {
-        self.edition.as_ref()
+    pub(super) fn directives(&self) -> Option<&Arc<Directives>> {
+        self.directives.as_ref()
     }
 
     /// What holds now, if it was not returned before. The task, which `worker` runs, is woken at
@@ -269,26 +269,26 @@ impl Subscription {
         let known = self.place.as_ref();
         if !known.is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
             let waker = cx.waker();
-            lock(&self.board.subscribers[worker]).insert(self.id, waker.clone());
+            lock(&self.control.subscribers[worker]).insert(self.id, waker.clone());
             self.place = Some((worker, waker.clone()));
-        } else if self.seen == Some(self.board.epoch.load(Ordering::Acquire)) {
+        } else if self.seen == Some(self.control.epoch.load(Ordering::Acquire)) {
             return None;
         }
-        let edition = Arc::clone(&self.board.lock().edition);
-        let news = self.seen != Some(edition.epoch);
-        self.seen = Some(edition.epoch);
-        let before = self.edition.replace(Arc::clone(&edition));
+        let directives = Arc::clone(&self.control.lock().directives);
+        let news = self.seen != Some(directives.epoch);
+        self.seen = Some(directives.epoch);
+        let before = self.directives.replace(Arc::clone(&directives));
         news.then_some(News {
-            edition,
+            directives,
             _before: before,
         })
     }
 
     /// Stops following: later changes do not wait for this connection.
     pub(super) fn leave(&mut self) {
-        self.edition = None;
+        self.directives = None;
         if let Some((worker, _)) = self.place.take() {
-            lock(&self.board.subscribers[worker]).remove(&self.id);
+            lock(&self.control.subscribers[worker]).remove(&self.id);
         }
     }
 }
@@ -317,13 +317,13 @@ mod tests {
 
     #[test]
     fn a_worker_wakes_those_of_its_own_that_are_still_there() {
-        let board = Arc::new(Board::new(Clock::start(), 2));
+        let control = Arc::new(Control::new(Clock::start(), 2));
         let bells = [0, 1].map(|_| Arc::new(Bell::default()));
         let rung = || [0, 1].map(|worker| bells[worker].0.load(Ordering::Relaxed));
         let mut there = Vec::new();
         for (worker, bell) in bells.iter().enumerate() {
             let waker = Waker::from(Arc::clone(bell));
-            let mut subscription = board.admit(false);
+            let mut subscription = control.admit(false);
             assert!(
                 subscription
                     .poll(&Context::from_waker(&waker), worker)
@@ -331,43 +331,43 @@ mod tests {
             );
             there.push(subscription);
         }
-        let _change = board.close_all();
+        let _change = control.close_all();
         assert_eq!(rung(), [0, 0]);
-        board.rouse(1);
+        control.wake(1);
         assert_eq!(rung(), [0, 1]);
         there.truncate(1);
         assert_eq!(
-            [0, 1].map(|worker| board.has_followers(worker)),
+            [0, 1].map(|worker| control.has_followers(worker)),
             [true, false]
         );
-        board.rouse(0);
-        board.rouse(1);
+        control.wake(0);
+        control.wake(1);
         assert_eq!(rung(), [1, 1]);
     }
 
     #[test]
     fn a_change_settles_once_every_connection_has_seen_it() {
         let clock = Clock::start();
-        let board = Arc::new(Board::new(clock, 1));
+        let control = Arc::new(Control::new(clock, 1));
         let cx = Context::from_waker(Waker::noop());
-        let mut first = board.admit(false);
-        let second = board.admit(false);
+        let mut first = control.admit(false);
+        let second = control.admit(false);
         assert!(
             first.poll(&cx, 0).is_some(),
             "the first look tells what holds"
         );
         assert!(first.poll(&cx, 0).is_none());
 
-        let mut change = board.close_all();
+        let mut change = control.close_all();
         let news = first.poll(&cx, 0).expect("a change to be seen");
-        assert!([&first, &second].map(|one| one.is_to_end(&news.edition)) == [true; 2]);
+        assert!([&first, &second].map(|one| one.is_to_end(&news.directives)) == [true; 2]);
         drop(second);
         assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));
         let before = clock.now();
         drop(news);
         let settled = change.0.try_recv().unwrap();
         assert!(before <= settled && settled <= clock.now());
-        let (own, next) = (board.admit(true), board.admit(false));
+        let (own, next) = (control.admit(true), control.admit(false));
         assert_eq!(
             (own.conn(), next.conn()),
             (0, 2),
@@ -376,7 +376,7 @@ mod tests {
         assert!(
             ![own, next]
                 .iter()
-                .any(|one| one.is_to_end(&board.lock().edition))
+                .any(|one| one.is_to_end(&control.lock().directives))
         );
     }
 }

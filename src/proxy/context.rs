@@ -9,32 +9,36 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::limits;
-use super::timer::{Alarm, Timer};
+use super::timer::{Timer, TimerQueue};
 use crate::units::{Clock, Moment};
 
 /// Has the task polled again once the other tasks, and whatever the system has to tell of their
 /// sockets and timers, had their turn. A task that wakes itself would come before the latter.
-pub(super) fn give_way(cx: &mut Context<'_>) {
+pub(super) fn yield_turn(cx: &mut Context<'_>) {
     let yielded = pin!(tokio::task::yield_now()).poll(cx);
     debug_assert!(yielded.is_pending(), "it yields once");
 }
 
 /// What all connections of a worker thread share.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct WorkerContext {
     worker: usize,
-    alarm: Rc<Alarm>,
+    timers: Rc<TimerQueue>,
     buffer: RefCell<Box<[u8]>>,
 }
 
-impl Desk {
+impl WorkerContext {
     /// Must be called within the worker's runtime.
     pub(super) fn new(worker: usize, clock: Clock) -> io::Result<Self> {
-        Ok(Self {
+        Ok(Self::with(worker, TimerQueue::new(clock)?))
+    }
+
+    pub(super) fn with(worker: usize, timers: TimerQueue) -> Self {
+        Self {
             worker,
-            alarm: Rc::new(Alarm::new(clock)?),
+            timers: Rc::new(timers),
             buffer: RefCell::new(vec![0; limits::BUFFER_BYTES].into()),
-        })
+        }
     }
 
     /// The number of the worker, from 0.
@@ -44,12 +48,12 @@ impl Desk {
 
     /// The present moment.
     pub(super) fn now(&self) -> Moment {
-        self.alarm.now()
+        self.timers.now()
     }
 
-    /// Rings the timers of the connections, for ever.
-    pub(super) async fn ring(&self) -> io::Error {
-        self.alarm.ring().await
+    /// Wakes the connections whose timers have come, for ever.
+    pub(super) async fn run_timers(&self) -> io::Error {
+        self.timers.run().await
     }
 
     /// What `future` comes to within `limit`; `None` if that passes first.
@@ -59,7 +63,7 @@ impl Desk {
         future: impl Future<Output = T>,
     ) -> Option<T> {
         let mut timer = self.timer();
-        let deadline = self.alarm.now() + limit;
+        let deadline = self.timers.now() + limit;
         let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -77,7 +81,7 @@ impl Desk {
 
     /// A timer for one connection.
     pub(super) fn timer(&self) -> Timer {
-        Timer::new(Rc::clone(&self.alarm))
+        Timer::new(Rc::clone(&self.timers))
     }
 
     /// The buffer to read into. To be dropped before the task yields: the other connections of the

@@ -1,6 +1,6 @@
 //! The open connections of a proxy, and what each has carried: readable at any time.
 //!
-//! A connection keeps a [`Card`], which it alone writes, with plain stores. The lock of a [`Roll`]
+//! A connection keeps a [`ConnStats`], which it alone writes, with plain stores. The lock of a [`OpenConnections`]
 //! is taken where a connection begins or ends and by the reader, never to count.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::card::Card;
+use super::conn_stats::ConnStats;
 use crate::event::{OpenConnection, Wait};
 use crate::units::Moment;
 
@@ -17,19 +17,19 @@ const AT_ONCE: usize = 256;
 
 /// The open connections of one proxy.
 #[derive(Debug, Default)]
-pub(super) struct Roll(Mutex<Slab<Entry>>);
+pub(super) struct OpenConnections(Mutex<Slab<Entry>>);
 
 #[derive(Debug)]
 struct Entry {
-    card: Arc<Card>,
+    card: Arc<ConnStats>,
     /// Bytes that it had carried when somebody looked last.
     seen: u64,
 }
 
-impl Roll {
+impl OpenConnections {
     /// Puts a connection on the roll: where, and the card that it keeps.
-    pub(super) fn enter(&self, conn: u64) -> (usize, Arc<Card>) {
-        let card = Arc::new(Card::new(conn));
+    pub(super) fn enter(&self, conn: u64) -> (usize, Arc<ConnStats>) {
+        let card = Arc::new(ConnStats::new(conn));
         let entry = Entry {
             card: Arc::clone(&card),
             seen: 0,
@@ -44,7 +44,7 @@ impl Roll {
 
     /// The connections that are most worth a look, at most so many: first those that wait, the
     /// longest first, then those that carried most since the last look.
-    pub(super) fn worth_a_look(&self, most: usize, now: Moment) -> Vec<OpenConnection> {
+    pub(super) fn stuck_or_busiest(&self, most: usize, now: Moment) -> Vec<OpenConnection> {
         let mut best: Vec<Candidate> = Vec::new();
         for first in (0..).step_by(AT_ONCE) {
             let mut listed = self.lock();
@@ -76,7 +76,7 @@ struct Candidate {
     /// For how long it has been waiting, and what it carried.
     rank: (Option<Duration>, u64),
     waits: Option<Wait>,
-    card: Arc<Card>,
+    card: Arc<ConnStats>,
 }
 
 impl Candidate {
@@ -111,14 +111,14 @@ mod tests {
     }
 
     /// The ordinals of what is worth a look, with what was moved.
-    fn looked(roll: &Roll, most: usize, now: Moment) -> Vec<(u64, u64)> {
-        let found = roll.worth_a_look(most, now).into_iter();
+    fn looked(roll: &OpenConnections, most: usize, now: Moment) -> Vec<(u64, u64)> {
+        let found = roll.stuck_or_busiest(most, now).into_iter();
         found.map(|one| (one.conn, one.moved)).collect()
     }
 
     #[test]
     fn who_waits_longest_comes_first_and_then_who_moved_most_since_the_last_look() {
-        let roll = Roll::default();
+        let roll = OpenConnections::default();
         let cards: Vec<_> = (0..6).map(|conn| roll.enter(conn).1).collect();
         for (card, bytes) in cards.iter().zip([5, 50, 20, 40, 0, 0]) {
             card.passed(Direction::Downstream, bytes, at(1000));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_connection_of_many_is_looked_at() {
-        let roll = Roll::default();
+        let roll = OpenConnections::default();
         let many = 2 * AT_ONCE as u64 + 10;
         let cards: Vec<_> = (0..many).map(|conn| roll.enter(conn)).collect();
         for (place, _) in &cards[AT_ONCE..] {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn who_has_left_is_seen_no_more_and_its_place_begins_anew() {
-        let roll = Roll::default();
+        let roll = OpenConnections::default();
         let (place, first) = roll.enter(0);
         first.passed(Direction::Upstream, 9, at(1));
         assert_eq!(looked(&roll, 5, at(2)), [(0, 9)]);

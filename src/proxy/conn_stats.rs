@@ -33,7 +33,7 @@ const fn taker(direction: Direction) -> Awaited {
 
 /// What one connection has carried. An idle connection pays for every field.
 #[derive(Debug)]
-pub(super) struct Card {
+pub(super) struct ConnStats {
     conn: u64,
     bytes: [AtomicU64; 2],
     chunks: [AtomicU64; 2],
@@ -49,7 +49,7 @@ pub(super) struct Card {
     client_left: AtomicU64,
 }
 
-impl Card {
+impl ConnStats {
     pub(super) fn new(conn: u64) -> Self {
         Self {
             conn,
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_for_what_a_fault_holds_or_for_an_answer_from_a_second_on() {
-        let card = Card::new(0);
+        let card = ConnStats::new(0);
         assert_eq!(card.waits(at(9000)), None, "nobody asked for anything");
         card.passed(Direction::Upstream, 1, at(1000));
         assert_eq!(card.waits(at(1999)), None);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_connection_waits_for_a_dial_and_for_a_peer_that_takes_nothing() {
-        let card = Card::new(0);
+        let card = ConnStats::new(0);
         let waits = |on, since| {
             let since = at(since);
             Some(Wait { on, since })
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_card_counts_what_overlaps_and_each_fault_once() {
-        let card = Card::new(0);
+        let card = ConnStats::new(0);
         assert_eq!(card.carried(), Carried::default());
         card.passed(Direction::Upstream, 3, at(1));
         card.passed(Direction::Upstream, 4, at(5));

@@ -1,0 +1,221 @@
+//! How a client is received: what the faults in force make of it, and the dial to the server.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::net::{self, IpAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::super::Route;
+use super::super::context::WorkerContext;
+use super::super::control::Subscription;
+use super::super::dial;
+use super::super::transport::{Tcp, Transport};
+use super::ending::Ending;
+use super::{Connection, Ledger, Step};
+use crate::event::{ClosedBy, Impact, Name};
+use crate::fault::{Candidate, ConnKey, Direction, How};
+use crate::units::Moment;
+
+/// An accepted connection on its way to a worker.
+#[derive(Debug)]
+pub(in super::super) struct AcceptedConn {
+    pub(in super::super) stream: net::TcpStream,
+    pub(in super::super) ledger: Ledger,
+    pub(in super::super) subscription: Subscription,
+    pub(in super::super) candidate: Candidate,
+    pub(in super::super) policy: AcceptPolicy,
+}
+
+/// How a client is to be received.
+#[derive(Debug)]
+pub(in super::super) enum AcceptPolicy {
+    /// It is connected to the server, once these have let it wait.
+    Serve { delays: Vec<Delay> },
+    /// It is ended at once.
+    TurnAway { fault: Name, how: How },
+    /// It is reset after its first packet, which is waited for at most so long.
+    Reject { fault: Name, read_for: Duration },
+}
+
+/// A fault that lets clients wait.
+#[derive(Debug)]
+pub(in super::super) struct Delay {
+    pub(in super::super) fault: Name,
+    pub(in super::super) occurrence: u32,
+    pub(in super::super) by: Duration,
+}
+
+impl AcceptedConn {
+    /// A connection, as the faults of its proxy choose among them.
+    pub(in super::super) fn candidate(
+        route: &Route,
+        subscription: &Subscription,
+        client: IpAddr,
+        opened: Moment,
+    ) -> Candidate {
+        Candidate {
+            key: ConnKey {
+                seed: route.seed,
+                proxy: route.name.clone(),
+                conn: subscription.conn(),
+            },
+            client,
+            opened,
+            active: opened,
+            own: subscription.is_own(),
+        }
+    }
+}
+
+/// Registers the client's socket with the worker. Returns how the client is to be received.
+pub(super) fn begin(
+    accepted: AcceptedConn,
+    context: &WorkerContext,
+) -> (Connection<Tcp>, Step<AcceptPolicy>) {
+    let AcceptedConn {
+        stream,
+        ledger,
+        subscription,
+        candidate,
+        policy,
+    } = accepted;
+    let (client, policy) = match TcpStream::from_std(stream) {
+        Ok(client) => (Some(Tcp::new(client)), Ok(policy)),
+        Err(error) => (None, Err(Ending::error(&error))),
+    };
+    let connection = Connection::new(ledger, subscription, candidate, [client, None], context);
+    (connection, policy)
+}
+
+impl Connection<Tcp> {
+    /// Receives the client. Unless the connection ends by that, it has both legs afterwards.
+    pub(super) async fn receive(&mut self, policy: AcceptPolicy, context: &WorkerContext) -> Step {
+        match policy {
+            AcceptPolicy::Serve { delays } => {
+                for delay in delays {
+                    self.wait(&delay, context).await?;
+                }
+                let server = self.dial(context).await?;
+                let [client_side, server_side] = &mut self.peers;
+                client_side.leg().forget_error();
+                server_side.leg = Some(Tcp::new(server));
+                Ok(())
+            }
+            AcceptPolicy::TurnAway { fault, how } => {
+                // It is not one of those that are served.
+                self.ledger.leave();
+                self.ledger.hit(fault.clone(), Impact::Refused);
+                Err(Ending::new(ClosedBy::Fault(fault), how))
+            }
+            AcceptPolicy::Reject { fault, read_for } => {
+                Err(self.reject(fault, read_for, context).await)
+            }
+        }
+    }
+
+    /// Polls until there is an answer. The connection, which is not carried yet, ends before that if
+    /// it is told to, if the moment of a fault has come, or if its client resets it.
+    async fn attend<R>(
+        &mut self,
+        context: &WorkerContext,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<R>,
+    ) -> Step<R> {
+        poll_fn(|cx| {
+            self.follow_changes(cx)?;
+            while let Some(at) = self.pipe.next_wake()
+                && self.timer.poll(cx, at).is_ready()
+            {
+                self.pipe.advance(context.now());
+                self.record_faults()?;
+            }
+            if self
+                .source(Direction::Upstream)
+                .leg()
+                .poll_error(cx)
+                .is_ready()
+            {
+                self.left(Direction::Upstream);
+                return Poll::Ready(Err(self.ended(How::Rst)));
+            }
+            poll(self, cx).map(Ok)
+        })
+        .await
+    }
+
+    /// Lets the client wait while the fault is in force, but not for longer than it asks for.
+    async fn wait(&mut self, delay: &Delay, context: &WorkerContext) -> Step {
+        self.ledger.hit(delay.fault.clone(), Impact::Delayed);
+        let began = context.now();
+        let mut timer = context.timer();
+        let waited = self.attend(context, |connection, cx| {
+            if !connection.is_in_force(delay) {
+                return Poll::Ready(());
+            }
+            connection.ledger.stats.holds(Some(began));
+            timer.poll(cx, began + delay.by)
+        });
+        let waited = waited.await;
+        let stats = &self.ledger.stats;
+        stats.holds(None);
+        stats.held(Direction::Upstream, began, context.now());
+        waited
+    }
+
+    fn is_in_force(&self, delay: &Delay) -> bool {
+        self.subscription.directives().is_some_and(|directives| {
+            directives
+                .armed
+                .iter()
+                .any(|armed| armed.fault == delay.fault && armed.occurrence == delay.occurrence)
+        })
+    }
+
+    /// Connects to the server.
+    async fn dial(&mut self, context: &WorkerContext) -> Step<TcpStream> {
+        let route = Arc::clone(&self.ledger.route);
+        let fate = Cell::default();
+        let upstream = (&*route.upstream, route.reach);
+        let mut dial = pin!(dial::dial(upstream, route.dial_timeout, context, &fate));
+        self.ledger.stats.dials(Some(context.now()));
+        let dialled = self.attend(context, |_, cx| dial.as_mut().poll(cx)).await;
+        self.ledger.stats.dials(None);
+        match dialled {
+            Ok(Ok(server)) => {
+                let tuned = route.tune(&server);
+                tuned.map_err(|error| Ending::error(&error))?;
+                Ok(server)
+            }
+            Ok(Err(why)) => Err(Ending::new(ClosedBy::Dial(why), How::Fin)),
+            Err(ending) => {
+                fate.set(ending.how.unwrap_or_default());
+                Err(ending)
+            }
+        }
+    }
+
+    /// Reads the first packet, so that the attempt is seen, and resets.
+    async fn reject(&mut self, fault: Name, read_for: Duration, context: &WorkerContext) -> Ending {
+        self.ledger.hit(fault.clone(), Impact::Refused);
+        let first_packet = poll_fn(|cx| {
+            let news = self.subscription.poll(cx, self.ledger.worker);
+            if news.is_some_and(|news| self.subscription.is_to_end(&news.directives)) {
+                return Poll::Ready(());
+            }
+            let mut buffer = context.buffer();
+            let client = self.source(Direction::Upstream).leg();
+            client.poll_read(cx, &mut buffer).map(|read| {
+                if let Ok(n) = read {
+                    self.observe(Direction::Upstream, &buffer[..n]);
+                }
+            })
+        });
+        // Whether something came or not: the answer is the same.
+        let _seen = context.within(read_for, first_packet).await.is_some();
+        Ending::new(ClosedBy::Fault(fault), How::Rst)
+    }
+}
