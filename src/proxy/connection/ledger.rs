@@ -128,7 +128,7 @@ impl Ledger {
 
     /// The connection has closed. What is still held back was held until then.
     pub(in super::super) fn close(mut self, at: Moment, cause: ClosedBy, pipe: Option<&Pipe>) {
-        // Whoever hears of the end may rely on the place being free.
+        // A reader of the fact may rely on the place being free.
         self.leave();
         for direction in Direction::BOTH {
             if let Some(since) = pipe.and_then(|pipe| pipe.holds_since(direction)) {
