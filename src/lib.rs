@@ -10,7 +10,7 @@
 //! 2. [`event`], [`wire`]: the one stream of facts; framing of PostgreSQL.
 //! 3. [`fault`], [`action`], [`check`]: what can go wrong, the vocabulary of change, and what must
 //!    hold. All pure.
-//! 4. [`proxy`], [`probe`], [`load`], [`lab`]: sockets, clients, processes.
+//! 4. [`proxy`], [`http`], [`probe`], [`load`], [`lab`]: sockets, clients, processes.
 //! 5. [`scenario`], [`engine`], [`report`]: a file becomes a plan; actions become faults; a
 //!    journal becomes a verdict that people and machines can read.
 //! 6. [`run`]: one experiment from set-up to verdict.
@@ -27,6 +27,7 @@ pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod http;
 pub mod jsonpath;
 pub mod lab;
 pub mod load;

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{Request, Uri, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::Uri;
 
 use super::knock::Ports;
+use crate::http::{Target, TargetError, get_status};
 
 /// How long one attempt may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
@@ -20,8 +17,8 @@ const EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Readiness {
     host: String,
     port: u16,
-    /// `None` is content with a connection.
-    path: Option<String>,
+    /// The path that must answer 2xx; with `None` a connection is enough.
+    path: Option<(Target, String)>,
     ports: Ports,
 }
 
@@ -38,17 +35,18 @@ impl Readiness {
             (None, Some("https")) => 443,
             (None, _) => 80,
         };
-        if path.is_some() && uri.scheme_str() == Some("https") {
-            return Err(
+        let target = path.map(|path| match Target::parse(url) {
+            Ok(target) => Ok((target, path.to_owned())),
+            Err(TargetError::Scheme { .. }) => Err(
                 "readiness over https cannot be asked; leave out `ready` to wait for a connection"
                     .to_owned(),
-            );
-        }
-        let base = uri.path().trim_end_matches('/');
+            ),
+            Err(error) => Err(error.to_string()),
+        });
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
-            path: path.map(|path| format!("{base}{path}")),
+            path: target.transpose()?,
             ports,
         })
     }
@@ -91,31 +89,13 @@ impl Readiness {
     async fn ask(&self) -> Result<(), String> {
         let connected = self.ports.connect_to_host(&self.host, self.port).await;
         let stream = connected.map_err(|error| error.to_string())?;
-        let Some(path) = &self.path else {
+        let Some((target, path)) = &self.path else {
             return Ok(());
         };
-        let status = get(stream, &self.host, path)
-            .await
-            .map_err(|error| error.to_string())?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(format!("{path} answered {status}"))
+        match get_status(stream, target, path).await {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => Err(format!("{path} answered {status}")),
+            Err(failure) => Err(failure.to_string()),
         }
     }
-}
-
-async fn get(
-    stream: TcpStream,
-    host: &str,
-    path: &str,
-) -> Result<hyper::StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender, and its error reaches whoever asks the sender.
-    tokio::spawn(async { connection.await.ok() });
-    let request = Request::get(path)
-        .header(header::HOST, host)
-        .body(Empty::<Bytes>::new())?;
-    Ok(sender.send_request(request).await?.status())
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::KEEP;
-use super::http::{Answer, HASHED};
+use crate::http::{Answer, HASHED};
 use crate::jsonpath::Path;
 
 /// What of an answer is compared with other answers: `"body"`, or an array of JSON paths.

@@ -3,11 +3,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::http::Answer;
 use super::request::{Request, Values};
 use super::sender::Sender;
 use super::{Asked, HttpOk, Judge, KEEP, TOO_LONG, describe};
-use crate::event::{Fact, Outcome, Sample};
+use crate::event::{Fact, Outcome};
+use crate::http::Answer;
 use crate::jsonpath::{Condition, Path};
 use crate::units::Moment;
 
@@ -20,7 +20,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// service gave them; points of the grid that pass meanwhile are left out.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) sender: Sender,
     pub(super) start: Request,
     pub(super) status: Request,
     pub(super) done: Condition,
@@ -39,17 +38,17 @@ enum State {
 }
 
 impl Job {
-    pub(super) async fn run(self, stop: CancellationToken) {
-        let id = match self.begin().await {
+    pub(super) async fn run(self, sender: Sender, stop: CancellationToken) {
+        let id = match self.begin(&sender).await {
             Ok(id) => id,
             Err(why) => {
-                let name = &self.sender.name;
+                let name = &sender.name;
                 let message = format!("workload `{name}`: the job did not start: {why}");
-                self.sender.recorder.record(Fact::Trouble { message });
+                sender.recorder.record(Fact::Trouble { message });
                 return;
             }
         };
-        let clock = self.sender.recorder.clock();
+        let clock = sender.recorder.clock();
         let mut intended = clock.now();
         for poll in 1.. {
             tokio::select! {
@@ -57,7 +56,7 @@ impl Job {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(clock.instant(intended).into()) => {}
             }
-            if self.poll(&id, poll, intended).await == State::Done {
+            if self.poll(&sender, &id, poll, intended).await == State::Done {
                 return;
             }
             intended = self.next(intended, clock.now());
@@ -65,14 +64,14 @@ impl Job {
     }
 
     /// Starts the job and returns its id. Never a second time: it may have begun.
-    async fn begin(&self) -> Result<String, String> {
-        let values = Values::new(&self.sender.keys, 0, None);
+    async fn begin(&self, sender: &Sender) -> Result<String, String> {
+        let values = Values::new(&sender.keys, 0, None);
         let filled = self
             .start
             .fill(&values, KEEP)
             .map_err(|error| error.to_string())?;
         let asked = Asked::by(filled.json.as_ref());
-        let call = self.sender.client.call(filled.call, START_TIMEOUT);
+        let call = sender.client.call(filled.call, START_TIMEOUT);
         let answer = call.await.map_err(|failure| failure.to_string())?;
         let judge = Judge::new(&HttpOk::default()).map_err(|error| error.to_string())?;
         if let Outcome::NotOk { why, .. } = judge.judge(asked, &answer) {
@@ -85,13 +84,12 @@ impl Job {
         }
     }
 
-    async fn poll(&self, id: &str, poll: u64, intended: Moment) -> State {
-        let clock = self.sender.recorder.clock();
+    async fn poll(&self, sender: &Sender, id: &str, poll: u64, intended: Moment) -> State {
+        let clock = sender.recorder.clock();
         let sent = clock.now();
-        let values = Values::new(&self.sender.keys, poll, Some(id));
+        let values = Values::new(&sender.keys, poll, Some(id));
         let answer = match self.status.fill(&values, KEEP) {
-            Ok(filled) => self
-                .sender
+            Ok(filled) => sender
                 .client
                 .call(filled.call, self.timeout)
                 .await
@@ -114,23 +112,17 @@ impl Job {
             Ok((outcome, document)) => (outcome, Some(document)),
             Err(outcome) => (outcome, None),
         };
-        let sample = Sample {
-            source: self.sender.name.clone(),
-            intended,
-            sent,
-            done,
-            outcome,
-            digest: None,
-        };
-        self.sender.recorder.record_at(done, Fact::Sample(sample));
-        document.map_or(State::Running, |document| self.record(id, done, &document))
+        sender.record([intended, sent, done], outcome, None);
+        document.map_or(State::Running, |document| {
+            self.record(sender, id, done, &document)
+        })
     }
 
-    fn record(&self, id: &str, at: Moment, document: &Value) -> State {
+    fn record(&self, sender: &Sender, id: &str, at: Moment, document: &Value) -> State {
         let done = self.done.holds(document);
         let progress = self.progress.as_ref().and_then(|path| path.find(document));
         let fact = Fact::JobStatus {
-            workload: self.sender.name.clone(),
+            workload: sender.name.clone(),
             job: id.to_owned(),
             progress: progress.and_then(Value::as_u64),
             done,
@@ -139,7 +131,7 @@ impl Job {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
         };
-        self.sender.recorder.record_at(at, fact);
+        sender.recorder.record_at(at, fact);
         if done { State::Done } else { State::Running }
     }
 

@@ -5,7 +5,6 @@
 
 mod arrivals;
 mod compare;
-pub mod http;
 mod job;
 mod keys;
 mod ledger;
@@ -25,15 +24,17 @@ pub(crate) use protocol::Asked;
 pub use request::{JOB_NAMES, REQUEST_NAMES, RequestError};
 pub(crate) use wanted::Wanted;
 
+use std::time::Duration;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::http::{Answer, TargetError};
 use self::keys::Keys;
 use self::request::{Request, Values};
 use self::sender::Sender;
 use self::spec::{LedgerSpec, WorkloadKind, WorkloadSpec};
 use crate::event::{Name, Recorder};
+use crate::http::{Answer, TargetError};
 use crate::jsonpath::{Condition, Path, PathError};
 
 /// Why a workload cannot start.
@@ -80,40 +81,63 @@ pub enum LoadProblem {
 impl WorkloadSpec {
     /// Whether the workload could start with this ledger, the one that it names.
     pub fn check(&self, ledger: Option<&LedgerSpec>) -> Result<(), LoadProblem> {
-        match &self.kind {
-            WorkloadKind::Http { request, ok, .. } => {
-                Judge::new(ok)?;
+        self.prepare(ledger).map(drop)
+    }
+
+    fn prepare(&self, ledger: Option<&LedgerSpec>) -> Result<Prepared, LoadProblem> {
+        Ok(match &self.kind {
+            WorkloadKind::Http {
+                rate,
+                timeout,
+                request,
+                ledger: _,
+                compare,
+                ok,
+            } => {
                 let request = Request::new(request, REQUEST_NAMES)?;
                 let sample = request.fill(&Values::new(&Keys::new(0, &self.name), 0, None), 0)?;
-                match ledger.filter(|ledger| ledger.key_in(&sample).is_none()) {
-                    None => Ok(()),
-                    Some(ledger) => Err(LoadProblem::Key {
+                if let Some(ledger) = ledger.filter(|ledger| ledger.key_in(&sample).is_none()) {
+                    return Err(LoadProblem::Key {
                         ledger: ledger.name.clone(),
                         key: ledger.key.clone(),
-                    }),
+                    });
                 }
+                let workload = open::Workload {
+                    request,
+                    timeout: *timeout,
+                    ledger: ledger.cloned(),
+                    compare: compare.clone(),
+                    ok: Judge::new(ok)?,
+                };
+                Prepared::Http(workload, rate.interval())
             }
+            WorkloadKind::Job { every, .. } if every.is_zero() => return Err(LoadProblem::Every),
             WorkloadKind::Job {
                 start,
                 status,
                 done,
                 progress,
                 every,
+                timeout,
                 ok,
-                ..
-            } => {
-                Judge::new(ok)?;
-                start.check(REQUEST_NAMES)?;
-                status.check(JOB_NAMES)?;
-                Condition::parse(done)?;
-                progress.as_deref().map(Path::parse).transpose()?;
-                if every.is_zero() {
-                    return Err(LoadProblem::Every);
-                }
-                Ok(())
-            }
-        }
+            } => Prepared::Job(job::Job {
+                start: Request::new(start, REQUEST_NAMES)?,
+                status: Request::new(status, JOB_NAMES)?,
+                done: Condition::parse(done)?,
+                progress: progress.as_deref().map(Path::parse).transpose()?,
+                every: *every,
+                timeout: *timeout,
+                ok: Judge::new(ok)?,
+            }),
+        })
     }
+}
+
+/// A workload whose specification has no mistake.
+enum Prepared {
+    /// With the time between two requests.
+    Http(open::Workload, Duration),
+    Job(job::Job),
 }
 
 /// Starts a workload on the current runtime; `ledger` is the one that its specification names.
@@ -129,65 +153,21 @@ pub fn start(
     recorder: Recorder,
     stop: CancellationToken,
 ) -> Result<JoinHandle<()>, LoadError> {
-    let started = spec.check(ledger).and_then(|()| {
+    let prepared = spec.prepare(ledger).and_then(|prepared| {
         let sender = Sender::new(&spec.name, base_url, seed, recorder)?;
-        spawn(&spec.kind, ledger, seed, sender, stop)
+        Ok((prepared, sender))
     });
-    started.map_err(|problem| LoadError {
+    let (prepared, sender) = prepared.map_err(|problem| LoadError {
         workload: spec.name.clone(),
         problem,
+    })?;
+    Ok(match prepared {
+        Prepared::Http(workload, every) => {
+            let grid = Grid::of(&spec.name, every, seed);
+            tokio::spawn(workload.run(sender, grid, stop))
+        }
+        Prepared::Job(job) => tokio::spawn(job.run(sender, stop)),
     })
-}
-
-fn spawn(
-    kind: &WorkloadKind,
-    ledger: Option<&LedgerSpec>,
-    seed: u64,
-    sender: Sender,
-    stop: CancellationToken,
-) -> Result<JoinHandle<()>, LoadProblem> {
-    match kind {
-        WorkloadKind::Http {
-            rate,
-            timeout,
-            request,
-            ledger: _,
-            compare,
-            ok,
-        } => {
-            let workload = open::Workload {
-                sender,
-                request: Request::new(request, REQUEST_NAMES)?,
-                timeout: *timeout,
-                ledger: ledger.cloned(),
-                compare: compare.clone(),
-                ok: Judge::new(ok)?,
-            };
-            let grid = Grid::of(&workload.sender.name, rate.interval(), seed);
-            Ok(tokio::spawn(workload.run(grid, stop)))
-        }
-        WorkloadKind::Job {
-            start,
-            status,
-            done,
-            progress,
-            every,
-            timeout,
-            ok,
-        } => {
-            let job = job::Job {
-                sender,
-                start: Request::new(start, REQUEST_NAMES)?,
-                status: Request::new(status, JOB_NAMES)?,
-                done: Condition::parse(done)?,
-                progress: progress.as_deref().map(Path::parse).transpose()?,
-                every: *every,
-                timeout: *timeout,
-                ok: Judge::new(ok)?,
-            };
-            Ok(tokio::spawn(job.run(stop)))
-        }
-    }
 }
 
 /// Bytes of an answer that are kept, to judge it, to compare it and to say what was wrong with it.

@@ -10,11 +10,11 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::http::Answer;
 use super::protocol::{Asked, objection};
 use super::wanted::Wanted;
 use super::{TOO_LONG, brief};
 use crate::event::Outcome;
+use crate::http::Answer;
 use crate::jsonpath::PathError;
 
 /// What counts as ok. Everything named must hold.

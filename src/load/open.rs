@@ -3,18 +3,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::http::Answer;
 use super::request::{Filled, Request, Values};
 use super::sender::Sender;
 use super::spec::LedgerSpec;
 use super::{Asked, Compare, Grid, Judge, KEEP, RequestError, arrivals};
-use crate::event::{Fact, Outcome, Sample};
+use crate::event::{Fact, Outcome};
+use crate::http::Answer;
 use crate::units::Moment;
 
 /// Requests at fixed arrivals that never wait for replies.
 #[derive(Debug)]
 pub(super) struct Workload {
-    pub(super) sender: Sender,
     pub(super) request: Request,
     pub(super) timeout: Duration,
     pub(super) ledger: Option<LedgerSpec>,
@@ -23,20 +22,21 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) async fn run(self, grid: Grid, stop: CancellationToken) {
-        let name = self.sender.name.clone();
-        let recorder = self.sender.recorder.clone();
-        let workload = Arc::new(self);
+    pub(super) async fn run(self, sender: Sender, grid: Grid, stop: CancellationToken) {
+        let name = sender.name.clone();
+        let recorder = sender.recorder.clone();
+        let both = Arc::new((self, sender));
         arrivals(&name, grid, &recorder, &stop, |ordinal, intended| {
-            Arc::clone(&workload).request(ordinal, intended)
+            let both = Arc::clone(&both);
+            async move { both.0.request(&both.1, ordinal, intended).await }
         })
         .await;
     }
 
-    async fn request(self: Arc<Self>, ordinal: u64, intended: Moment) {
-        let clock = self.sender.recorder.clock();
+    async fn request(&self, sender: &Sender, ordinal: u64, intended: Moment) {
+        let clock = sender.recorder.clock();
         let sent = clock.now();
-        let (key, (outcome, digest)) = match self.fill(ordinal) {
+        let (key, (outcome, digest)) = match self.fill(sender, ordinal) {
             Ok(mut filled) => {
                 filled.call.hash = self.compare == Some(Compare::Body);
                 let key = self
@@ -44,7 +44,7 @@ impl Workload {
                     .as_ref()
                     .and_then(|ledger| ledger.key_in(&filled));
                 let asked = Asked::by(filled.json.as_ref());
-                let answer = self.sender.client.call(filled.call, self.timeout).await;
+                let answer = sender.client.call(filled.call, self.timeout).await;
                 let judged = answer.map(|answer| self.judge(asked, &answer));
                 (key, judged.unwrap_or_else(|failure| (failure.into(), None)))
             }
@@ -61,21 +61,13 @@ impl Workload {
                 sent,
                 fate: ledger.fate(&outcome),
             };
-            self.sender.recorder.record_at(done, fact);
+            sender.recorder.record_at(done, fact);
         }
-        let sample = Sample {
-            source: self.sender.name.clone(),
-            intended,
-            sent,
-            done,
-            outcome,
-            digest,
-        };
-        self.sender.recorder.record_at(done, Fact::Sample(sample));
+        sender.record([intended, sent, done], outcome, digest);
     }
 
-    fn fill(&self, ordinal: u64) -> Result<Filled, RequestError> {
-        let values = Values::new(&self.sender.keys, ordinal, None);
+    fn fill(&self, sender: &Sender, ordinal: u64) -> Result<Filled, RequestError> {
+        let values = Values::new(&sender.keys, ordinal, None);
         self.request.fill(&values, KEEP)
     }
 

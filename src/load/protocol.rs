@@ -4,8 +4,8 @@
 use hyper::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::http::Answer;
 use super::{TOO_LONG, brief};
+use crate::http::Answer;
 
 /// What a request was, as far as its answer is judged by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

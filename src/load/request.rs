@@ -3,9 +3,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use serde_json::Value;
 
-use super::http::Call;
 use super::keys::Keys;
 use super::spec::RequestSpec;
+use crate::http::Call;
 use crate::template::{Template, Unclosed, UnknownName};
 
 /// The placeholders that every request may use.

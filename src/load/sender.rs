@@ -1,6 +1,7 @@
-use super::http::{Client, Target, TargetError};
 use super::keys::Keys;
-use crate::event::{Name, Recorder};
+use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::http::{Client, Target, TargetError};
+use crate::units::Moment;
 
 /// What every workload sends with, and records under its name.
 #[derive(Debug)]
@@ -24,5 +25,22 @@ impl Sender {
             keys: Keys::new(seed, name),
             recorder,
         })
+    }
+    /// Records an observation.
+    pub(super) fn record(
+        &self,
+        [intended, sent, done]: [Moment; 3],
+        outcome: Outcome,
+        digest: Option<Result<String, String>>,
+    ) {
+        let sample = Sample {
+            source: self.name.clone(),
+            intended,
+            sent,
+            done,
+            outcome,
+            digest,
+        };
+        self.recorder.record_at(done, Fact::Sample(sample));
     }
 }

@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use hyper::body::Bytes;
-use hyper::{HeaderMap, Method, Uri};
+use hyper::Uri;
 
 use super::{Look, ProbeProblem};
 use crate::event::Outcome;
-use crate::load::http::{Call, Client};
+use crate::http::{Call, Client};
 use crate::load::{Asked, HttpOk, Judge, KEEP};
 
 /// GETs of one path.
@@ -44,14 +43,7 @@ impl Round {
     pub(super) fn new(path: &str, ok: &HttpOk) -> Result<Self, ProbeProblem> {
         check_path(path)?;
         Ok(Self {
-            call: Call {
-                method: Method::GET,
-                path: path.to_owned(),
-                headers: HeaderMap::new(),
-                body: Bytes::new(),
-                keep: KEEP,
-                hash: false,
-            },
+            call: Call::get(path, KEEP),
             ok: Judge::new(ok)?,
         })
     }

@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use self::log::LogProbe;
 use self::spec::{ProbeKind, ProbeSpec};
 use crate::event::{Fact, Name, Outcome, Recorder, Sample};
+use crate::http::{Client, Target, TargetError};
 use crate::jsonpath::PathError;
-use crate::load::http::{Client, Target, TargetError};
 use crate::load::{Grid, OkError, arrivals};
 use crate::template::UnknownName;
 

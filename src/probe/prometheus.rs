@@ -1,13 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hyper::body::Bytes;
-use hyper::{HeaderMap, Method};
-
 use super::spec::MetricOk;
 use super::{Look, ProbeProblem, http};
 use crate::event::Outcome;
-use crate::load::http::{Answer, Call, Client};
+use crate::http::{Answer, Call, Client};
 
 /// Bytes of a page that are read. A longer one is no answer: what stands behind them may be the
 /// series that matters.
@@ -31,14 +28,7 @@ pub(super) struct Page {
 
 impl Look for Prometheus {
     async fn look(&self, deadline: Duration) -> Outcome {
-        let call = Call {
-            method: Method::GET,
-            path: self.page.path.clone(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            keep: KEEP,
-            hash: false,
-        };
+        let call = Call::get(&self.page.path, KEEP);
         let answer = self.client.call(call, deadline).await;
         answer.map_or_else(Outcome::from, |answer| self.page.judge(&answer))
     }

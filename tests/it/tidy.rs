@@ -25,11 +25,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "probe",
         &[
-            "event", "units", "template", "jsonpath", "own", "sql", "sys", "load",
+            "event", "units", "template", "jsonpath", "own", "sql", "sys", "http", "load",
         ],
     ),
-    ("load", &["event", "units", "template", "jsonpath", "sys"]),
-    ("lab", &["event", "units", "template", "own", "sql", "sys"]),
+    ("http", &["event", "units"]),
+    (
+        "load",
+        &["event", "units", "template", "jsonpath", "sys", "http"],
+    ),
+    (
+        "lab",
+        &["event", "units", "template", "own", "sql", "sys", "http"],
+    ),
     (
         "scenario",
         &[

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chaosproxy::event::{Fact, Fate, Outcome, Recorder, Sample, Shortfall, Stream, bus};
-use chaosproxy::load::http::{Call, Client, Target};
+use chaosproxy::http::{Call, Client, Target};
 use chaosproxy::load::spec::{FateRule, LedgerSpec, RequestSpec, WorkloadKind, WorkloadSpec};
 use chaosproxy::load::{self, HttpOk};
 use chaosproxy::probe;

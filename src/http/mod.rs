@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client, for workloads and probes.
+//! A small HTTP/1.1 client, for workloads, probes and the readiness of services.
 //!
 //! It never judges an answer, and it never sends a request again that may have been received.
 
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -104,6 +104,50 @@ impl From<Failure> for Outcome {
     }
 }
 
+/// The status of a GET of `path` over a connection that is open.
+pub async fn get_status(
+    stream: TcpStream,
+    target: &Target,
+    path: &str,
+) -> Result<StatusCode, Failure> {
+    let request = target.request(Call::get(path, 0))?;
+    let opened = Connection::open(stream, Moment::ZERO).await;
+    let mut connection = opened.map_err(|error| Failure::Broken(chain(&error)))?;
+    match connection.send(request).await {
+        Ok(response) => Ok(response.status()),
+        Err(NoResponse::Sent(why) | NoResponse::Unsent(_, why)) => Err(Failure::Broken(why)),
+    }
+}
+
+impl Call {
+    /// A GET request without headers and body, which keeps so many bytes of the answer.
+    pub fn get(path: &str, keep: usize) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            keep,
+            hash: false,
+        }
+    }
+}
+
+impl Target {
+    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, Failure> {
+        let unsendable = |error: &dyn Error| Failure::Connect(format!("not sent: {error}"));
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(format!("{}{}", self.prefix, call.path))
+            .body(Full::new(call.body))
+            .map_err(|error| unsendable(&error))?;
+        *request.headers_mut() = call.headers;
+        let host = HeaderValue::from_str(&self.authority).map_err(|error| unsendable(&error))?;
+        request.headers_mut().entry(HOST).or_insert(host);
+        Ok(request)
+    }
+}
+
 impl Client {
     /// A client without connections yet; opens nothing.
     pub const fn new(target: Target, clock: Clock) -> Self {
@@ -126,7 +170,7 @@ impl Client {
 
     async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
         let (keep, hash) = (call.keep, call.hash);
-        let mut request = self.request(call)?;
+        let mut request = self.target.request(call)?;
         if let Some(mut connection) = self.take_idle() {
             match connection.send(request).await {
                 Ok(response) => return self.read(connection, response, keep, hash).await,
@@ -143,20 +187,6 @@ impl Client {
         }
     }
 
-    fn request(&self, call: Call) -> Result<Request<Full<Bytes>>, Failure> {
-        let unsendable = |error: &dyn Error| Failure::Connect(format!("not sent: {error}"));
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}{}", self.target.prefix, call.path))
-            .body(Full::new(call.body))
-            .map_err(|error| unsendable(&error))?;
-        *request.headers_mut() = call.headers;
-        let host =
-            HeaderValue::from_str(&self.target.authority).map_err(|error| unsendable(&error))?;
-        request.headers_mut().entry(HOST).or_insert(host);
-        Ok(request)
-    }
-
     async fn connect(&self) -> Result<Connection, Failure> {
         let refused = |error: &dyn Error| Failure::Connect(chain(error));
         let address = (self.target.host.as_str(), self.target.port);
@@ -164,18 +194,8 @@ impl Client {
             .await
             .map_err(|error| refused(&error))?;
         stream.set_nodelay(true).map_err(|error| refused(&error))?;
-        let (sender, driver) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| refused(&error))?;
-        let driver = tokio::spawn(async move {
-            // Whatever goes wrong on the connection is reported to the request on it.
-            drop(driver.await);
-        });
-        Ok(Connection {
-            sender,
-            since: self.clock.now(),
-            _driver: AbortOnDropHandle::new(driver),
-        })
+        let opened = Connection::open(stream, self.clock.now()).await;
+        opened.map_err(|error| refused(&error))
     }
 
     async fn read(
@@ -247,6 +267,19 @@ enum NoResponse {
 }
 
 impl Connection {
+    async fn open(stream: TcpStream, since: Moment) -> hyper::Result<Self> {
+        let (sender, driver) = handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(async move {
+            // Whatever goes wrong on the connection is reported to the request on it.
+            drop(driver.await);
+        });
+        Ok(Self {
+            sender,
+            since,
+            _driver: AbortOnDropHandle::new(driver),
+        })
+    }
+
     async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
