@@ -1,8 +1,7 @@
 //! The connections that chaosproxy opens for itself: to look, to prepare, to read back.
 //!
-//! They may lead through a proxy and feel its faults, but they are nobody's demand: no client of
-//! the experiment. A proxy tells them from clients by their address, which is known before they
-//! connect.
+//! They may lead through a proxy and meet its faults, but are not clients of the experiment. A proxy
+//! recognises them by their local address, which is registered before they connect.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,8 +14,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use crate::sys::knocks::{Knock, Knocks};
 use crate::units::{Clock, Moment};
 
-/// For so long after its connect an address still counts as ours: who listens may be slow to
-/// accept. No client gets the address meanwhile, even if the connection is closed: Linux gives
+/// How long after its connect an address stays registered: the listener may be slow to accept. No
+/// client gets the address meanwhile, even if the connection is closed: Linux gives
 /// sockets that connect unbound the other half of the ports first.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -114,8 +113,8 @@ fn ours() -> MutexGuard<'static, Ours> {
 /// Clients that are counted one by one at a shut port.
 pub const MOST_STRANGERS: usize = 10_000;
 
-/// The clients that knock at a shut port, without chaosproxy itself. The kernel turns them away and
-/// tells nobody, so their packets are looked at.
+/// The clients that connect to a shut port, without chaosproxy itself. The kernel refuses them
+/// unseen, so their packets are read.
 #[derive(Debug)]
 pub struct Strangers {
     knocks: Knocks,

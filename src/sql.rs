@@ -17,13 +17,13 @@ use crate::own;
 /// How long a question may take, from the connect to the last row.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why nobody is there to be asked.
+/// Why no connection can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody answers at the address.
+    /// No server answers at the address.
     #[error("error connecting to server: {0}")]
     Address(#[from] io::Error),
-    /// Whoever answers does not let us in.
+    /// The server refuses the connection.
     #[error("{}", describe(.0))]
     Server(#[from] Error),
 }
@@ -81,7 +81,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // Its error reaches whoever asks the client.
+    // Its error reaches the query that is under way.
     tokio::spawn(async { connection.await.ok() });
     client
 }

@@ -28,7 +28,7 @@ pub struct Unclosed {
     pub text: String,
 }
 
-/// A placeholder that nobody can fill in.
+/// A placeholder without a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{{{{{name}}}}}` is not known here")]
 pub struct UnknownName {

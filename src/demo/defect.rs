@@ -20,7 +20,7 @@ pub enum Defect {
     GivesUp,
     /// The loop that reconnects is there, and nothing starts it after a loss.
     NeverReconnects,
-    /// A database that is back is left in peace for three times the longest wait.
+    /// After the database is back, the pool waits three times the longest backoff.
     SlowRecovery,
     /// Connections are kept in a list that nothing is taken from: broken ones stay open.
     ConnectionLeak,
@@ -32,8 +32,8 @@ pub enum Defect {
     ExitsOnLoss,
     /// workflow waits for codebase on every read, so it is as slow as codebase's database.
     SharedFate,
-    /// workflow reads the work items of all projects one request at a time: whoever waits for a
-    /// lost database makes everybody wait.
+    /// workflow reads the work items of all projects one request at a time: one that waits for a
+    /// lost database blocks all others.
     OneAtATime,
     /// Work items of a project whose database is away come from the registry.
     SilentFallback,

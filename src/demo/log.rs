@@ -14,7 +14,7 @@ use crate::units::{Clock, Moment};
 
 /// Warnings and errors with the same key, per second.
 const REPEATS_PER_SECOND: u32 = 10;
-/// Keys that are told apart at a time; keys are constants, so this is never reached in practice.
+/// Keys that are counted at a time; keys are constants, so this is never reached in practice.
 const KEYS: usize = 1024;
 
 /// How serious a line is.
@@ -83,7 +83,7 @@ impl Log {
         self.inner.clock
     }
 
-    /// Writes a line that is never held back. `fields` is a JSON object.
+    /// Writes a line without limit. `fields` is a JSON object.
     pub(super) fn info(&self, message: &str, fields: Value) {
         self.write(Level::Info, message, fields, 0);
     }
@@ -109,7 +109,7 @@ impl Log {
     }
 
     /// Writes a line unless one with the same `key` was written too often within the second; the
-    /// next one that is written says how many were not.
+    /// next one that is written counts those left out.
     pub(super) fn limited(&self, level: Level, key: &str, message: &str, fields: Value) {
         if self.inner.repeats == Repeats::Unlimited {
             return self.write(level, message, fields, 0);
@@ -137,7 +137,7 @@ impl Log {
         };
         if let Ok(mut text) = serde_json::to_vec(&line) {
             text.push(b'\n');
-            // A server whose log is gone goes on serving.
+            // A server without a log keeps serving.
             drop(std::io::stderr().lock().write_all(&text));
         }
     }

@@ -1,10 +1,10 @@
-//! The version of a database's tables: a database of another version is left as it is.
+//! The version of a database's tables. A database of another version is not touched.
 
 use tokio_postgres::Error;
 
 /// The version that the code expects, as it is written in the table `schema_version`.
 const VERSION: &str = "003";
-/// The SQLSTATE with which the script below refuses a database; of a class that nobody uses.
+/// The SQLSTATE with which the script below refuses a database; its class is unused.
 const MISMATCH: &str = "SV001";
 
 /// A script that makes `tables`, in one transaction, and may be run again. Instances that start at
@@ -30,7 +30,7 @@ pub(super) fn script(lock: u32, tables: &str) -> String {
     )
 }
 
-/// Both versions, if that is what the script failed for.
+/// The message about both versions, if the script failed because they differ.
 pub(super) fn mismatch(error: &Error) -> Option<&str> {
     let error = error.as_db_error()?;
     (error.code().code() == MISMATCH).then(|| error.message())

@@ -187,7 +187,7 @@ pub enum LabError {
         waited: Duration,
         /// The last attempt's failure.
         why: String,
-        /// The end of its log; `None` if nobody reads one.
+        /// The end of its log; `None` if it is not read.
         log: Option<LogTail>,
     },
 }

@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::LabError;
 use super::form::Form;
 use super::guard::{Child, Guard, Kind, Launch};
-use super::log::{LogBook, Use};
+use super::log::{ServiceLog, Use};
 use super::spec::LogSource;
 use crate::event::{LogStream, Name};
 use crate::sys;
 use crate::template::Template;
 
 /// How long after its output is closed a program may take to end.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
 /// Follows the log of one service.
 #[derive(Debug)]
@@ -67,11 +67,11 @@ impl Follower {
         }))
     }
 
-    /// Starts the program, with readers of what it says. One that ends before the run is reported.
+    /// Starts the program and reads its output. If it ends before the run, that is reported.
     pub(super) async fn start(
         &self,
         guard: &Guard,
-        book: &Arc<LogBook>,
+        log: &Arc<ServiceLog>,
         readers: &mut JoinSet<()>,
     ) -> Result<Child, LabError> {
         let launch = self.launch(guard.directory())?;
@@ -80,16 +80,16 @@ impl Follower {
         let errors = sys::fifo::create(&launch.stderr).map_err(piping())?;
         let child = guard.launch(launch).await?;
         let (stream, form) = (self.stream, self.form.clone());
-        let (first, second) = (Arc::clone(book), Arc::clone(book));
+        let (first, second) = (Arc::clone(log), Arc::clone(log));
         let silent = CancellationToken::new();
         let closed = silent.clone().drop_guard();
         readers.spawn(async move {
             let _closed = closed;
             first.read(output, stream, Use::Record, &form).await;
         });
-        // What the program itself complains about was not logged by the service.
+        // The program's own errors are not the service's log.
         readers.spawn(async move { second.read(errors, stream, Use::Keep, &Form::Lines).await });
-        readers.spawn(self.report_end(child.clone(), silent, Arc::clone(book)));
+        readers.spawn(self.report_end(child.clone(), silent, Arc::clone(log)));
         Ok(child)
     }
 
@@ -125,13 +125,12 @@ impl Follower {
         }
     }
 
-    /// Records that nothing is seen of the log any more, once the program has ended or its output
-    /// is closed.
+    /// Once the program has ended or closed its output, records that the log is not read any more.
     fn report_end(
         &self,
         child: Child,
         silent: CancellationToken,
-        book: Arc<LogBook>,
+        log: Arc<ServiceLog>,
     ) -> impl Future<Output = ()> + use<> {
         let command = self.words.join(" ");
         async move {
@@ -139,15 +138,15 @@ impl Follower {
                 _ = child.ended() => {}
                 () = silent.cancelled() => {}
             }
-            let from = book.now();
+            let from = log.now();
             // Mostly its output is closed because it has ended.
-            let why = match tokio::time::timeout(LAST_WORDS, child.ended()).await {
+            let why = match tokio::time::timeout(DRAIN_LIMIT, child.ended()).await {
                 Ok(Ok(exit)) => format!("`{command}` ended with {exit}"),
                 // The guard is gone, and the run with it.
                 Ok(Err(_)) => return,
                 Err(_) => format!("`{command}` closed its output"),
             };
-            book.gap(from, None, why);
+            log.gap(from, None, why);
         }
     }
 }

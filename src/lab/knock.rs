@@ -1,7 +1,8 @@
-//! Questions of our own at ports that a fault may hold.
+//! Ports that a fault holds.
 //!
-//! Whoever asks there would ask ourselves: would count as a victim of the fault, and would take the
-//! stranger that we play for the service. So nobody of ours connects to a port while it is held.
+//! A probe or readiness check that connects to such a port would reach chaosproxy itself: it would
+//! count as a hit of the fault and mistake chaosproxy for the service. So chaosproxy does not connect
+//! to a port while a fault holds it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,11 +18,11 @@ use crate::own;
 #[derive(Debug, Clone, Default)]
 pub struct Ports {
     held: watch::Sender<BTreeSet<SocketAddr>>,
-    /// Shared by those who connect; who takes a port waits until they are gone.
+    /// Read-locked while connecting; taking a port waits for the write lock.
     connecting: Arc<RwLock<()>>,
 }
 
-/// Keeps questions of our own away from a port, until it is dropped.
+/// Keeps chaosproxy from connecting to a port until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     ports: Ports,
@@ -60,7 +61,7 @@ impl Ports {
         Err(failure)
     }
 
-    /// Keeps our own questions away from a port. Once this returns, none of them is under way: the
+    /// Keeps chaosproxy from connecting to a port. Once this returns, no attempt is under way: the
     /// port may be listened on.
     pub async fn hold(&self, address: SocketAddr) -> Hold {
         let hold = Hold {
@@ -83,7 +84,7 @@ impl Drop for Hold {
     }
 }
 
-/// Whether who listens at `held` is reached at `address`.
+/// Whether a listener at `held` is reached at `address`.
 fn covers(held: SocketAddr, address: SocketAddr) -> bool {
     held == address || held.ip().is_unspecified() && held.port() == address.port()
 }
@@ -101,7 +102,7 @@ mod tests {
     async fn whoever_asks_all_the_time_never_meets_a_port_that_is_held() {
         const ROUNDS: usize = 200;
         let ports = Ports::default();
-        // Who asks there does so from 127.0.0.1, so that nobody can ask from this very port.
+        // Clients connect from 127.0.0.1, so none can use this very port as its own.
         let address = net::bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
         let address = address.local_addr().unwrap().as_socket().unwrap();
         let refused = Arc::new(AtomicU32::new(0));

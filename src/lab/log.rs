@@ -1,7 +1,7 @@
-//! What services say: line by line, with the moment at which each line arrived.
+//! Logs of services: line by line, with the moment at which each line arrived.
 //!
-//! A service must never wait for us: whatever it writes is read at once, and what is too much for
-//! the record is left out of it and counted.
+//! A service must never block on its output: all of it is read at once, and lines beyond the rate
+//! limit are left out of the record and counted.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,21 +25,21 @@ const LINE_LIMIT: usize = 4096;
 const LINES_PER_SECOND: u32 = 2_000;
 /// Bytes that are kept in a service's file in the report's folder.
 const FILE_LIMIT: u64 = 64 << 20;
-/// How often a growing file is looked at.
-const FILE_LOOK: Duration = Duration::from_millis(50);
+/// How often a growing file is read.
+const FILE_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 
-/// Where the lines of one service go: into the record, into a file, and into its last words.
+/// The log of one service: recorded, written to a file, its last lines kept for messages.
 #[derive(Debug)]
-pub(super) struct LogBook {
+pub(super) struct ServiceLog {
     service: Name,
     recorder: Recorder,
-    pages: Mutex<Pages>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Pages {
+struct State {
     file: BufWriter<File>,
     written: u64,
     tail: VecDeque<String>,
@@ -58,12 +58,12 @@ pub(super) enum Use {
     Keep,
 }
 
-impl LogBook {
+impl ServiceLog {
     pub(super) fn create(service: &Name, recorder: Recorder, file: &Path) -> std::io::Result<Self> {
         Ok(Self {
             service: Name::clone(service),
             recorder,
-            pages: Mutex::new(Pages {
+            state: Mutex::new(State {
                 file: BufWriter::new(File::create(file)?),
                 written: 0,
                 tail: VecDeque::with_capacity(LogTail::LINES),
@@ -76,7 +76,7 @@ impl LogBook {
 
     /// The last lines, for a message.
     pub(super) fn tail(&self) -> LogTail {
-        LogTail(self.pages().tail.iter().cloned().collect())
+        LogTail(self.state().tail.iter().cloned().collect())
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -99,7 +99,7 @@ impl LogBook {
                 self.line(at, stream, purpose, Piece { text, cut });
             }
         };
-        // A pipe that cannot be read has ended for us.
+        // A read error counts as the end.
         while let Ok(count @ 1..) = source.read(&mut chunk).await {
             let at = self.recorder.clock().now();
             lines.feed(&chunk[..count], |piece| keep(at, piece));
@@ -121,7 +121,7 @@ impl LogBook {
     async fn watch(&self, path: PathBuf, looked: &mut Moment) -> std::io::Result<()> {
         let mut tail = Tail::at_end(path, LINE_LIMIT).await?;
         loop {
-            tokio::time::sleep(FILE_LOOK).await;
+            tokio::time::sleep(FILE_INTERVAL).await;
             let now = self.recorder.clock().now();
             let each = |piece| self.line(now, LogStream::File, Use::Record, piece);
             if tail.look(each).await?.0 {
@@ -151,23 +151,23 @@ impl LogBook {
         } = piece;
         let cut = cut || line.len() > LINE_LIMIT;
         line.truncate(line.floor_char_boundary(LINE_LIMIT));
-        let mut pages = self.pages();
-        if at.since(pages.second) >= Duration::from_secs(1) {
-            self.report_left_out(&mut pages);
-            pages.second = at;
-            pages.recorded = 0;
+        let mut state = self.state();
+        if at.since(state.second) >= Duration::from_secs(1) {
+            self.report_left_out(&mut state);
+            state.second = at;
+            state.recorded = 0;
         }
-        pages.keep(&line);
+        state.keep(&line);
         if purpose == Use::Keep {
             return;
         }
-        if pages.recorded == LINES_PER_SECOND {
-            let left_out = pages.left_out.get_or_insert((at, at, 0));
+        if state.recorded == LINES_PER_SECOND {
+            let left_out = state.left_out.get_or_insert((at, at, 0));
             left_out.1 = at;
             left_out.2 += 1;
             return;
         }
-        pages.recorded += 1;
+        state.recorded += 1;
         let service = Name::clone(&self.service);
         let fact = Fact::Log {
             service,
@@ -178,31 +178,31 @@ impl LogBook {
         self.recorder.record_at(at, fact);
     }
 
-    fn report_left_out(&self, pages: &mut Pages) {
-        if let Some((from, until, count)) = pages.left_out.take() {
+    fn report_left_out(&self, state: &mut State) {
+        if let Some((from, until, count)) = state.left_out.take() {
             let why = format!("{count} lines beyond {LINES_PER_SECOND} in a second");
             self.gap(from, Some(until), why);
         }
     }
 
     fn flush(&self) {
-        // The file is a courtesy to people; the record is what counts.
-        self.pages().file.flush().ok();
+        // The file is only for people; an error changes no verdict.
+        self.state().file.flush().ok();
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for LogBook {
+impl Drop for ServiceLog {
     fn drop(&mut self) {
-        let mut pages = self.pages();
-        self.report_left_out(&mut pages);
+        let mut state = self.state();
+        self.report_left_out(&mut state);
     }
 }
 
-impl Pages {
+impl State {
     fn keep(&mut self, line: &str) {
         if self.tail.len() == LogTail::LINES {
             self.tail.pop_front();
@@ -231,12 +231,12 @@ mod tests {
         let (recorder, mut stream) = bus(Clock::start());
         let count = LINES_PER_SECOND * 2;
         let storm = "x\n".repeat(count as usize);
-        let book = LogBook::create(&"x".into(), recorder, &file).unwrap();
+        let log = ServiceLog::create(&"x".into(), recorder, &file).unwrap();
         let form = Form::Lines;
-        book.read(storm.as_bytes(), LogStream::Stderr, Use::Record, &form)
+        log.read(storm.as_bytes(), LogStream::Stderr, Use::Record, &form)
             .await;
-        assert_eq!(book.tail().0, ["x"; LogTail::LINES]);
-        drop(book);
+        assert_eq!(log.tail().0, ["x"; LogTail::LINES]);
+        drop(log);
         let (mut lines, mut gaps) = (0, Vec::new());
         while let Some(event) = stream.try_next() {
             match event.fact {

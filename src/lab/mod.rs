@@ -34,10 +34,10 @@ use crate::event::{Fact, Name, Recorder};
 use guard::Guard;
 use knock::Ports;
 use postgres::{Clusters, Places, Server};
-use service::{Service, Surroundings};
+use service::{Context, Service};
 use spec::{DatabaseSpec, Origin, ServiceSpec};
 
-/// Everything that one run stood up. Dropping it lets the guard clear everything away unseen;
+/// Everything that one run stood up. Dropping it makes the guard clean up in the background;
 /// [`Lab::shutdown`] waits for that and makes sure.
 #[derive(Debug)]
 pub struct Lab {
@@ -80,7 +80,7 @@ impl Lab {
         self.guard.directory()
     }
 
-    /// The ports that faults hold, where nobody of ours may ask.
+    /// The ports that faults hold, to which chaosproxy must not connect.
     pub const fn ports(&self) -> &Ports {
         &self.ports
     }
@@ -130,13 +130,13 @@ impl Lab {
         url: &str,
         lookup: impl FnMut(&str) -> Option<String>,
     ) -> Result<(), LabError> {
-        let around = Surroundings {
+        let context = Context {
             recorder: &self.recorder,
             exe: &self.exe,
             logs: &self.logs,
             ports: &self.ports,
         };
-        let service = Service::declare(around, spec, url, lookup)?;
+        let service = Service::declare(context, spec, url, lookup)?;
         lock(&self.services).insert(Name::clone(&spec.name), Arc::new(service));
         Ok(())
     }

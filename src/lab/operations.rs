@@ -52,7 +52,7 @@ impl Lab {
         let Some(server) = self.find_server(name) else {
             let service = self.find_service(name)?;
             service.start_again(&self.guard).await?;
-            // One that does not become ready is known by its silence.
+            // If it does not become ready, nothing is recorded.
             tokio::spawn(async move { service.ready().await.ok() });
             return Ok(());
         };
@@ -67,9 +67,9 @@ impl Lab {
         Ok(())
     }
 
-    /// Asks a service that is not expected to become ready whether it is, in the background: what
-    /// nobody asks for is not known to be absent. Without a path of its own to ask at, a connection
-    /// would not tell it from whoever holds its port.
+    /// Checks in the background whether a service becomes ready that is not expected to: without a
+    /// check its absence is not known. Only with a readiness path: a bare connection may reach
+    /// another process that holds the port.
     pub fn watch_readiness(&self, service: &str) -> Result<(), LabError> {
         let service = self.find_service(service)?;
         if service.is_asked() {
@@ -88,8 +88,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Runs a command to its end, or until there is a hurry; what it says goes to the file of `log`
-    /// in the report's folder.
+    /// Runs a command to its end, or until `hurry` is cancelled; its output goes to the file `log` in
+    /// the report's folder.
     pub async fn run(
         &self,
         command: &[String],

@@ -1,4 +1,4 @@
-//! Commands that are run for what they say.
+//! Commands that are run for their output.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use super::{Lab, LabError};
 use crate::sys;
 use crate::sys::process::kill_group;
 
-/// Bytes of an output that are kept; what says more is ended by its closed pipe.
+/// Bytes of an output that are kept; the pipe is closed behind them.
 const KEEP: u64 = 1 << 20;
-/// How long after the end of a command its output is read: all that it wrote is there by then, and
-/// what left its process group may hold the pipe for ever.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long the output is read after the command has ended: all that it wrote is there by then, and
+/// a process that left its process group may hold the pipe for ever.
+const DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
-/// What a command said, and how it ended.
+/// Output of a command, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// How it ended.
@@ -40,15 +40,15 @@ impl Lab {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let pipe = |stream| self.directory().join(format!("output.{number}.{stream}"));
         let (out, err) = (pipe("stdout"), pipe("stderr"));
-        let said = self.said(command, deadline, &out, &err).await;
+        let output = self.run_for_output(command, deadline, &out, &err).await;
         for pipe in [out, err] {
             // The guard removes the whole directory in any case.
             std::fs::remove_file(pipe).ok();
         }
-        said
+        output
     }
 
-    async fn said(
+    async fn run_for_output(
         &self,
         command: &[String],
         deadline: Duration,
@@ -68,7 +68,7 @@ impl Lab {
                 child.kill().await?;
                 child.ended().await?;
             }
-            // What it left behind holds its outputs open.
+            // Processes that it left behind hold its outputs open.
             kill_group(child.pid());
             ended.ok().transpose()
         };
@@ -91,7 +91,7 @@ async fn text(pipe: impl AsyncRead + Unpin, child: &Child) -> String {
     let mut pipe = pipe.take(KEEP);
     let over = async {
         child.ended().await.ok();
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::time::sleep(DRAIN_LIMIT).await;
     };
     tokio::select! {
         _ = pipe.read_to_end(&mut bytes) => {}

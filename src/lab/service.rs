@@ -13,7 +13,7 @@ use super::follow::Follower;
 use super::form::Form;
 use super::guard::{Child, Guard, Kind, Launch};
 use super::knock::Ports;
-use super::log::{LogBook, Use};
+use super::log::{ServiceLog, Use};
 use super::ready::Readiness;
 use super::spec::{LogSource, ServiceSpec};
 use crate::event::{Fact, LogStream, Name, Recorder, ServiceChange};
@@ -22,8 +22,8 @@ use crate::template::Template;
 
 /// How long a service may take to end when it is asked to.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long to wait for the last words of one that ended; a descendant may hold its output open.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long to read the output of one that ended; a descendant may hold it open.
+const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
 /// A service of this run.
 #[derive(Debug)]
@@ -33,14 +33,14 @@ pub(super) struct Service {
     ready_timeout: Duration,
     log: LogSource,
     recorder: Recorder,
-    book: Arc<LogBook>,
+    lines: Arc<ServiceLog>,
     /// What its log is read from, if that is a program of its own, and that program once it runs.
     follower: Option<Follower>,
     following: tokio::sync::OnceCell<Child>,
     /// What is started, each time anew; `None` if it was running already.
     command: Option<Command>,
     process: Mutex<Process>,
-    /// Read what it says; they end with this.
+    /// Tasks that read its log; they end with this.
     readers: tokio::sync::Mutex<JoinSet<()>>,
 }
 
@@ -61,9 +61,9 @@ struct Command {
     directory: Option<PathBuf>,
 }
 
-/// What a service needs of its run.
+/// What a service shares with its run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct Context<'a> {
     pub(super) recorder: &'a Recorder,
     /// The running executable.
     pub(super) exe: &'a Path,
@@ -76,7 +76,7 @@ pub(super) struct Surroundings<'a> {
 impl Service {
     /// The service at `url`. What has a command is not started yet.
     pub(super) fn declare(
-        around: Surroundings<'_>,
+        context: Context<'_>,
         spec: &ServiceSpec,
         url: &str,
         mut lookup: impl FnMut(&str) -> Option<String>,
@@ -87,7 +87,7 @@ impl Service {
             why,
         };
         let readiness =
-            Readiness::new(url, spec.ready.as_deref(), around.ports.clone()).map_err(unusable)?;
+            Readiness::new(url, spec.ready.as_deref(), context.ports.clone()).map_err(unusable)?;
         let mut render = |template: &Template| {
             template
                 .render(&mut lookup)
@@ -97,24 +97,24 @@ impl Service {
                     source,
                 })
         };
-        let command = Command::render(spec, around.exe, &mut render)?;
+        let command = Command::render(spec, context.exe, &mut render)?;
         let follower = Follower::new(&spec.name, &spec.log, &mut render)?;
-        let file = around.logs.join(format!("{}.log", spec.name));
-        let book = LogBook::create(&spec.name, around.recorder.clone(), &file)
+        let file = context.logs.join(format!("{}.log", spec.name));
+        let lines = ServiceLog::create(&spec.name, context.recorder.clone(), &file)
             .map_err(LabError::io(format!("make {}", file.display())))?;
-        let book = Arc::new(book);
+        let lines = Arc::new(lines);
         let mut readers = JoinSet::new();
         if let LogSource::File(path) = &spec.log {
-            let (book, path) = (Arc::clone(&book), path.clone());
-            readers.spawn(async move { book.follow(path).await });
+            let (lines, path) = (Arc::clone(&lines), path.clone());
+            readers.spawn(async move { lines.follow(path).await });
         }
         Ok(Self {
             name: Name::clone(&spec.name),
             readiness,
             ready_timeout: spec.ready_timeout,
             log: spec.log.clone(),
-            recorder: around.recorder.clone(),
-            book,
+            recorder: context.recorder.clone(),
+            lines,
             follower,
             following: tokio::sync::OnceCell::new(),
             command,
@@ -151,13 +151,13 @@ impl Service {
         };
         let start = || async {
             let mut readers = self.readers.lock().await;
-            follower.start(guard, &self.book, &mut readers).await
+            follower.start(guard, &self.lines, &mut readers).await
         };
         self.following.get_or_try_init(start).await.map(drop)
     }
 
-    /// Starts the command with both outputs in our hands, whatever the scenario wants of them: an
-    /// output that nobody reads would make the service wait.
+    /// Starts the command and reads both outputs, whatever the scenario wants of them: an output that
+    /// is not read would block the service.
     async fn launch(&self, guard: &Guard, launch: Launch) -> Result<Child, LabError> {
         let piping = || LabError::io(format!("make a pipe for the log of `{}`", self.name));
         let output = sys::fifo::create(&launch.stdout).map_err(piping())?;
@@ -177,7 +177,7 @@ impl Service {
             | LogSource::Journald(_)
             | LogSource::None => (Use::Keep, Use::Keep),
         };
-        let (first, second) = (Arc::clone(&self.book), Arc::clone(&self.book));
+        let (first, second) = (Arc::clone(&self.lines), Arc::clone(&self.lines));
         let mut readers = self.readers.lock().await;
         let form = &Form::Lines;
         readers.spawn(async move {
@@ -217,12 +217,12 @@ impl Service {
         self.readiness.wait(&mut String::new()).await;
     }
 
-    /// Whether its readiness says more than that somebody listens.
+    /// Whether its readiness needs more than a connection.
     pub(super) const fn is_asked(&self) -> bool {
         self.readiness.is_asked()
     }
 
-    /// Whether it has a log that is read. Of one that runs already the outputs are not ours.
+    /// Whether its log is read. The outputs of a service that runs already cannot be read.
     const fn is_read(&self) -> bool {
         match self.log {
             LogSource::Stdout | LogSource::Stderr | LogSource::Both => self.command.is_some(),
@@ -244,11 +244,11 @@ impl Service {
         tokio::select! {
             () = self.readiness.wait(&mut why) => {}
             exit = ended(child.as_ref()) => {
-                self.last_words().await;
+                self.drain_log().await;
                 return Err(LabError::ServiceExited {
                     service: Name::clone(&self.name),
                     exit: exit?,
-                    log: self.book.tail(),
+                    log: self.lines.tail(),
                 });
             }
             () = tokio::time::sleep(self.ready_timeout) => {
@@ -256,7 +256,7 @@ impl Service {
                     service: Name::clone(&self.name),
                     waited: self.ready_timeout,
                     why,
-                    log: self.is_read().then(|| self.book.tail()),
+                    log: self.is_read().then(|| self.lines.tail()),
                 });
             }
         }
@@ -274,7 +274,7 @@ impl Service {
         if let Some(child) = child {
             let exit = child.stop(STOP_GRACE).await?;
             info!(service = %self.name, pid = child.pid(), %exit, "service stopped");
-            self.last_words().await;
+            self.drain_log().await;
         }
         self.readers.lock().await.shutdown().await;
         if let Some(following) = self.following.get() {
@@ -287,10 +287,10 @@ impl Service {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn last_words(&self) {
+    async fn drain_log(&self) {
         let mut readers = self.readers.lock().await;
         let all = async { while readers.join_next().await.is_some() {} };
-        tokio::time::timeout(LAST_WORDS, all).await.ok();
+        tokio::time::timeout(DRAIN_LIMIT, all).await.ok();
     }
 }
 
@@ -342,7 +342,7 @@ async fn report_exit(child: Child, service: Name, recorder: Recorder) {
     }
 }
 
-/// The exit of a child; one that we did not start never ends for us.
+/// The exit of a child; never, for a service that runs already.
 async fn ended(child: Option<&Child>) -> Result<super::guard::Exit, LabError> {
     match child {
         Some(child) => child.ended().await,

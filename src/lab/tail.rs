@@ -14,7 +14,7 @@ use super::lines::{Lines, Piece};
 const CHUNK: usize = 16 << 10;
 /// Bytes before the present end by which a file is known again that was written anew.
 const KNOWN: usize = 64;
-/// Files that are read: whoever writes may go on with a renamed one until it opens the new one.
+/// Files that are read: a writer may keep writing to a renamed file until it opens the new one.
 const FILES: usize = 2;
 
 /// A log file under one path, and the one that was there before.
@@ -38,7 +38,7 @@ struct Open {
     lines: Lines,
 }
 
-/// That what a file held is gone, perhaps before all of it was read.
+/// Whether the content of a file was replaced, perhaps before all of it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rewritten(pub(super) bool);
 
@@ -62,7 +62,7 @@ impl Tail {
         }
         let now = match tokio::fs::metadata(&self.path).await {
             Ok(now) => Some((now.dev(), now.ino())),
-            // Whoever still has the old file open writes on, and it is read on.
+            // A writer may still have the old file open, so it is read on.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -99,7 +99,7 @@ impl Open {
         }))
     }
 
-    /// Leaves out what it holds.
+    /// Skips its present content.
     async fn skip(&mut self) -> Result<()> {
         let length = self.file.metadata().await?.len();
         let from = length.saturating_sub(KNOWN as u64);
@@ -218,12 +218,12 @@ mod tests {
         bench.append("the first line of a new file\n");
         let seen = lines(&["the first line of a new file"]);
         assert_eq!(bench.look().await, (seen, false));
-        // Servers write to the old one until they are told to open the new one.
-        writer.write_all(b"not yet told\n").unwrap();
-        bench.append("told\n");
+        // Servers write to the old one until they open the new one.
+        writer.write_all(b"before reopening\n").unwrap();
+        bench.append("after\n");
         assert_eq!(
             bench.look().await,
-            (lines(&["not yet told", "told"]), false)
+            (lines(&["before reopening", "after"]), false)
         );
     }
 

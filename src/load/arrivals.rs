@@ -12,11 +12,11 @@ use crate::units::Moment;
 const IN_FLIGHT_LIMIT: usize = if cfg!(test) { 100 } else { 10_000 };
 
 /// Arrivals that are late by more than this, or by more than the time between two, are left out: sent
-/// as one burst, they would be a load that nobody asked for.
+/// as one burst, they would not be the load of the scenario.
 const CATCH_UP: Duration = Duration::from_millis(50);
 
-/// How long what is left out may go untold.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long a count of left-out arrivals may wait to be recorded.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The points at which a source should send.
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +67,11 @@ pub(crate) async fn arrivals<F>(
         } else if tasks.len() >= IN_FLIGHT_LIMIT {
             left_out.add(Reason::TooManyInFlight, intended);
         } else {
-            left_out.tell();
+            left_out.report();
             tasks.spawn(begin(ordinal, intended));
         }
     }
-    left_out.tell();
+    left_out.report();
     tasks.close();
     tasks.wait().await;
 }
@@ -82,7 +82,7 @@ enum Reason {
     TooManyInFlight,
 }
 
-/// Arrivals that were left out for one reason and not told yet.
+/// Arrivals that were left out for one reason and are not recorded yet.
 struct LeftOut<'a> {
     source: &'a Name,
     recorder: &'a Recorder,
@@ -107,9 +107,9 @@ impl<'a> LeftOut<'a> {
 
     fn add(&mut self, reason: Reason, intended: Moment) {
         let now = self.recorder.clock().now();
-        let waits = now.since(self.noticed) > TELL_EVERY;
+        let waits = now.since(self.noticed) > REPORT_EVERY;
         if self.reason != reason || (self.count > 0 && waits) {
-            self.tell();
+            self.report();
         }
         if self.count == 0 {
             (self.reason, self.since, self.noticed) = (reason, intended, now);
@@ -117,7 +117,7 @@ impl<'a> LeftOut<'a> {
         self.count += 1;
     }
 
-    fn tell(&mut self) {
+    fn report(&mut self) {
         let (source, since) = (self.source.clone(), self.since);
         let count = std::mem::take(&mut self.count);
         let what = match self.reason {
@@ -162,7 +162,7 @@ mod tests {
         let ((), first) = tokio::join!(generator, watcher);
         assert_eq!(begun, IN_FLIGHT_LIMIT);
         let Some(Fact::Shortfall { what, .. }) = first.map(|event| event.fact) else {
-            panic!("nothing was told");
+            panic!("nothing was recorded");
         };
         assert!(
             matches!(what, Shortfall::TooManyInFlight { count: 1.., .. }),
@@ -190,7 +190,7 @@ mod tests {
         };
         let ((), first) = tokio::join!(generator, watcher);
         let Some(Fact::Shortfall { what, since }) = first.map(|event| event.fact) else {
-            panic!("nothing was told");
+            panic!("nothing was recorded");
         };
         assert!(
             matches!(what, Shortfall::Overdue { count: 60.., .. }),

@@ -283,7 +283,7 @@ mod tests {
     fn a_body_that_was_not_read_to_its_end_is_not_called_ok() {
         let mut cut = answer(200, r#"{"status": "healthy""#);
         cut.length += 1;
-        assert_eq!(why(json!({}), &cut), None, "nobody asks for its body");
+        assert_eq!(why(json!({}), &cut), None, "its body is not judged");
         let found = why(json!({ "json": { "$.status": "healthy" } }), &cut).unwrap();
         assert_eq!(found, TOO_LONG);
     }

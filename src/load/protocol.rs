@@ -55,7 +55,7 @@ pub(super) fn objection(asked: Asked, answer: &Answer) -> Option<String> {
     }
     let texts = match form {
         Form::Events => events(&text),
-        // Who answers 202 or 204 answers later, or has nothing to say.
+        // After a 202 or 204 the answer comes later, or not at all.
         _ if text.trim().is_empty() && answer.status != 200 => return None,
         _ => vec![text.into_owned()],
     };
@@ -225,8 +225,8 @@ mod tests {
         let mut accepted = answer(JSON, "");
         accepted.status = 202;
         assert_eq!(objection(Asked::JsonRpc, &accepted), None);
-        let told = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        assert_eq!(why(&told, JSON, ""), None);
+        let notification = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(why(&notification, JSON, ""), None);
     }
 
     #[test]

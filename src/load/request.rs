@@ -43,7 +43,7 @@ pub enum RequestError {
     /// A placeholder that is not closed.
     #[error(transparent)]
     Unclosed(#[from] Unclosed),
-    /// A placeholder that nobody fills in.
+    /// A placeholder without a value.
     #[error(transparent)]
     Unknown(#[from] UnknownName),
 }

@@ -15,7 +15,7 @@ use crate::jsonpath::Path;
 use crate::load::Wanted;
 use crate::units::Clock;
 
-/// What a command came to.
+/// Result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Its exit code, or how else it ended.
@@ -36,7 +36,7 @@ pub trait Programs: Send + Sync {
     fn run<'a>(&'a self, command: &'a [String], deadline: Duration) -> Running<'a>;
 }
 
-/// What a command must come to.
+/// What the result of a command must be.
 #[derive(Debug)]
 pub(super) struct Demand {
     exit: i32,
@@ -52,7 +52,7 @@ pub(super) struct Command {
     demand: Demand,
     programs: Arc<dyn Programs>,
     clock: Clock,
-    turn: Mutex<()>,
+    running: Mutex<()>,
 }
 
 impl Command {
@@ -67,7 +67,7 @@ impl Command {
             demand,
             programs,
             clock,
-            turn: Mutex::new(()),
+            running: Mutex::new(()),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Look for Command {
     async fn look(&self, deadline: Duration) -> Outcome {
         let begun = self.clock.now();
         // While one is under way the next ones wait, each for as long as its own deadline lets it.
-        let Ok(_turn) = tokio::time::timeout(deadline, self.turn.lock()).await else {
+        let Ok(_running) = tokio::time::timeout(deadline, self.running.lock()).await else {
             return Outcome::Timeout;
         };
         let left = deadline.saturating_sub(self.clock.now().since(begun));

@@ -49,7 +49,7 @@ pub enum ProbeProblem {
         /// Why, without the URL: it may hold a password.
         why: String,
     },
-    /// A placeholder that nobody fills in.
+    /// A placeholder without a value.
     #[error(transparent)]
     Unknown(#[from] UnknownName),
     /// The time between two rounds.
@@ -76,7 +76,7 @@ pub enum ProbeProblem {
 }
 
 impl ProbeSpec {
-    /// Whether the probe could start, as far as that can be told without its placeholders.
+    /// Whether the probe could start, as far as is known without its placeholders.
     pub fn check(&self) -> Result<(), ProbeProblem> {
         if self.every.is_zero() {
             return Err(ProbeProblem::Every);

@@ -9,7 +9,7 @@ use crate::jsonpath::equal;
 use crate::sql::{self, ConnectError};
 
 /// Asks a database, each time over a new connection: one that is still open from before can work
-/// where nobody can connect any more.
+/// where no connection can be made any more.
 #[derive(Debug)]
 pub(super) struct Sql {
     config: Config,

@@ -1,4 +1,4 @@
-//! Named pipes between a child and whoever reads what it says.
+//! Named pipes for the output of children.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,7 +17,7 @@ pub fn create(path: &Path) -> io::Result<Receiver> {
 
 /// Opens a file or a named pipe to write at its end.
 ///
-/// A pipe that nobody reads is an error instead of a wait for a reader.
+/// A pipe without a reader is an error; it does not wait for one.
 pub fn append(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)

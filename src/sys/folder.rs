@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Makes a folder that nobody but its owner may enter, and those above it that are missing. One
+/// Makes a folder that only its owner may enter, and those above it that are missing. One
 /// that is there stays as it is.
 pub fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)

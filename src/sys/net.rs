@@ -36,20 +36,20 @@ pub fn start_listening(socket: Socket) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds, without listening: nobody can connect yet. Fails if somebody listens there.
+/// Binds without listening: no client can connect yet. Fails if another socket listens there.
 pub fn bind(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // Without it the port stays busy for a minute after a run. SO_REUSEPORT would be wrong: a
-    // second instance could listen on the same port and nobody would notice.
+    // second instance could listen on the same port unnoticed.
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
     Ok(socket)
 }
 
-/// Makes the kernel answer every SYN with RST while the port stays ours.
+/// Makes the kernel answer every SYN with RST while the port stays bound.
 ///
-/// Nobody may accept on the listener until [`welcome`]: it would fail at once.
+/// Do not accept on the listener until [`welcome`]: it would fail at once.
 pub fn refuse(listener: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(listener);
     // Otherwise a stranger with SO_REUSEADDR could take the port meanwhile.
@@ -58,9 +58,9 @@ pub fn refuse(listener: &impl AsFd) -> io::Result<()> {
 }
 
 /// Fills the queue of connections that wait to be accepted: the kernel answers no further SYN while
-/// the port stays ours. Ends when the plug is dropped and [`welcome`] is called.
+/// the port stays bound. Ends when the plug is dropped and [`welcome`] is called.
 ///
-/// Nobody may accept on the listener meanwhile.
+/// Do not accept on the listener meanwhile.
 pub fn ignore(listener: &TcpListener) -> io::Result<Plug> {
     let mut address = listener.local_addr()?;
     if address.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! Processes: who descends from whom, and how one of them binds its life to its parent's.
+//! Processes: descendants, signals, and children that end with their parent.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -105,7 +105,7 @@ pub fn descendants(root: Pid, except: &[Pid]) -> Vec<Pid> {
     family
 }
 
-/// Whether this process ignores `signal`, as it may have been told by whoever started it.
+/// Whether this process ignores `signal`; it inherits that from its parent.
 pub fn ignores(signal: Signal) -> io::Result<bool> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     Ok(ignored_in(&status) & (1 << (signal as u32 - 1)) != 0)

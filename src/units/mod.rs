@@ -85,7 +85,7 @@ fn scaled(
     }
 }
 
-/// `1Mb/s` is a megabyte to some people and a megabit to others: whoever wrote it is asked.
+/// `1Mb/s` is a megabyte to some people and a megabit to others: so it is refused with a question.
 fn unknown_unit(
     text: &str,
     unit: &str,

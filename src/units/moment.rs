@@ -75,7 +75,7 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The one clock of a process: started once, copied to whoever needs the time.
+/// The one clock of a process: started once, copied where the time is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: std::time::Instant,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 /// How far connections may lead. A name in a scenario may stand for any address by the time it is
-/// resolved, so whoever connects asks for each address.
+/// resolved, so each address is checked before a connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
@@ -16,7 +16,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// Fails if nobody may connect to `address`.
+    /// Fails if `address` must not be connected to.
     pub fn permit(self, address: SocketAddr) -> io::Result<()> {
         if self == Self::Anywhere || address.ip().to_canonical().is_loopback() {
             return Ok(());

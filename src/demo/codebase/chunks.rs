@@ -27,7 +27,7 @@ pub(super) const INSERT: Operation = Operation::new(
 /// long after its client has gone.
 pub(super) const INSERT_AGAIN: Operation = Operation {
     sql: "INSERT INTO chunks (id, text) VALUES ($1, $2)",
-    patience: Some(Duration::from_secs(30)),
+    max_wait: Some(Duration::from_secs(30)),
     ..INSERT
 };
 

@@ -7,7 +7,7 @@ use crate::demo::schema;
 pub(super) enum Keys {
     /// Every item has a unique key, so that writing it twice is the same as writing it once.
     Unique,
-    /// Whoever writes an item twice has it twice.
+    /// Writing an item twice stores it twice.
     Repeated,
 }
 

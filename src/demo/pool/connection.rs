@@ -11,7 +11,7 @@ use crate::units::Moment;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) client: Arc<Client>,
-    /// Since when nobody has used it.
+    /// When it was last used.
     pub(super) idle_since: Moment,
     token: CancellationToken,
     guard: DropGuard,
@@ -28,23 +28,23 @@ impl Connection {
         }
     }
 
-    /// Asks for nothing, to see whether it is answered.
+    /// Sends an empty query.
     pub(super) async fn ping(&self) -> Result<(), tokio_postgres::Error> {
         self.client.simple_query("SELECT 1").await.map(drop)
     }
 
-    /// Whether it can be used no more: the driver has ended, or its epoch is over.
+    /// Whether it cannot be used: the driver has ended, or the database was lost.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.is_of_the_past()
+        self.client.is_closed() || self.is_stale()
     }
 
     /// Whether the database was lost since it was opened; it is no longer counted.
-    pub(super) fn is_of_the_past(&self) -> bool {
+    pub(super) fn is_stale(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Says farewell to the server in the background, instead of breaking the connection off.
-    pub(super) fn part(self) {
+    /// Lets the driver close the session in the background instead of dropping the socket.
+    pub(super) fn close_cleanly(self) {
         self.guard.disarm();
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum DialError {
     Unfit(String),
 }
 
-/// Connects and has one query answered, all within one deadline: a server may accept and then hang.
+/// Connects and runs one query within one deadline: a server may accept and then hang.
 /// The connection is closed when the database is lost.
 pub(super) async fn open(config: &Config, shared: &Shared) -> Result<Connection, DialError> {
     let deadline = shared.settings.connect_timeout.get();
@@ -31,8 +31,8 @@ pub(super) async fn open(config: &Config, shared: &Shared) -> Result<Connection,
     let attempt = async {
         let (client, driver) = config.connect(NoTls).await?;
         let client = Arc::new(client);
-        // Whoever waits for an answer learns of the driver's error; it is not needed here.
-        if shared.keep_for_ever(&client) {
+        // The query that is under way reports the driver's error.
+        if shared.leak(&client) {
             shared.tasks.spawn(driver);
         } else {
             let driver = token.clone().run_until_cancelled_owned(driver);

@@ -1,4 +1,4 @@
-//! A connection in use: what is sent over it, and what becomes of it when that fails.
+//! A connection in use.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::connection::Connection;
 use super::operation::Operation;
 use super::shared::Shared;
 
-/// A connection that is lent; it goes back when this is dropped, even if whoever waited for it went
-/// away before it came: therefore what [`Shared`] hands out is a lease, and a lease knows it.
+/// A connection in use. Dropping it returns the connection to the pool, also if the operation that
+/// waited for it was cancelled before it got it.
 #[derive(Debug)]
 pub(super) struct Lease {
     connection: Option<Connection>,
@@ -27,7 +27,7 @@ impl Lease {
         }
     }
 
-    /// The connection, which then does not go back.
+    /// Takes the connection out, so that it is not returned.
     pub(super) fn take(&mut self) -> Option<Connection> {
         self.connection.take()
     }
@@ -81,8 +81,8 @@ impl Drop for Lease {
     }
 }
 
-/// Whether the statement may succeed if it is sent again: its fate is unknown, or the database
-/// undid it for reasons that pass.
+/// Whether the statement may succeed if it is sent again: its outcome is unknown, or the database
+/// rolled it back for a temporary reason.
 pub(super) fn may_be_repeated(error: Option<&Error>) -> bool {
     let Some(error) = error else { return true };
     match error.code() {

@@ -1,13 +1,13 @@
 //! A pool of connections to one database.
 //!
-//! What it promises:
+//! Guarantees:
 //!
 //! - One supervisor dials for the whole pool; operations wait, they never dial.
 //! - Each query, each heartbeat and each dial has a deadline on this side: a server that hangs
 //!   cannot report its own timeout.
 //! - When the database is lost, every connection is closed at once and nothing is sent any more
 //!   until the supervisor has found the database again.
-//! - Everything that waits is bounded, in number and in time.
+//! - Waiting operations are bounded, in number and in time.
 
 mod connection;
 mod dial;
@@ -40,10 +40,10 @@ use lease::{Lease, may_be_repeated};
 use shared::Shared;
 use supervisor::Supervisor;
 
-/// What a pool is for and who it reports to.
+/// The database, the bounds and the log of a pool.
 #[derive(Debug)]
 pub(super) struct Setup {
-    /// How to reach the database.
+    /// Where the database is.
     pub(super) config: Config,
     /// Deadlines and waits.
     pub(super) settings: Settings,
@@ -89,24 +89,24 @@ impl Pool {
         }
     }
 
-    /// Runs `operation`, again if its fate is unknown or the database asks for it, within the
-    /// bounds of the settings.
+    /// Runs `operation`; repeats it, within the bounds of the settings, if its outcome is unknown or
+    /// the database asks for a retry.
     pub(super) async fn run(
         &self,
         operation: &Operation<'_>,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Failure> {
-        let patience = operation
-            .patience
+        let max_wait = operation
+            .max_wait
             .unwrap_or_else(|| self.shared.settings.operation_timeout.get());
         let mut give_up = None;
         for attempt in 0..=self.shared.settings.retries {
-            let mut lease = self.lease(patience, &mut give_up).await?;
+            let mut lease = self.lease(max_wait, &mut give_up).await?;
             let sent = self.shared.clock.now();
             match lease.query(operation, params).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) if may_be_repeated(error.as_ref()) => {
-                    give_up.get_or_insert(sent + patience);
+                    give_up.get_or_insert(sent + max_wait);
                     if self.shared.settings.has(Defect::LogStorm) {
                         let fields = json!({ "operation": operation.name, "attempt": attempt });
                         self.shared.log.warn("attempt failed", fields);
@@ -126,12 +126,12 @@ impl Pool {
         Err(self.shared.unavailable())
     }
 
-    /// Waits for the database however long it takes; for work that nobody waits for.
+    /// Waits for the database without limit; for background work.
     pub(super) async fn available(&self) {
         self.shared.available().await;
     }
 
-    /// Waits until the database is found to have tables of another version: what is the matter.
+    /// Waits until the database turns out to have tables of another version; gives the message.
     pub(super) async fn unfit(&self) -> String {
         self.shared.unfit().await
     }
@@ -146,7 +146,7 @@ impl Pool {
         self.shared.counters()
     }
 
-    /// Says farewell to the database and closes every connection.
+    /// Closes every connection, cleanly if the database answers.
     pub(super) async fn close(&self) {
         self.stop.cancel();
         let task = self
@@ -155,7 +155,7 @@ impl Pool {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         if let Some(task) = task {
-            // It ends by itself now; if it panicked, its connections are closed all the same.
+            // If it panicked, its connections are closed all the same.
             drop(task.await);
         }
     }
@@ -164,14 +164,14 @@ impl Pool {
     /// the database is first found to be lost.
     async fn lease(
         &self,
-        patience: Duration,
+        max_wait: Duration,
         give_up: &mut Option<Moment>,
     ) -> Result<Lease, Failure> {
         loop {
             match self.shared.checkout().await {
                 Err(Failure::Unavailable { .. }) => {
                     let now = self.shared.clock.now();
-                    let until = *give_up.get_or_insert(now + patience);
+                    let until = *give_up.get_or_insert(now + max_wait);
                     self.shared.available_within(until.since(now)).await?;
                 }
                 outcome => return outcome,

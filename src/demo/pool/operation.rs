@@ -1,4 +1,4 @@
-//! What a pool is asked to do, and why it could not.
+//! Operations of a pool and their errors.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tokio_postgres::types::Type;
 
 /// One statement, so that it takes one round trip and is either wholly done or not at all.
 ///
-/// It may be sent more than once: after a timeout nobody knows whether it was done. Every statement
-/// must therefore be harmless to repeat.
+/// It may be sent more than once: after a timeout it is unknown whether it was done. Every statement
+/// must therefore be safe to repeat.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::demo) struct Operation<'a> {
-    /// What it is called in logs.
+    /// Its name in logs.
     pub(in crate::demo) name: &'static str,
     /// The statement.
     pub(in crate::demo) sql: &'a str,
     /// The types of its parameters.
     pub(in crate::demo) types: &'static [Type],
-    /// Its deadline if it is known to be slow, instead of the pool's.
+    /// Overrides the pool's query timeout.
     pub(in crate::demo) deadline: Option<Duration>,
-    /// How long it waits for a lost database, instead of the pool's operation timeout.
-    pub(in crate::demo) patience: Option<Duration>,
+    /// How long it waits for a lost database; overrides the pool's operation timeout.
+    pub(in crate::demo) max_wait: Option<Duration>,
 }
 
 impl<'a> Operation<'a> {
@@ -34,7 +34,7 @@ impl<'a> Operation<'a> {
             sql,
             types,
             deadline: None,
-            patience: None,
+            max_wait: None,
         }
     }
 }

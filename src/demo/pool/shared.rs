@@ -25,7 +25,7 @@ const BUSY_PERCENT: f64 = 80.0;
 /// So is one for a query that takes at least this long.
 const SLOW_QUERY: Duration = Duration::from_secs(1);
 
-/// What operations and the supervisor share.
+/// State that operations and the supervisor share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) database: String,
@@ -48,10 +48,10 @@ struct Inner {
     idle: VecDeque<Connection>,
     /// Open connections of this epoch: idle and lent.
     open: usize,
-    /// Who waits for a connection, longest first.
+    /// Operations that wait for a connection, longest first.
     queue: VecDeque<oneshot::Sender<Lease>>,
-    /// How many wait for the database to come back.
-    stranded: usize,
+    /// Operations that wait for the database to come back.
+    waiting_for_database: usize,
     /// Cancelled when the database is lost, which closes every connection, lent ones too.
     epoch: CancellationToken,
     ping: Option<Duration>,
@@ -70,7 +70,7 @@ impl Shared {
             log,
             attention: Notify::new(),
             tasks: TaskTracker::new(),
-            // Whatever was asked for, the maximum is never exceeded and lets somebody in.
+            // The maximum wins over the minimum, and is at least 1.
             size: Size {
                 min: size.min.min(size.max),
                 max: size.max.max(1),
@@ -89,7 +89,7 @@ impl Shared {
             if self.state() == State::Unavailable {
                 return Err(self.unavailable());
             }
-            // While in doubt, nothing more is sent into what may be a black hole.
+            // While in doubt, send nothing more.
             if self.state() == State::Available
                 && let Some(connection) = inner.take_idle()
             {
@@ -125,22 +125,22 @@ impl Shared {
         drop(state.wait_for(|state| *state == State::Available).await);
     }
 
-    /// Waits until the database answers, at most for `patience`. As many may wait here as the pool
+    /// Waits until the database answers, at most for `limit`. At most as many wait here as the pool
     /// could serve and queue.
-    pub(super) async fn available_within(&self, patience: Duration) -> Result<(), Failure> {
+    pub(super) async fn available_within(&self, limit: Duration) -> Result<(), Failure> {
         {
             let mut inner = self.lock();
-            if inner.stranded >= self.size.max + self.settings.queue {
+            if inner.waiting_for_database >= self.size.max + self.settings.queue {
                 return Err(self.unavailable());
             }
-            inner.stranded += 1;
+            inner.waiting_for_database += 1;
         }
-        let outcome = timeout(patience, self.available()).await;
-        self.lock().stranded -= 1;
+        let outcome = timeout(limit, self.available()).await;
+        self.lock().waiting_for_database -= 1;
         outcome.map_err(|_| self.unavailable())
     }
 
-    /// Something was not answered: the supervisor shall find out whether the database is gone.
+    /// A query got no answer: wakes the supervisor, which pings the database.
     pub(super) fn suspect(&self) {
         let _held = self.lock();
         if self.state() == State::Available {
@@ -149,7 +149,7 @@ impl Shared {
         self.attention.notify_one();
     }
 
-    /// The database is gone: every connection is closed, and whoever waits for one is told.
+    /// The database is lost: closes every connection and fails every operation in the queue.
     pub(super) fn lose(&self, why: &str) {
         let mut inner = self.lock();
         inner.epoch.cancel();
@@ -165,7 +165,7 @@ impl Shared {
             .error(&message, json!({ "database": self.database }));
     }
 
-    /// The database answers; whoever queued while that was in doubt is served.
+    /// The database answers: serves the operations that queued meanwhile.
     pub(super) fn assure(self: &Arc<Self>, ping: Duration) {
         let mut inner = self.lock();
         inner.ping = Some(ping);
@@ -178,7 +178,7 @@ impl Shared {
         }
     }
 
-    /// Takes in a new connection.
+    /// Adds a new connection.
     pub(super) fn add(self: &Arc<Self>, mut connection: Connection) {
         connection.idle_since = self.clock.now();
         let mut inner = self.lock();
@@ -198,8 +198,7 @@ impl Shared {
         inner.hand_out(connection, self);
     }
 
-    /// Takes back a connection that was only asked whether it answers: it stays the one that has
-    /// been idle for longest.
+    /// Takes back a connection after a ping: it stays the one that has been idle for longest.
     pub(super) fn put_back_unused(self: &Arc<Self>, connection: Connection) {
         let mut inner = self.lock();
         if connection.is_closed() {
@@ -213,10 +212,10 @@ impl Shared {
         }
     }
 
-    /// Closes a connection that was lent and cannot be trusted any more.
+    /// Closes a broken connection.
     pub(super) fn discard(&self, connection: Connection) {
         let mut inner = self.lock();
-        if !connection.is_of_the_past() {
+        if !connection.is_stale() {
             inner.open -= 1;
             self.attention.notify_one();
         }
@@ -231,7 +230,7 @@ impl Shared {
         inner.idle.pop_front()
     }
 
-    /// Whether the pool is below its minimum, or somebody waits who could be given another one.
+    /// Whether the pool is below its minimum, or an operation waits and the pool may grow.
     pub(super) fn wants_connection(&self) -> bool {
         let inner = self.lock();
         let waiting = inner.idle.is_empty() && inner.queue.iter().any(|turn| !turn.is_closed());
@@ -250,7 +249,7 @@ impl Shared {
         inner.open >= self.wanted_size(&inner).min
     }
 
-    /// Closes what is above the minimum and has been idle for too long.
+    /// Closes connections above the minimum that have been idle for too long.
     pub(super) fn shrink(&self) {
         let now = self.clock.now();
         let mut inner = self.lock();
@@ -259,21 +258,21 @@ impl Shared {
             && now.since(oldest.idle_since) >= self.settings.idle_timeout.get()
         {
             if let Some(connection) = inner.idle.pop_front() {
-                connection.part();
+                connection.close_cleanly();
                 inner.open -= 1;
             }
         }
     }
 
-    /// Counts an attempt to connect and gives what closes the connection that comes of it.
+    /// Counts an attempt to connect; the token closes its connection.
     pub(super) fn begin_dial(&self) -> CancellationToken {
         let mut inner = self.lock();
         inner.counters.dials += 1;
         inner.epoch.child_token()
     }
 
-    /// Whether `client` is kept in a list of all, which keeps its session open for ever.
-    pub(super) fn keep_for_ever(&self, client: &Arc<Client>) -> bool {
+    /// With the defect `connection-leak`: keeps `client`, so that its session never closes.
+    pub(super) fn leak(&self, client: &Arc<Client>) -> bool {
         let keep = self.settings.has(Defect::ConnectionLeak);
         if keep {
             self.lock().all_clients.push(Arc::clone(client));
@@ -286,18 +285,18 @@ impl Shared {
         self.lock().dial_failing = !self.settings.has(Defect::HealthLies);
     }
 
-    /// Parts with every idle connection and takes in nothing more.
+    /// Closes every idle connection cleanly; the pool gives out no more.
     pub(super) fn shut(&self) {
         let mut inner = self.lock();
         self.state.send_replace(State::Unavailable);
         inner.queue.clear();
         for connection in inner.idle.drain(..) {
-            connection.part();
+            connection.close_cleanly();
         }
         self.tasks.close();
     }
 
-    /// Closes what has not parted by itself.
+    /// Closes what is still open.
     pub(super) fn cut(&self) {
         self.lock().epoch.cancel();
     }
@@ -310,7 +309,7 @@ impl Shared {
             free: inner.idle.len(),
             min: self.size.min,
             max: self.size.max,
-            waiting: inner.queue.len() + inner.stranded,
+            waiting: inner.queue.len() + inner.waiting_for_database,
             ping: inner.ping,
             dial_failing: inner.dial_failing,
         }
@@ -352,7 +351,7 @@ impl Shared {
         }
     }
 
-    /// The bounds that the pool keeps to.
+    /// The bounds of the pool.
     fn wanted_size(&self, inner: &Inner) -> Size {
         if inner.counters.losses > 0 && self.settings.has(Defect::SmallPool) {
             return Size { min: 1, max: 1 };
@@ -401,7 +400,7 @@ impl Shared {
 }
 
 impl Inner {
-    /// The connection that was used last: it is the least likely to have gone stale.
+    /// The connection that was used last: the least likely to be broken.
     fn take_idle(&mut self) -> Option<Connection> {
         self.drop_closed();
         self.idle.pop_back()
@@ -413,7 +412,7 @@ impl Inner {
         self.open -= before - self.idle.len();
     }
 
-    /// Gives a connection to whoever has waited longest, or puts it with the idle ones.
+    /// Gives a connection to the operation that has waited longest, or makes it idle.
     fn hand_out(&mut self, mut connection: Connection, shared: &Arc<Shared>) {
         while let Some(waiting) = self.queue.pop_front() {
             match waiting.send(Lease::new(connection, shared)) {

@@ -1,44 +1,44 @@
-//! A pool as it is seen from outside.
+//! The state of a pool, for `/health` and `/metrics`.
 
 use std::time::Duration;
 
-/// What is known of the database.
+/// State of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::demo) enum State {
     /// It answers.
     Available,
-    /// A query was not answered; the supervisor is finding out what that means.
+    /// A query got no answer; the supervisor pings the database.
     Suspect,
     /// It does not answer, or has not been reached yet.
     Unavailable,
 }
 
-/// A pool at one moment.
+/// State of a pool at one moment.
 #[derive(Debug, Clone)]
 pub(in crate::demo) struct Snapshot {
     pub(in crate::demo) state: State,
     /// Open connections.
     pub(in crate::demo) size: usize,
-    /// Those that nobody uses.
+    /// Idle connections.
     pub(in crate::demo) free: usize,
     pub(in crate::demo) min: usize,
     pub(in crate::demo) max: usize,
     /// Operations that wait for a connection or for the database.
     pub(in crate::demo) waiting: usize,
-    /// How long the last heartbeat took to be answered.
+    /// Latency of the last heartbeat.
     pub(in crate::demo) ping: Option<Duration>,
     /// Whether the last attempt to open a connection failed.
     pub(in crate::demo) dial_failing: bool,
 }
 
 impl Snapshot {
-    /// How much of the maximum is in use.
+    /// Share of the maximum that is in use.
     pub(in crate::demo) fn utilization_percent(&self) -> f64 {
         100.0 * (self.size - self.free) as f64 / self.max.max(1) as f64
     }
 }
 
-/// What a pool has been through.
+/// Counters of a pool.
 #[derive(Debug, Clone, Default)]
 pub(in crate::demo) struct Counters {
     /// How often the database was lost.

@@ -17,21 +17,21 @@ use crate::demo::backoff::Backoff;
 use crate::demo::{Defect, schema};
 use crate::units::Moment;
 
-/// How long connections are given to part with the server when the pool is closed.
-const FAREWELL: Duration = Duration::from_millis(500);
-/// A heartbeat of zero would be a busy loop.
+/// How long connections may take to close cleanly when the pool is closed.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+/// An interval of zero would be a busy loop.
 const SHORTEST_BEAT: Duration = Duration::from_millis(1);
-/// Attempts after which a server that gives up does so.
-const ATTEMPTS: i32 = 3;
+/// Failed attempts after which a server with the defect `gives-up` stops.
+const MAX_ATTEMPTS: i32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     config: Config,
-    /// Still to be run; emptied when it is done.
+    /// The script that makes the tables; empty once it has run.
     schema: String,
     backoff: Backoff,
-    /// Not before this moment is the next attempt made.
+    /// The earliest moment of the next attempt.
     next_dial: Moment,
     /// Since when the database has been away; unset before it was first reached.
     lost_at: Option<Moment>,
@@ -54,7 +54,7 @@ impl Supervisor {
         }
     }
 
-    /// Finds the database, keeps it until it is lost, finds it again; until `stop`.
+    /// Connects, keeps the pool until the database is lost, connects again; until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let shared = Arc::clone(&self.shared);
         let work = async {
@@ -71,7 +71,7 @@ impl Supervisor {
         };
         stop.run_until_cancelled(work).await;
         shared.shut();
-        drop(timeout(FAREWELL, shared.tasks.wait()).await);
+        drop(timeout(CLOSE_LIMIT, shared.tasks.wait()).await);
         shared.cut();
     }
 
@@ -80,12 +80,12 @@ impl Supervisor {
         loop {
             self.until_next_dial().await;
             if self.has(Defect::SynchronisedHerd) {
-                self.stampede();
+                self.dial_every_slot();
             }
             if self.dial().await {
                 break;
             }
-            if self.has(Defect::GivesUp) && self.backoff.failures() >= ATTEMPTS {
+            if self.has(Defect::GivesUp) && self.backoff.failures() >= MAX_ATTEMPTS {
                 self.shared
                     .log
                     .error("giving up on the database", json!({}));
@@ -130,9 +130,8 @@ impl Supervisor {
         self.shared.state() == State::Suspect || self.shared.is_empty()
     }
 
-    /// Whether the database answers. An idle connection is asked; if there is doubt and none is
-    /// idle, a new connection is the question. Connections that are in use have deadlines
-    /// of their own and need no heartbeat.
+    /// Pings an idle connection. If there is doubt and none is idle, dials a new one. Connections in
+    /// use have deadlines of their own and need no heartbeat.
     async fn verify(&mut self) -> bool {
         let deadline = self.shared.settings.heartbeat_timeout.get();
         while let Some(connection) = self.shared.take_oldest() {
@@ -143,7 +142,7 @@ impl Supervisor {
                     self.shared.put_back_unused(connection);
                     return true;
                 }
-                // One broken connection proves nothing: the next one is asked.
+                // One broken connection proves nothing; ping the next.
                 Ok(Err(_)) => self.shared.discard(connection),
                 Err(_) => {
                     drop(connection);
@@ -158,7 +157,7 @@ impl Supervisor {
         self.lose("connections broke and no new one can be made")
     }
 
-    /// Opens connections, one at a time, as long as more are wanted and can be had.
+    /// Opens the missing connections, one at a time, until an attempt fails.
     async fn fill(&mut self) {
         while self.shared.wants_connection() && self.may_dial() {
             if !self.dial().await {
@@ -176,7 +175,7 @@ impl Supervisor {
         false
     }
 
-    /// One attempt; if it fails, the next one has to wait.
+    /// Makes one attempt to connect; if it fails, sets when the next may follow.
     async fn dial(&mut self) -> bool {
         let begun = self.shared.clock.now();
         match self.open().await {
@@ -229,8 +228,8 @@ impl Supervisor {
         Ok(connection)
     }
 
-    /// The pool's other slots dial at the same moment, each for itself.
-    fn stampede(&self) {
+    /// Dials for the other slots of the pool, all at the same moment.
+    fn dial_every_slot(&self) {
         for _ in 1..self.shared.snapshot().min {
             let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
             tokio::spawn(async move {

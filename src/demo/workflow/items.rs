@@ -82,8 +82,8 @@ pub(super) async fn list(
         let body = json!({ "jsonrpc": "2.0", "id": null, "error": error });
         return Ok(Json(body).into_response());
     }
-    let _turn = match defect {
-        Some(Defect::OneAtATime) => Some(workflow.turn.lock().await),
+    let _guard = match defect {
+        Some(Defect::OneAtATime) => Some(workflow.read_lock.lock().await),
         _ => None,
     };
     let pool = projects.pool(project.as_deref()).await?;

@@ -73,7 +73,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let state = Workflow {
         projects: projects.clone(),
         references: References::new(&args.codebase_url, args.codebase_timeout.get()),
-        turn: Arc::default(),
+        read_lock: Arc::default(),
         defect,
     };
     let routes = Router::new()
@@ -92,7 +92,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
 struct Workflow {
     projects: Projects,
     references: References,
-    /// Not locked unless requests wait for each other.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Locked only with the defect `one-at-a-time`.
+    read_lock: Arc<tokio::sync::Mutex<()>>,
     defect: Option<Defect>,
 }

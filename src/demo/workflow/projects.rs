@@ -202,7 +202,7 @@ impl Projects {
             sql: &sql,
             types: &[],
             deadline: Some(CREATE_DATABASE_DEADLINE),
-            patience: None,
+            max_wait: None,
         };
         match self.setup.registry.run(&operation, &[]).await {
             Err(Failure::Refused { source, .. })

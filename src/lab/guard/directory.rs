@@ -1,4 +1,4 @@
-//! The directory of a run: made, locked, and swept up by a later run if a machine crash left it.
+//! The directory of a run: made, locked, and removed by a later run if a crash left it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -22,9 +22,9 @@ pub const CLUSTERS: &str = "clusters";
 pub(super) const MARK: &str = "CHAOSPROXY_RUN_DIRECTORY";
 
 /// How long a postmaster of a crashed run, or a server of its initdb, may take to end.
-const POSTMASTER_PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked whether it did.
-const LOOK: Duration = Duration::from_millis(10);
+const POSTMASTER_LIMIT: Duration = Duration::from_secs(5);
+/// How often the process table is read meanwhile.
+const POLL: Duration = Duration::from_millis(10);
 
 /// A run's directory. Its lock is held for as long as this lives.
 #[derive(Debug)]
@@ -67,11 +67,11 @@ pub(super) async fn sweep(temp: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+        let is_run = entry.file_name().to_string_lossy().starts_with(PREFIX)
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && process::owns(&metadata));
-        if !ours {
+        if !is_run {
             continue;
         }
         let Ok(lock) = File::open(entry.path().join(LOCK)) else {
@@ -97,16 +97,14 @@ async fn end_postmasters(directory: &Path) -> bool {
             .iter()
             .any(|(pid, data)| serves(*pid, data.as_path()))
         {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(POSTMASTER_PATIENCE, gone)
-        .await
-        .is_ok()
+    tokio::time::timeout(POSTMASTER_LIMIT, gone).await.is_ok()
 }
 
-/// Ends the programs that a guard started for the run in `directory`, with all that they started;
-/// tells which ones.
+/// Ends the programs that a guard started for the run in `directory`, with all that they started; returns
+/// them.
 ///
 /// Most of them ended with their guard; one in a session of its own did not, nor did its children.
 /// The servers of an initdb end by themselves, now that it is gone; they would leave their shared
@@ -123,14 +121,14 @@ async fn end_programs(directory: &Path) -> BTreeSet<Pid> {
     }
     let gone = async {
         while servers.iter().any(|pid| process::runs(*pid)) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     };
-    if (tokio::time::timeout(POSTMASTER_PATIENCE, gone).await).is_err() {
+    if (tokio::time::timeout(POSTMASTER_LIMIT, gone).await).is_err() {
         for pid in process::with_environment(MARK, directory) {
             process::send(pid, Signal::SIGKILL);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
     servers.into_iter().chain(others).collect()
 }
@@ -164,7 +162,7 @@ fn data_of(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 /// The server that works on `data`, or did so when it was killed.
 fn server_of(data: &Path) -> Option<Pid> {
     let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    // A server that is nobody's child writes its number with a minus.
+    // A stand-alone backend writes its number with a minus.
     let number: i32 = text.lines().next()?.trim().parse().ok()?;
     Some(Pid::from_raw(number.abs()))
 }

@@ -1,4 +1,4 @@
-//! What a run and its guard say to each other: one JSON value per line.
+//! The messages between a run and its guard: one JSON value per line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(super) enum Request {
     Terminate { child: u64 },
     /// End a child.
     Kill { child: u64 },
-    /// Tell a postmaster to end its sessions and itself.
+    /// Fast shutdown of a postmaster.
     Interrupt { child: u64 },
     /// Stop a child where it is.
     Pause { child: u64 },
@@ -26,7 +26,7 @@ pub(super) enum Request {
     Resume { child: u64 },
     /// Start this, under this number, when the run is gone.
     Promise { undo: u64, launch: Launch },
-    /// The run has kept the promise itself.
+    /// Drop a promise: the run has done it itself.
     Forget { undo: u64 },
 }
 
@@ -34,9 +34,9 @@ pub(super) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Report {
-    /// The guard is there, and this directory is the run's.
+    /// The guard is ready; the run's directory.
     Ready { directory: PathBuf },
-    /// The guard could not be what it must be; it ends.
+    /// The guard cannot start, and ends.
     Unable { why: String },
     /// A child was started.
     Started { child: u64, pid: u32 },
@@ -44,7 +44,7 @@ pub(super) enum Report {
     NotStarted { child: u64, why: String },
     /// A child ended.
     Ended { child: u64, exit: Exit },
-    /// Everything was cleared away except what is named here; the last word.
+    /// Cleaned up, except for what is named here. The last report.
     Cleared { left: Vec<String> },
 }
 
@@ -63,7 +63,7 @@ pub struct Launch {
     pub stdout: PathBuf,
     /// The same for its error output.
     pub stderr: PathBuf,
-    /// Whom it runs as; `None` is the run's own account.
+    /// The account it runs as; `None` is that of the run.
     pub account: Option<Account>,
     /// How it must be ended.
     pub kind: Kind,

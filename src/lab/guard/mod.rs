@@ -1,5 +1,5 @@
-//! The guard: one process per run that starts everything the run needs and clears it all away,
-//! even when the run itself is killed.
+//! The guard: one process per run that starts everything the run needs and cleans up, even when the
+//! run itself is killed.
 //!
 //! This file is the run's side; [`serve`] is the guard process. The two share a socket: requests
 //! go one way, reports the other, and the end of the stream asks the guard to clear away. A guard
@@ -34,16 +34,16 @@ use super::LabError;
 use crate::sys::process::kill_group;
 use message::{Report, Request};
 
-/// How long the guard may take to say that it is there; it may have to sweep first.
+/// How long the guard may take to start; it may have to clean up after earlier runs first.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long the guard may take to clear away.
+/// How long the guard may take to clean up.
 const CLEAR_LIMIT: Duration = Duration::from_secs(45);
 
-/// The run's hold on its guard. Dropping it lets the guard clear everything away.
+/// Handle of the guard. Dropping it makes the guard clean up.
 #[derive(Debug)]
 pub struct Guard {
     requests: Requests,
-    book: Arc<Mutex<Book>>,
+    state: Arc<Mutex<State>>,
     ended: CancellationToken,
     exe: PathBuf,
     directory: PathBuf,
@@ -59,15 +59,15 @@ pub struct Child {
     exit: watch::Receiver<Option<Exit>>,
 }
 
-/// Something that the guard starts when the run is gone.
+/// A command that the guard runs when the run is gone.
 #[derive(Debug)]
 pub struct Promise(u64);
 
 type Requests = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
 
-/// Who waits for which report.
+/// Children and pending requests.
 #[derive(Debug, Default)]
-struct Book {
+struct State {
     starting: HashMap<u64, oneshot::Sender<Result<u32, String>>>,
     running: HashMap<u64, Running>,
     /// What the guard is to start when the run is gone; its successor needs to know.
@@ -84,13 +84,13 @@ struct Running {
 }
 
 impl Guard {
-    /// Starts the guard as `exe __guard` and waits until it is there.
+    /// Starts the guard as `exe __guard` and waits until it is ready.
     pub async fn start(exe: &Path) -> Result<Self, LabError> {
         let starting = |source| LabError::GuardStart { source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(starting)?;
         ours.set_nonblocking(true).map_err(starting)?;
         let stream = UnixStream::from_std(ours).map_err(starting)?;
-        // It outlives us if need be, so it is not waited for here; its last word is the report.
+        // It may outlive this process, so it is not waited for; its last report is `Cleared`.
         let process = tokio::process::Command::new(exe)
             .arg("__guard")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -107,12 +107,12 @@ impl Guard {
             _ => return Err(LabError::GuardLost),
         };
         info!(pid, directory = %directory.display(), "guard started");
-        let book = Arc::default();
+        let state = Arc::default();
         let ended = CancellationToken::new();
-        tokio::spawn(listen(reports, Arc::clone(&book), ended.clone()));
+        tokio::spawn(listen(reports, Arc::clone(&state), ended.clone()));
         Ok(Self {
             requests: Arc::new(tokio::sync::Mutex::new(Some(requests))),
-            book,
+            state,
             ended,
             exe: exe.to_owned(),
             directory,
@@ -132,18 +132,18 @@ impl Guard {
     pub async fn launch(&self, launch: Launch) -> Result<Child, LabError> {
         let number = self.next_child.fetch_add(1, Ordering::Relaxed);
         let program = launch.program.display().to_string();
-        let (tell, started) = oneshot::channel();
+        let (reply, started) = oneshot::channel();
         let (ended, exit) = watch::channel(None);
         {
-            let mut book = lock(&self.book);
-            book.starting.insert(number, tell);
+            let mut state = lock(&self.state);
+            state.starting.insert(number, reply);
             let kind = launch.kind;
             let running = Running {
                 kind,
                 pid: None,
                 ended,
             };
-            book.running.insert(number, running);
+            state.running.insert(number, running);
         }
         let request = Request::Start {
             child: number,
@@ -170,14 +170,14 @@ impl Guard {
     /// Lets the guard start `launch` when the run is gone, unless the promise is forgotten before.
     pub async fn promise(&self, launch: Launch) -> Result<Promise, LabError> {
         let undo = self.next_child.fetch_add(1, Ordering::Relaxed);
-        lock(&self.book).promises.insert(undo, launch.clone());
+        lock(&self.state).promises.insert(undo, launch.clone());
         send(&self.requests, &Request::Promise { undo, launch }).await?;
         Ok(Promise(undo))
     }
 
     /// Takes a promise back: what it was to undo is undone.
     pub async fn forget(&self, promise: Promise) -> Result<(), LabError> {
-        lock(&self.book).promises.remove(&promise.0);
+        lock(&self.state).promises.remove(&promise.0);
         send(&self.requests, &Request::Forget { undo: promise.0 }).await
     }
 
@@ -191,10 +191,10 @@ impl Guard {
     ///
     /// It may be called again; the answer stays the same.
     pub async fn finish(&self) -> Result<(), LabError> {
-        // Dropping our half of the stream ends it.
+        // Dropping this half of the stream ends it.
         drop(self.requests.lock().await.take());
         let cleared = tokio::time::timeout(CLEAR_LIMIT, self.ended()).await;
-        let left = lock(&self.book).left.clone();
+        let left = lock(&self.state).left.clone();
         match (cleared, left) {
             (Ok(()), Some(left)) if left.is_empty() => {
                 info!("guard cleared everything away");
@@ -209,11 +209,11 @@ impl Guard {
         }
     }
 
-    /// Starts a guard that sweeps up what this one left, as it would after a crash of the machine,
-    /// and keeps what this one promised.
+    /// Starts a guard that cleans up what this one left, as after a crash of the machine, and keeps
+    /// its promises.
     async fn succeed(&self) -> Result<(), LabError> {
         let successor = Self::start(&self.exe).await?;
-        let promises = std::mem::take(&mut lock(&self.book).promises);
+        let promises = std::mem::take(&mut lock(&self.state).promises);
         for launch in promises.into_values() {
             successor.promise(launch).await?;
         }
@@ -253,7 +253,7 @@ impl Child {
         send(&self.requests, &Request::Kill { child }).await
     }
 
-    /// Tells a postmaster to end its sessions and itself; does not wait.
+    /// Sends a postmaster the signal for a fast shutdown; does not wait.
     pub async fn interrupt(&self) -> Result<(), LabError> {
         let child = self.number;
         send(&self.requests, &Request::Interrupt { child }).await
@@ -282,46 +282,46 @@ impl Child {
     }
 }
 
-/// Hands reports to those who wait for them, until the guard is gone.
+/// Dispatches reports until the guard is gone.
 async fn listen(
     mut reports: Lines<BufReader<OwnedReadHalf>>,
-    book: Arc<Mutex<Book>>,
+    state: Arc<Mutex<State>>,
     ended: CancellationToken,
 ) {
     let _ended = ended.drop_guard();
     while let Some(report) = next(&mut reports).await {
-        let mut book = lock(&book);
+        let mut state = lock(&state);
         match report {
-            Report::Started { child, pid } => book.started(child, Ok(pid)),
-            Report::NotStarted { child, why } => book.started(child, Err(why)),
+            Report::Started { child, pid } => state.started(child, Ok(pid)),
+            Report::NotStarted { child, why } => state.started(child, Err(why)),
             Report::Ended { child, exit } => {
-                if let Some(running) = book.running.remove(&child) {
+                if let Some(running) = state.running.remove(&child) {
                     debug!(pid = running.pid, %exit, "process ended");
                     running.ended.send_replace(Some(exit));
                 }
             }
-            Report::Cleared { left } => book.left = Some(left),
+            Report::Cleared { left } => state.left = Some(left),
             Report::Ready { .. } | Report::Unable { .. } => {}
         }
     }
-    lock(&book).guard_is_gone();
+    lock(&state).guard_is_gone();
 }
 
-impl Book {
+impl State {
     fn started(&mut self, child: u64, outcome: Result<u32, String>) {
         match (&outcome, self.running.get_mut(&child)) {
             (Ok(pid), Some(running)) => running.pid = Some(*pid),
             _ => drop(self.running.remove(&child)),
         }
         if let Some(waiting) = self.starting.remove(&child) {
-            // One who stopped waiting has no use for it.
+            // The caller may have stopped waiting.
             waiting.send(outcome).ok();
         }
     }
 
-    /// Children die with their guard; the rest of their process groups is left to us.
+    /// Children end with their guard; this kills the rest of their process groups.
     fn guard_is_gone(&mut self) {
-        // Dropping it tells whoever waits for an exit that nobody will report it.
+        // Dropping the sender fails every wait for an exit.
         for (_, running) in self.running.drain() {
             if let (Kind::Program, Some(pid)) = (running.kind, running.pid) {
                 kill_group(pid);
@@ -348,6 +348,6 @@ async fn send(requests: &Requests, request: &Request) -> Result<(), LabError> {
         .map_err(|_| LabError::GuardLost)
 }
 
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
-    book.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

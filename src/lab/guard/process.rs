@@ -1,5 +1,4 @@
-//! The guard process: starts what a run needs, and clears all of it away when the run ends, however
-//! it ends.
+//! The guard process: starts what a run needs, and cleans up when the run ends, however it ends.
 //!
 //! It must run on one thread that lives as long as the process: the parent-death signal of its
 //! children fires when the *thread* that started them ends.
@@ -27,11 +26,11 @@ use crate::sys::{self, process};
 /// How long programs may take to end by themselves once the run is gone.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait for killed programs, and for postmasters.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the undo commands that the run left to us may take.
-const UNDO_PATIENCE: Duration = Duration::from_secs(10);
-/// How often the process table is looked at while waiting.
-const LOOK: Duration = Duration::from_millis(20);
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long undo commands of a run that is gone may take.
+const UNDO_LIMIT: Duration = Duration::from_secs(10);
+/// How often the process table is read while waiting.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Serves the run at the other end of `stream` until that end is closed, then clears away.
 pub async fn serve(stream: std::os::unix::net::UnixStream, temp: &Path) -> io::Result<()> {
@@ -56,7 +55,7 @@ pub async fn serve(stream: std::os::unix::net::UnixStream, temp: &Path) -> io::R
             line = requests.next_line() => {
                 let Ok(Some(line)) = line else { break };
                 let request = serde_json::from_str(&line)?;
-                if let Some(report) = children.obey(request) {
+                if let Some(report) = children.handle(request) {
                     send(&mut reports, &report).await.ok();
                 }
             }
@@ -112,7 +111,7 @@ struct Children {
     running: Vec<Child>,
     /// What is to be started when the run is gone.
     promises: BTreeMap<u64, Launch>,
-    /// What was there when clearing away began or while it went on.
+    /// Processes seen during the clean-up.
     ended: BTreeSet<Pid>,
 }
 
@@ -133,7 +132,7 @@ impl Children {
         }
     }
 
-    fn obey(&mut self, request: Request) -> Option<Report> {
+    fn handle(&mut self, request: Request) -> Option<Report> {
         match request {
             Request::Start { child, launch } => return Some(self.start(child, &launch)),
             Request::Terminate { child } => self.end(child, Signal::SIGTERM),
@@ -207,13 +206,13 @@ impl Children {
         reports
     }
 
-    /// Keeps what was promised, then ends every descendant; names those that could not be ended.
+    /// Runs the promised undo commands, then ends every descendant; names what is left.
     ///
     /// Programs go before postmasters: they may have something to write before they end.
     async fn clear(&mut self) -> Vec<String> {
         let mut left = self.keep_promises().await;
         let postgres = [Kind::Postmaster, Kind::Initdb].map(|kind| self.all_of(kind));
-        self.family();
+        self.descendants();
         for pid in process::descendants(getpid(), &postgres.concat()) {
             process::send(pid, Signal::SIGTERM);
             process::send(pid, Signal::SIGCONT);
@@ -222,20 +221,20 @@ impl Children {
             process::kill_alone(pid);
         }
         if timeout(GRACE, self.no_program(None)).await.is_err() {
-            timeout(PATIENCE, self.no_program(Some(Signal::SIGKILL)))
+            timeout(KILL_LIMIT, self.no_program(Some(Signal::SIGKILL)))
                 .await
                 .ok();
         }
         for pid in self.all_of(Kind::Postmaster) {
             process::quit_postmaster(pid);
         }
-        timeout(PATIENCE, self.nothing()).await.ok();
+        timeout(KILL_LIMIT, self.nothing()).await.ok();
         let descendants = process::descendants(getpid(), &[]);
         left.extend(descendants.into_iter().map(process::describe));
         left
     }
 
-    /// Starts every undo that the run left to us, and waits for them; names those that failed.
+    /// Runs every promised undo command; names those that failed.
     async fn keep_promises(&mut self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut waiting = BTreeMap::new();
@@ -256,16 +255,16 @@ impl Children {
                         broken.push(format!("undo `{program}`: {exit}"));
                     }
                 }
-                sleep(LOOK).await;
+                sleep(POLL).await;
             }
         };
-        timeout(UNDO_PATIENCE, kept).await.ok();
+        timeout(UNDO_LIMIT, kept).await.ok();
         let late = waiting.into_values();
         broken.extend(late.map(|program| format!("undo `{program}`: not done in time")));
         broken
     }
 
-    /// Waits until no program is left, sending each `signal` at every look.
+    /// Waits until no program is left; sends `signal` to each at every poll.
     async fn no_program(&mut self, signal: Option<Signal>) {
         loop {
             self.reap();
@@ -278,17 +277,17 @@ impl Children {
                     process::send(pid, signal);
                 }
             }
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     }
 
     async fn nothing(&mut self) {
         loop {
             self.reap();
-            if self.family().is_empty() {
+            if self.descendants().is_empty() {
                 return;
             }
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     }
 
@@ -299,10 +298,10 @@ impl Children {
     }
 
     /// Every descendant.
-    fn family(&mut self) -> Vec<Pid> {
-        let family = process::descendants(getpid(), &[]);
-        self.ended.extend(&family);
-        family
+    fn descendants(&mut self) -> Vec<Pid> {
+        let all = process::descendants(getpid(), &[]);
+        self.ended.extend(&all);
+        all
     }
 
     fn all_of(&self, kind: Kind) -> Vec<Pid> {

@@ -20,7 +20,7 @@ use crate::sys::process::{Account, unprivileged_account};
 const USER: &str = "chaos";
 /// How long a server may take to accept connections.
 const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How long a server that was told to end may take before it is made to.
+/// How long a shutdown may take before it is forced.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Nothing here survives the machine, so nothing is forced to its disk. A commit outlives a crash
@@ -138,7 +138,7 @@ impl Server {
         child.clone()
     }
 
-    /// Connects as soon as the server lets us.
+    /// Connects as soon as the server accepts.
     async fn ready(&self) -> Result<Client, LabError> {
         let name = &self.maintenance.name;
         let child = self.child();

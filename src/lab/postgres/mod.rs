@@ -85,7 +85,7 @@ impl Database {
         Ok(())
     }
 
-    /// Connects as soon as the server lets us, for as long as that takes. Cancel safe.
+    /// Connects as soon as the server accepts, without limit. Cancel safe.
     pub(super) async fn accepts(&self) -> Client {
         loop {
             match sql::connect(&self.config).await {
