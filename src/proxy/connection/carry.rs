@@ -77,7 +77,8 @@ impl<T: Transport> Connection<T> {
         if again || self.pipe.idle() != direct {
             return Ok(true);
         }
-        let wake = self.pipe.next_wake();
+        let watch = self.watch_deliveries()?;
+        let wake = self.pipe.next_wake().into_iter().chain(watch).min();
         if wake.is_some_and(|at| self.timer.poll(cx, at).is_ready()) {
             return Ok(true);
         }
@@ -182,6 +183,9 @@ impl<T: Transport> Connection<T> {
     pub(super) fn taken(&mut self, direction: Direction, bytes: usize) {
         self.ledger.passed(direction, bytes);
         self.ledger.stats.flows(direction);
+        if let Some(delivery) = &mut self.target(direction).delivery {
+            delivery.progress();
+        }
     }
 
     /// Looks for resets of sources that are not read at present: whether the chain got something new.

@@ -98,7 +98,7 @@ impl<T: Transport> Connection<T> {
                 }
             }
         }
-        if self.source(direction).broken && self.pipe.ends_in_reset(direction) {
+        if self.source(direction).broken && self.pipe.end(direction) == Some(How::Rst) {
             // As with a reset on the wire, what the target would not take is lost: waiting for a
             // reader that may never come would keep the connection for ever.
             return Err(self.ended(How::Rst));

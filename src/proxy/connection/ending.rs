@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use super::super::context::{self, WorkerContext};
 use super::super::limits;
 use super::super::transport::Transport;
-use super::Connection;
+use super::{Connection, Peer, Step};
 use crate::event::ClosedBy;
 use crate::fault::{Direction, How};
 use crate::units::Moment;
@@ -36,26 +36,37 @@ impl Ending {
     }
 }
 
-/// Watches whether the peer still acknowledges the bytes that precede an end.
+/// Watches whether a peer still acknowledges the bytes that precede an end. One that reads slowly
+/// gets all the time it needs; one that acknowledges nothing for [`limits::DELIVERY`] does not.
 #[derive(Debug)]
-struct Delivery {
-    least: u32,
+pub(super) struct Delivery {
+    /// The fewest bytes without an acknowledgement since the last progress.
+    least: Option<u32>,
     deadline: Moment,
+    look_again: Moment,
 }
 
 impl Delivery {
     const fn new(now: Moment) -> Self {
         Self {
-            least: u32::MAX,
+            least: None,
             deadline: now,
+            look_again: now,
         }
+    }
+
+    /// The peer took something.
+    pub(super) const fn progress(&mut self) {
+        self.least = None;
     }
 
     /// Whether the peer, which has `left` bytes to acknowledge, acknowledged nothing for too long.
     fn has_stalled(&mut self, left: u32, now: Moment) -> bool {
-        if left < self.least {
-            (self.least, self.deadline) = (left, now + limits::DELIVERY);
+        if self.least.is_none_or(|least| left < least) {
+            self.least = Some(left);
+            self.deadline = now + limits::DELIVERY;
         }
+        self.look_again = now + limits::ACKNOWLEDGEMENTS;
         now >= self.deadline
     }
 }
@@ -105,11 +116,41 @@ impl<T: Transport> Connection<T> {
         if self.source(direction).broken {
             return self.ended(how);
         }
-        self.ended_by = self.closer.take().map(ClosedBy::Fault);
         Ending {
             delivers: Some(direction),
-            ..self.ended(how)
+            ..self.ended_by_fault(how)
         }
+    }
+
+    fn ended_by_fault(&mut self, how: How) -> Ending {
+        self.ended_by = self.closer.take().map(ClosedBy::Fault);
+        self.ended(how)
+    }
+
+    /// Gives bytes up that precede an end that a fault made, if their target acknowledges nothing
+    /// for too long. Returns when to look again.
+    pub(super) fn watch_deliveries(&mut self) -> Step<Option<Moment>> {
+        let mut look_again = None;
+        for direction in Direction::BOTH {
+            // An end that is not popped by now stands behind bytes that the target does not take.
+            if self.pipe.end(direction).is_none() || self.source(direction).broken {
+                continue;
+            }
+            let now = self.ledger.now();
+            let Peer { leg, delivery, .. } = self.target(direction);
+            let delivery = delivery.get_or_insert_with(|| Delivery::new(now));
+            if now >= delivery.look_again {
+                // Where the kernel does not know, only what it takes is progress.
+                let left = leg.as_ref().map(Transport::unacknowledged);
+                let left = left.and_then(Result::ok).unwrap_or(u32::MAX);
+                if delivery.has_stalled(left, now) {
+                    // A FIN would claim that nothing is missing.
+                    return Err(self.ended_by_fault(How::Rst));
+                }
+            }
+            look_again = look_again.into_iter().chain([delivery.look_again]).min();
+        }
+        Ok(look_again)
     }
 
     /// Closes the legs, so that each peer sees what it is to see, and records the end.
@@ -185,8 +226,7 @@ impl<T: Transport> Connection<T> {
 }
 
 /// Waits until the peer of a leg has acknowledged what was written to it: a reset throws away what
-/// it has not. A peer that reads slowly gets all the time it needs; one that acknowledges nothing
-/// for as long as [`limits::DELIVERY`] does not.
+/// it has not.
 async fn deliver(leg: &mut impl Transport, context: &WorkerContext) {
     let mut delivery = Delivery::new(context.now());
     while let Ok(left) = leg.unacknowledged() {

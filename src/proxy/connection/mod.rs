@@ -27,7 +27,7 @@ use crate::action::Protocol;
 use crate::event::{ClosedBy, Name};
 use crate::fault::{Candidate, Direction, How};
 use crate::wire::{Observation, Session};
-use ending::Ending;
+use ending::{Delivery, Ending};
 pub(super) use ledger::Ledger;
 pub(super) use receive::{AcceptPolicy, AcceptedConn, Delay};
 
@@ -62,6 +62,8 @@ struct Peer<T> {
     write_ended: bool,
     /// It reset the connection, or a write to it failed: what still comes for it is dropped.
     broken: bool,
+    /// Present once bytes for it had to wait before an end that a fault made.
+    delivery: Option<Delivery>,
 }
 
 /// Goes on, or the connection ends.
@@ -169,6 +171,7 @@ impl<T: Transport> Peer<T> {
             read_ended: false,
             write_ended: false,
             broken: false,
+            delivery: None,
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::task::yield_now;
 use super::super::Route;
 use super::super::context::WorkerContext;
 use super::super::control::Control;
+use super::super::limits;
 use super::super::stats::Counters;
 use super::super::timer::TimerQueue;
 use super::super::transport::Transport;
@@ -127,7 +128,8 @@ impl Transport for Leg {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state(cx);
         let room = state.capacity - state.received.len();
-        if room == 0 {
+        // As the kernel does: there is room once a good part of the buffer is free.
+        if room < (state.capacity / 3).max(1) {
             return Poll::Pending;
         }
         let bytes = pieces.iter().flat_map(|piece| piece.iter().copied());
@@ -330,9 +332,9 @@ async fn a_change_is_followed_before_bytes_are_moved() {
 
 /// 90 kB of which 50 kB may pass towards the client, whose system buffers 30 kB and whose
 /// application takes 1 kB every `pause`. Returns what it got, and after how long it saw which end.
-async fn cut_behind_slow_reader(pause: Duration) -> (usize, Duration, How) {
+async fn cut_behind_slow_reader(pause: Duration, how: &str) -> (usize, Duration, How) {
     let rig = Rig::new(30_000);
-    let params = json!({ "bytes": "50kB", "how": "rst" });
+    let params = json!({ "bytes": "50kB", "how": how });
     rig.arm("limit_data", &params);
     let mut outcome = None;
     let closed = rig.run(async |rig| {
@@ -361,9 +363,21 @@ async fn cut_behind_slow_reader(pause: Duration) -> (usize, Duration, How) {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_gets_everything_that_precedes_the_end_of_a_fault() {
-    let (got, took, how) = cut_behind_slow_reader(Duration::from_secs(9)).await;
-    assert_eq!((got, how), (50_000, How::Rst));
+    let (got, took, how) = cut_behind_slow_reader(Duration::from_secs(9), "fin").await;
+    assert_eq!((got, how), (50_000, How::Fin));
     assert!(took >= Duration::from_secs(9 * 50), "{took:?}");
+    let (got, _, how) = cut_behind_slow_reader(MS, "rst").await;
+    assert_eq!((got, how), (50_000, How::Rst));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_for_10_s_is_reset_whatever_the_end_of_the_fault() {
+    for how in ["fin", "rst"] {
+        let (got, took, how) = cut_behind_slow_reader(Duration::from_secs(11), how).await;
+        assert_eq!((got, how), (0, How::Rst));
+        let limit = limits::DELIVERY;
+        assert!((limit..limit + 50 * MS).contains(&took), "{took:?}");
+    }
 }
 
 /// Thousands of connections may be held at once, each with a task of its own.

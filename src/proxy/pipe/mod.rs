@@ -177,9 +177,9 @@ impl Pipe {
         !self.outboxes[direction as usize].is_empty()
     }
 
-    /// Whether a reset stands behind everything that waits to be written.
-    pub fn ends_in_reset(&self, direction: Direction) -> bool {
-        self.outboxes[direction as usize].ends_in_reset()
+    /// The end of the connection that stands behind everything that waits to be written.
+    pub fn end(&self, direction: Direction) -> Option<How> {
+        self.outboxes[direction as usize].end()
     }
 
     /// Fills `into` with what is to be written, up to the next end; tells how many slices were

@@ -65,9 +65,12 @@ impl Outbox {
         Some(payload)
     }
 
-    /// Whether a reset is the last of it.
-    pub(super) fn ends_in_reset(&self) -> bool {
-        self.queue.back() == Some(&Payload::End(How::Rst))
+    /// The end of the connection that is the last of it.
+    pub(super) fn end(&self) -> Option<How> {
+        match self.queue.back() {
+            Some(Payload::End(how)) => Some(*how),
+            _ => None,
+        }
     }
 
     /// What it costs of a bound.

@@ -171,7 +171,7 @@ fn a_reset_that_a_fault_ordered_does_not_wait_for_a_reader_behind_a_slicer() {
         .push(ms(0), UP, Payload::Data(Bytes::from(vec![7; 20_000])));
     rig.pipe.stall(UP);
     rig.pipe.advance(ms(100));
-    assert!(rig.pipe.ends_in_reset(UP));
+    assert_eq!(rig.pipe.end(UP), Some(How::Rst));
 }
 
 proptest! {
