@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use crate::sys::knocks::{Knock, Knocks};
+use crate::sys::syn::{Syn, SynCapture};
 use crate::units::{Clock, Moment};
 
 /// How long after its connect an address stays registered: the listener may be slow to accept. No
@@ -117,16 +117,16 @@ pub const MOST_STRANGERS: usize = 10_000;
 /// unseen, so their packets are read.
 #[derive(Debug)]
 pub struct Strangers {
-    knocks: Knocks,
+    capture: SynCapture,
     address: SocketAddr,
-    seen: HashSet<Knock>,
+    seen: HashSet<Syn>,
 }
 
 impl Strangers {
     /// Looks from now on. Needs `CAP_NET_RAW`, and a runtime.
     pub fn at(address: SocketAddr) -> io::Result<Self> {
         Ok(Self {
-            knocks: Knocks::at(address.port())?,
+            capture: SynCapture::at(address.port())?,
             address,
             seen: HashSet::new(),
         })
@@ -135,10 +135,10 @@ impl Strangers {
     /// Waits for the next one; `None` behind the first 10,000. Cancel safe.
     pub async fn next(&mut self) -> Option<()> {
         while self.seen.len() < MOST_STRANGERS {
-            let knock = self.knocks.next().await.ok()?;
+            let syn = self.capture.next().await.ok()?;
             let address = self.address.ip();
-            let is_here = address.is_unspecified() || address.to_canonical() == knock.at;
-            if is_here && !is_ours(knock.from) && self.seen.insert(knock) {
+            let is_here = address.is_unspecified() || address.to_canonical() == syn.at;
+            if is_here && !is_ours(syn.from) && self.seen.insert(syn) {
                 return Some(());
             }
         }

@@ -2,8 +2,8 @@
 
 pub mod fifo;
 pub mod folder;
-pub mod knocks;
 pub mod net;
 pub mod process;
 pub mod shm;
+pub mod syn;
 pub mod timer;

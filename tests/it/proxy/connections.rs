@@ -147,7 +147,7 @@ async fn what_we_open_ourselves_meets_the_faults_of_everybody_and_leaves_no_trac
 async fn whom_a_shut_port_turns_away_is_counted_and_we_are_not() {
     let mut rig = Rig::new();
     let path = rig.path().await;
-    if chaosproxy::sys::knocks::Knocks::at(path.proxy.port()).is_err() {
+    if chaosproxy::sys::syn::SynCapture::at(path.proxy.port()).is_err() {
         return tell("skipped: refused clients are counted only with CAP_NET_RAW");
     }
     rig.inject("partition", json!({ "mode": "refuse" }), Scope::default())

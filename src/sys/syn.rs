@@ -1,4 +1,4 @@
-//! Who knocks at a TCP port, whether it is let in or not: the SYNs that reach this machine.
+//! Captures the SYNs for one TCP port, accepted or not.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,9 +12,9 @@ const EVERYTHING: u16 = 3;
 /// Enough for the headers of IP and TCP.
 const HEADERS: usize = 128;
 
-/// The SYNs for one port.
+/// A capture of the SYNs for one port.
 #[derive(Debug)]
-pub struct Knocks {
+pub struct SynCapture {
     socket: Socket,
     /// Its presence in the runtime, which polls it like a stream.
     ready: TcpStream,
@@ -23,16 +23,16 @@ pub struct Knocks {
 
 /// One SYN. One that is sent again is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Knock {
+pub struct Syn {
     /// The client.
     pub from: SocketAddr,
-    /// The address that it knocks at.
+    /// The address that it is sent to.
     pub at: IpAddr,
     /// The number that its stream begins with.
     pub sequence: u32,
 }
 
-impl Knocks {
+impl SynCapture {
     /// Listens from now on. Needs `CAP_NET_RAW`, and a runtime.
     pub fn at(port: u16) -> io::Result<Self> {
         let protocol = Protocol::from(i32::from(EVERYTHING.to_be()));
@@ -49,13 +49,13 @@ impl Knocks {
     }
 
     /// The next one. Cancel safe.
-    pub async fn next(&self) -> io::Result<Knock> {
+    pub async fn next(&self) -> io::Result<Syn> {
         let mut packet = [0; HEADERS];
         loop {
             let read = || (&self.socket).read(&mut packet);
             let length = self.ready.async_io(Interest::READABLE, read).await?;
-            if let Some(knock) = parse(&packet[..length], self.port) {
-                return Ok(knock);
+            if let Some(syn) = parse(&packet[..length], self.port) {
+                return Ok(syn);
             }
         }
     }
@@ -102,7 +102,7 @@ fn filter(port: u16) -> [SockFilter; 22] {
 }
 
 /// Reads a packet that the filter let pass.
-fn parse(packet: &[u8], port: u16) -> Option<Knock> {
+fn parse(packet: &[u8], port: u16) -> Option<Syn> {
     let (from, at, header): (IpAddr, IpAddr, usize) = match packet.first()? >> 4 {
         4 => {
             let address = |at: usize| Some(Ipv4Addr::from(*packet.get(at..)?.first_chunk::<4>()?));
@@ -117,7 +117,7 @@ fn parse(packet: &[u8], port: u16) -> Option<Knock> {
     };
     let tcp = packet.get(header..)?;
     let number = |at: usize| Some(u16::from_be_bytes(*tcp.get(at..)?.first_chunk()?));
-    (number(2)? == port).then_some(Knock {
+    (number(2)? == port).then_some(Syn {
         from: SocketAddr::new(from, number(0)?),
         at,
         sequence: u32::from_be_bytes(*tcp.get(4..)?.first_chunk()?),
@@ -138,7 +138,7 @@ mod tests {
             let address = free.local_addr().unwrap();
             drop(free);
             // Not everybody may look.
-            let Ok(knocks) = Knocks::at(address.port()) else {
+            let Ok(capture) = SynCapture::at(address.port()) else {
                 return;
             };
             for _ in 0..3 {
@@ -146,12 +146,12 @@ mod tests {
             }
             let mut seen = std::collections::HashSet::new();
             for _ in 0..3 {
-                let knock = knocks.next().await.unwrap();
-                assert_eq!(knock.at, address.ip());
-                seen.insert(knock);
+                let syn = capture.next().await.unwrap();
+                assert_eq!(syn.at, address.ip());
+                seen.insert(syn);
             }
             assert_eq!(seen.len(), 3);
-            let more = tokio::time::timeout(std::time::Duration::from_millis(50), knocks.next());
+            let more = tokio::time::timeout(std::time::Duration::from_millis(50), capture.next());
             assert!(more.await.is_err(), "what goes out is no second one");
         }
     }
