@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 use super::assertion::{Op, Value};
-use super::exercise::{self, Excuse, Patience, STARVED};
+use super::exercise::{self, Excuse, STARVED};
 use super::metric::{Metric, Tally, Unit};
 use super::{Assertion, CheckSpec, Evidence, Finding, History, Measured, Verdict, show, stats};
 use crate::event::{Answers, Sample};
@@ -78,7 +78,6 @@ pub(super) struct Demands<'a> {
     pub(super) floor: Duration,
     /// Samples that each demand needs, if not those of [`needed`].
     pub(super) min_samples: Option<u64>,
-    pub(super) patience: Patience,
 }
 
 /// What one demand came to.
@@ -297,9 +296,7 @@ impl Demands<'_> {
 
     /// On a starved machine little but the absence of any failure can be believed.
     fn unless_starved(&self, assertion: &Assertion, verdict: Verdict, words: String) -> Judged {
-        let exceeded = self
-            .patience
-            .exceeded(self.history, &assertion.source, self.window);
+        let exceeded = exercise::slowed(self.history, &assertion.source, self.window);
         // What is good enough on a starved machine is good enough on any.
         let surely = |excuse: &Excuse| match verdict {
             Verdict::Pass => wants_little_trouble(assertion),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::metric::Metric;
 use super::{Assertion, CheckSpec, Finding, History, Occurrence, Verdict, Window, show};
 use crate::event::{Answers, Fact, Name, Outcome, Sample};
-use crate::units::{Moment, Period, Share};
+use crate::units::Moment;
 
 /// Why a fault proves nothing: it never happened, or it touched too few connections. Each time
 /// that it was in force must have touched enough.
@@ -87,23 +87,6 @@ pub(super) const UNREAD: &str = "see that the whole log is read: what brings it 
      the run does, and lines of more than 4096 bytes or more than 2000 in a second are not recorded \
      whole";
 
-/// What a machine may do for latencies to count.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    pub(super) max_busy: Share,
-    pub(super) max_lateness: Duration,
-}
-
-/// How busy the machine may be by default.
-pub fn max_busy() -> Share {
-    Share::from_fraction(0.95).unwrap_or(Share::ALL)
-}
-
-/// How late observations may be sent by default, at the 99th percentile.
-pub(super) const fn max_lateness() -> Period {
-    Period::from_millis(5)
-}
-
 /// How many times as long a starved machine may make things take.
 const STARVED_FACTOR: u32 = 10;
 /// What a starved machine may add to anything, however short.
@@ -162,33 +145,27 @@ impl Excuse {
     }
 }
 
-impl Patience {
-    /// Why latencies of `source` measured in `window` may say more about the machine than about the
-    /// service, if they do.
-    pub(super) fn exceeded(
-        self,
-        history: &History,
-        source: &str,
-        window: (Moment, Moment),
-    ) -> Option<Excuse> {
-        let late = || {
-            let late = history.lateness(source, window)?;
-            (late > self.max_lateness).then(|| Excuse {
-                why: format!(
-                    "`{source}` was sent {} late at the 99th percentile",
-                    show::time(late)
-                ),
-                starved: false,
-            })
-        };
-        starved(history, self.max_busy, window).or_else(late)
-    }
+/// Why latencies of `source` measured in `window` may say more about the machine than about the
+/// service, if they do.
+pub(super) fn slowed(history: &History, source: &str, window: (Moment, Moment)) -> Option<Excuse> {
+    let limit = history.experiment().limits.max_lateness.get();
+    let late = || {
+        let late = history.lateness(source, window)?;
+        (late > limit).then(|| Excuse {
+            why: format!(
+                "`{source}` was sent {} late at the 99th percentile",
+                show::time(late)
+            ),
+            starved: false,
+        })
+    };
+    starved(history, window).or_else(late)
 }
 
 /// That the machine was busier than it may be, if it was.
-pub fn starved(history: &History, max_busy: Share, window: (Moment, Moment)) -> Option<Excuse> {
+pub fn starved(history: &History, window: (Moment, Moment)) -> Option<Excuse> {
     let busy = history.busy(window)?;
-    (busy > max_busy.fraction()).then(|| Excuse {
+    (busy > history.experiment().limits.max_busy.fraction()).then(|| Excuse {
         why: format!("the machine was {} busy", show::percent(busy)),
         starved: true,
     })
@@ -215,14 +192,13 @@ pub fn is_missed_anyway(
 pub(super) fn excuse(
     finding: &mut Finding,
     history: &History,
-    max_busy: Share,
     window: (Moment, Moment),
     (time, limit): (Duration, Duration),
 ) {
     if finding.verdict != Verdict::Fail {
         return;
     }
-    let Some(excuse) = starved(history, max_busy, window) else {
+    let Some(excuse) = starved(history, window) else {
         return;
     };
     if excuse.at_least(time) > limit {

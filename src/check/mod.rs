@@ -13,6 +13,7 @@ mod finding;
 mod history;
 mod judge;
 pub mod kinds;
+mod limits;
 mod lint;
 pub mod metric;
 mod outlook;
@@ -28,13 +29,14 @@ mod window;
 
 pub use about::About;
 pub use assertion::{Assertion, Measured, ParseError, Watch};
-pub use exercise::{Excuse, STARVED, is_missed_anyway, max_busy, starved};
+pub use exercise::{Excuse, STARVED, is_missed_anyway, starved};
 pub use history::{
     Attempt, Attempts, Client, Connection, Ended, History, Hit, JobPoll, LogLine, Occurrence,
     QueryRows, StoredBaseline, Write,
 };
 pub use judge::judge;
 pub use kinds::backoff::{Gap, Trace};
+pub use limits::Limits;
 pub use outlook::{CheckOutlook, FaultOutlook, Lint, Outlook};
 pub use params::Names;
 pub use registry::{Check, Kind, kind, kinds};
@@ -126,6 +128,9 @@ pub struct Experiment {
     /// The proxies that do not know the protocol of their connections.
     #[serde(default)]
     pub opaque: BTreeSet<Name>,
+    /// What the machine may do for a failure to count.
+    #[serde(default)]
+    pub limits: Limits,
     /// Whether it is judged.
     #[serde(default)]
     pub purpose: Purpose,

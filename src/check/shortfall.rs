@@ -221,10 +221,10 @@ mod tests {
             name: "it".into(),
             kind: "slo".into(),
             severity: Severity::Error,
-            params: json!({ "that": [that], "min_samples": 20, "max_lateness": "10s" }),
+            params: json!({ "that": [that], "min_samples": 20 }),
             source: SourceMap::default(),
         };
-        judge_one(&spec, &story.history(None))
+        judge_one(&spec, &story.max_lateness("10s").history(None))
     }
 
     fn short(story: Story, since: f64, until: f64, what: Shortfall) -> Story {

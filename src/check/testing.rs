@@ -369,6 +369,11 @@ impl Story {
         self
     }
 
+    pub(super) fn max_lateness(mut self, limit: &str) -> Self {
+        self.experiment.limits.max_lateness = limit.parse().expect("a period");
+        self
+    }
+
     pub(super) fn history(mut self, check: Option<CheckSpec>) -> History {
         self.experiment.checks.extend(check);
         self.events.sort_by_key(|event| event.at);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 
 use super::output::Printer;
-use crate::check::CheckSpec;
+use crate::check::{CheckSpec, Limits};
 use crate::diag::{self, Diagnostic, Source, Style};
 use crate::event::Journal;
 use crate::fault::catalogue::Catalogue;
@@ -50,13 +50,14 @@ pub fn checks(
     recorded: &Source,
     plan: &Plan,
     printer: Printer,
-) -> Option<(Source, Vec<CheckSpec>)> {
+) -> Option<(Source, Vec<CheckSpec>, Limits)> {
     let refusal = "nothing was judged";
     let source = source(path, refusal, printer)?;
     let (checks, found) = scenario::load_checks(&source, recorded, plan, &environment);
     show(&found, &source, checks.is_some(), refusal, printer);
     annotate(&found, &source, checks.is_some(), printer);
-    Some((source, checks?))
+    let (checks, limits) = checks?;
+    Some((source, checks, limits))
 }
 
 fn source(path: &Path, refusal: &str, printer: Printer) -> Option<Source> {

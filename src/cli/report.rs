@@ -69,7 +69,7 @@ fn judge_by(file: &Path, journal: &mut Journal, printer: Printer) -> anyhow::Res
     let Some(plan) = input::resolve(&recorded, refusal, printer) else {
         return Ok(false);
     };
-    let Some((source, checks)) = input::checks(file, &recorded, &plan, printer) else {
+    let Some((source, checks, limits)) = input::checks(file, &recorded, &plan, printer) else {
         return Ok(false);
     };
     let mut experiment: Experiment =
@@ -82,6 +82,7 @@ fn judge_by(file: &Path, journal: &mut Journal, printer: Printer) -> anyhow::Res
         }));
     }
     experiment.checks = checks;
+    experiment.limits = limits;
     experiment.purpose = Purpose::Judge;
     header.plan = serde_json::to_value(experiment).context("the checks cannot be kept")?;
     // Places in a report are places in the text that demands.

@@ -13,7 +13,7 @@ pub(super) fn recheck(history: &History, judged: &[SteadyStateRecord]) -> Option
         .iter()
         .rfind(|judged| judged.gate == Gate::After && !judged.conditions.is_empty())?;
     let window = window(history);
-    let starved = window.and_then(|window| check::starved(history, check::max_busy(), window));
+    let starved = window.and_then(|window| check::starved(history, window));
     let starved = starved.filter(|excuse| !is_missed_anyway(history, after, excuse, window));
     let short = window.and_then(|window| check::turned_away(history, window));
     let unreached = window.filter(|_| !after.met);

@@ -32,6 +32,7 @@ pub(super) const BLOCKS: &[(&str, Arity)] = &[
     ("chaos", Arity::One),
     ("blast_radius", Arity::One),
     ("abort_condition", Arity::Many),
+    ("limits", Arity::One),
     ("check", Arity::Many),
     ("report", Arity::One),
 ];

@@ -34,7 +34,7 @@ pub use schema::schema;
 pub use secrets::holds_password;
 pub use timeline::timeline;
 
-use crate::check::CheckSpec;
+use crate::check::{CheckSpec, Limits};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::event::Secrets;
 use crate::fault::catalogue::Catalogue;
@@ -66,21 +66,22 @@ pub fn secrets(source: &Source, env: Env<'_>) -> Secrets {
 }
 
 /// Reads the checks of `source` alone, to judge by them a run whose scenario was `recorded` and
-/// became `plan`. They may name what that scenario has. The diagnostics point into `source`.
+/// became `plan`. They may name what that scenario has, and keep to its limits unless
+/// `source` has limits of its own. The diagnostics point into `source`.
 pub fn load_checks(
     source: &Source,
     recorded: &Source,
     plan: &Plan,
     env: Env<'_>,
-) -> (Option<Vec<CheckSpec>>, Vec<Diagnostic>) {
+) -> (Option<(Vec<CheckSpec>, Limits)>, Vec<Diagnostic>) {
     // What there is to say about the recorded file was said before it was run.
     let mut known = source::read(recorded, env, &mut Vec::new()).unwrap_or_default();
     known.retain(|block| block.kind != "check");
     let mut diagnostics = Vec::new();
     let mut checks = source::read(source, env, &mut diagnostics);
     if let Some(blocks) = &mut checks {
-        blocks.retain(|block| block.kind == "check");
-        if blocks.is_empty() {
+        blocks.retain(|block| matches!(block.kind, "check" | "limits"));
+        if blocks.iter().all(|block| block.kind != "check") {
             diagnostics.push(mistake::check::no_check());
         }
     }

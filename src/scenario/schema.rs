@@ -48,6 +48,7 @@ fn block(name: &str) -> Value {
         "chaos" => of::<shape::Chaos>(),
         "blast_radius" => of::<shape::BlastRadius>(),
         "abort_condition" => of::<shape::AbortCondition>(),
+        "limits" => of::<check::Limits>(),
         "check" => one_of(check::kinds().iter().map(check)),
         "report" => of::<shape::Report>(),
         _ => json!(true),

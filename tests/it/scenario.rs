@@ -189,3 +189,35 @@ fn no_parameter_of_a_kind_hides_behind_a_common_key() {
         }
     }
 }
+
+#[test]
+fn limits_hold_for_the_plan_and_for_checks_of_another_file_without_limits() {
+    const CHECK: &str = "[[check]]\nname = 'fast'\ntype = 'slo'\nthat = ['reads.p95 <= 1s']\n";
+    let source = |limits: &str| {
+        Source {
+        name: "limits.toml".to_owned(),
+        text: format!(
+            "[scenario]\ntitle = 'limits'\nduration = '60s'\n{CHECK}{limits}
+            [[service]]\nname = 'web'\nurl = 'http://127.0.0.1:8080'
+            [[workload]]\nname = 'reads'\nservice = 'web'\nrate = '100/s'\nrequest = {{ path = '/' }}"
+        )
+        .into(),
+    }
+    };
+    let recorded = source("[limits]\nmax_busy = '80%'\n");
+    let (plan, found) = scenario::load(&recorded, &env, &Catalogue::embedded().unwrap());
+    let plan = plan.unwrap_or_else(|| panic!("{found:#?}"));
+    assert_eq!(plan.experiment.limits.max_busy.to_string(), "80%");
+    for (limits, busy, late) in [
+        ("", "80%", "5ms"),
+        ("[limits]\nmax_lateness = '7ms'\n", "95%", "7ms"),
+    ] {
+        let text = format!("{CHECK}{limits}").into();
+        let name = "checks.toml".to_owned();
+        let (judged, found) = scenario::load_checks(&Source { name, text }, &recorded, &plan, &env);
+        let (checks, limits) = judged.unwrap_or_else(|| panic!("{found:#?}"));
+        assert_eq!(checks.len(), 1);
+        assert_eq!(limits.max_busy.to_string(), busy);
+        assert_eq!(limits.max_lateness.to_string(), late);
+    }
+}

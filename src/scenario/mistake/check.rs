@@ -24,6 +24,20 @@ pub(in crate::scenario) fn nothing_judged(head: &Block) -> Diagnostic {
     .help("add a [[check]]; or record the run with `--record` and judge it afterwards")
 }
 
+/// A limit that holds for the scenario as a whole.
+pub(in crate::scenario) fn limit(block: &Block, span: Span, key: &str) -> Diagnostic {
+    let example = if key == "max_busy" { "95%" } else { "5ms" };
+    let value = block.text(key).unwrap_or(example);
+    Diagnostic::error(
+        span,
+        format!("`{key}` is a limit of the whole scenario, not of a check"),
+        "does not belong here",
+    )
+    .help(format!(
+        "move it to a block `[limits]`, which holds for every check: `{key} = \"{value}\"`"
+    ))
+}
+
 /// A check whose query the recorded run did not ask.
 pub(in crate::scenario) fn unasked(block: &Block) -> Diagnostic {
     Diagnostic::error(

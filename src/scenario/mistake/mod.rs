@@ -58,6 +58,9 @@ pub(super) fn unknown_key(
     // The schema `false` marks what is never allowed.
     let allowed = known.iter().filter(|(_, schema)| **schema != false);
     let keys = allowed.map(|(key, _)| key.as_str());
+    if block.kind == "check" && matches!(path, "max_busy" | "max_lateness") {
+        return check::limit(block, span, key);
+    }
     Diagnostic::error(
         span,
         format!("unknown key `{key}` in {place}"),

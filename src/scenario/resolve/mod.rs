@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::block::Block;
 use super::{AbortSpec, Plan, SteadyStateSpec, fit, mistake, shape, timeline};
-use crate::check::{CheckSpec, Experiment, Purpose, SourceBrief};
+use crate::check::{CheckSpec, Experiment, Limits, Purpose, SourceBrief};
 use crate::diag::{Diagnostic, Source};
 use crate::event::{Name, Secrets};
 use crate::fault::catalogue::Catalogue;
@@ -49,6 +49,7 @@ pub(super) fn resolve(
     let chaos = chaos::chaos(blocks, &names, &faults, out);
     let steady_state = steady_state(blocks, out);
     let aborts = each(blocks, "abort_condition", out, abort);
+    let limits = one::<Limits>(blocks, "limits", out);
     let report = one::<shape::Report>(blocks, "report", out);
     let proxies = order::proxies(blocks, proxies, &services, out);
     let services = order::services(blocks, services, out);
@@ -75,6 +76,7 @@ pub(super) fn resolve(
             sources,
             checks,
             opaque: outlook.opaque,
+            limits,
             purpose: Purpose::Judge,
         },
         seed,
@@ -105,7 +107,7 @@ pub(super) fn checks(
     recorded: &[Block],
     plan: &Plan,
     out: &mut Vec<Diagnostic>,
-) -> Vec<CheckSpec> {
+) -> (Vec<CheckSpec>, Limits) {
     let names = Names::gather(recorded, &mut Vec::new());
     Names::gather(blocks, out);
     references::check(blocks, &names, &Catalogue::default(), out);
@@ -124,8 +126,14 @@ pub(super) fn checks(
         }
         Some(check)
     });
+    let has_limits = blocks.iter().any(|block| block.kind == "limits");
+    let limits = if has_limits {
+        one(blocks, "limits", out)
+    } else {
+        plan.experiment.limits
+    };
     told::once(blocks, out);
-    checks
+    (checks, limits)
 }
 
 /// The `[scenario]` block, or what stands for it, and its duration. One that cannot be read ends after

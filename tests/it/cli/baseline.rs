@@ -27,6 +27,8 @@ baseline     = "kept/work.json"
 figures      = ["work.p50_s"]
 threshold    = "100%"
 floor        = "300ms"
+
+[limits]
 max_busy     = "100%"
 max_lateness = "10s"
 "#;

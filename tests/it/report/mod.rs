@@ -7,7 +7,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use chaosproxy::check::{
-    CheckSpec, Experiment, FaultBrief, Purpose, Severity, SourceBrief, SourceMap, Verdict,
+    CheckSpec, Experiment, FaultBrief, Limits, Purpose, Severity, SourceBrief, SourceMap, Verdict,
 };
 use chaosproxy::event::{
     Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
@@ -50,6 +50,7 @@ fn header() -> Header {
         .into(),
         checks: Vec::new(),
         opaque: [].into(),
+        limits: Limits::default(),
         purpose: Purpose::Judge,
     };
     Header {

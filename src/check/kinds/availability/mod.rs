@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::{Op, Value};
 use crate::check::bounds::{self, Demands, Doubt};
-use crate::check::exercise::{self, Patience};
+use crate::check::exercise;
 use crate::check::metric::Metric;
 use crate::check::{
     About, Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window,
@@ -47,13 +47,6 @@ pub struct Params {
     /// The share that must be ok for a slot to be available. Default 99%.
     #[serde(default = "most")]
     pub good: Share,
-    /// How busy the machine may be for `target` to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late observations may be sent, at the 99th percentile, for `target` to count. Default
-    /// 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 const fn one_second() -> Period {
@@ -191,10 +184,6 @@ impl Case<'_> {
             of: Answers::Good,
             floor: std::time::Duration::ZERO,
             min_samples: None,
-            patience: Patience {
-                max_busy: self.params.max_busy,
-                max_lateness: self.params.max_lateness.get(),
-            },
         };
         let judged = demands.demand(&demand);
         let expected = demand.to_string();

@@ -59,7 +59,6 @@ impl<'a> Case<'a> {
             exercise::excuse(
                 &mut finding,
                 self.history,
-                self.params.max_busy,
                 self.window,
                 // How late each may be was looked at already.
                 (Duration::ZERO, Duration::ZERO),

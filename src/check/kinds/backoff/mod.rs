@@ -14,9 +14,7 @@ pub use worst::longest_wait;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{
-    About, Check, CheckSpec, Finding, History, Lint, Outlook, advice, exercise, lint, show,
-};
+use crate::check::{About, Check, CheckSpec, Finding, History, Lint, Outlook, advice, lint, show};
 use crate::event::Name;
 use crate::units::{Period, Rate, Share};
 use case::Case;
@@ -78,10 +76,6 @@ pub struct Params {
     /// How early an attempt may come. Default 5ms.
     #[serde(default = "early")]
     pub early: Period,
-    /// How busy the machine may be for attempts that come too late to count as a failure. Default
-    /// 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
 }
 
 const fn factor() -> f64 {

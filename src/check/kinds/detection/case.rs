@@ -91,8 +91,7 @@ impl<'a> Case<'a> {
         let allowed = (impact, impact + self.params.within.get());
         let until = decisive.unwrap_or_else(|| self.history.lifted(occurrence));
         let times = (until.since(impact), self.params.within.get());
-        let max_busy = self.params.max_busy;
-        exercise::excuse(&mut finding, self.history, max_busy, allowed, times);
+        exercise::excuse(&mut finding, self.history, allowed, times);
         finding
     }
 

@@ -5,11 +5,9 @@ mod case;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::check::{
-    About, Check, CheckSpec, Finding, History, Lint, Outlook, exercise, lint, show,
-};
+use crate::check::{About, Check, CheckSpec, Finding, History, Lint, Outlook, lint, show};
 use crate::event::Name;
-use crate::units::{Period, Share};
+use crate::units::Period;
 use case::Case;
 
 /// See [`Check::SUMMARY`].
@@ -32,9 +30,6 @@ pub struct Params {
     /// Signals of which one must be given in time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub any_of: Vec<Signal>,
-    /// How busy the machine may be for a failure to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
 }
 
 /// A way of showing that the fault was noticed: exactly one of `probe`, `log` and `closes`.

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::assertion::Op;
 use crate::check::bounds::{self, Doubt, Judged};
-use crate::check::exercise::{self, Excuse, Patience};
+use crate::check::exercise::{self, Excuse};
 use crate::check::metric::{Metric, Unit};
 use crate::check::{
     About, Assertion, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window,
     lint, show,
 };
 use crate::event::{Answers, Name};
-use crate::units::{Moment, Period, Share};
+use crate::units::Moment;
 
 /// See [`Check::SUMMARY`].
 #[derive(Debug)]
@@ -30,13 +30,6 @@ pub struct Params {
     /// The answers that latencies are taken of: `good` (the default), or `all`, errors as well.
     #[serde(default, skip_serializing_if = "Answers::is_good")]
     pub of: Answers,
-    /// How busy the machine may be for a slow answer to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late the probe may be sent, at the 99th percentile, for a slow answer to count. Default
-    /// 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 impl Check for Health {
@@ -115,10 +108,6 @@ fn demand(
     let measured = history.measure(assertion, params.of, window);
     let needed = needed(assertion);
     let slow = metric.unit() == Unit::Time;
-    let patience = Patience {
-        max_busy: params.max_busy,
-        max_lateness: params.max_lateness.get(),
-    };
     let judged = match measured.holds() {
         None if measured.value.is_some() && measured.weight(false) >= needed => {
             bounds::unanswered(&measured.to_string())
@@ -127,7 +116,7 @@ fn demand(
         Some(holds) if measured.weight(holds) < needed => bounds::too_few(&measured, needed),
         Some(true) => Judged::sure(Verdict::Pass, &measured),
         Some(false) => {
-            let excuse = patience.exceeded(history, source, window);
+            let excuse = exercise::slowed(history, source, window);
             let anyway = |excuse: &Excuse| {
                 exercise::is_missed_anyway(excuse, (assertion, params.of), history, window)
             };

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::bounds::{self, Demands};
-use crate::check::exercise::{self, Patience};
+use crate::check::exercise;
 use crate::check::{
     About, Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
 use crate::event::{Answers, Name};
-use crate::units::{Period, Share};
+use crate::units::Period;
 
 /// See [`Check::SUMMARY`].
 #[derive(Debug)]
@@ -30,13 +30,6 @@ pub struct Params {
     /// A shift of a latency that is too small to matter. Default 5ms.
     #[serde(default = "floor")]
     pub floor: Period,
-    /// How busy the machine may be for latencies to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late observations may be sent, at the 99th percentile, for latencies to count. Default
-    /// 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 const fn floor() -> Period {
@@ -80,10 +73,6 @@ impl Check for Isolation {
                 of: params.of,
                 floor: params.floor.get(),
                 min_samples: None,
-                patience: Patience {
-                    max_busy: params.max_busy,
-                    max_lateness: params.max_lateness.get(),
-                },
             };
             let mut finding = demands.judge(spec);
             if finding.verdict == Verdict::Fail {

@@ -69,7 +69,7 @@ impl<'a> Aftermath<'a> {
         };
         let span = (healed, aftermath.limit());
         let samples = aftermath.in_window(span).flatten();
-        aftermath.disturbed = Disturbed::within(params, history, samples);
+        aftermath.disturbed = Disturbed::within(history, samples);
         aftermath
     }
 

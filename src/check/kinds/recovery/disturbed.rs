@@ -1,4 +1,3 @@
-use super::Params;
 use crate::check::{History, show};
 use crate::event::Sample;
 use crate::units::Moment;
@@ -11,18 +10,15 @@ pub(super) struct Disturbed(Vec<(Moment, Moment, String)>);
 impl Disturbed {
     /// Seconds in which the machine was too busy, and times in which one of `samples` should have
     /// been sent already.
-    pub(super) fn within<'a>(
-        params: &Params,
-        history: &History,
-        samples: impl Iterator<Item = &'a Sample>,
-    ) -> Self {
+    pub(super) fn within<'a>(history: &History, samples: impl Iterator<Item = &'a Sample>) -> Self {
+        let limits = history.experiment().limits;
         let busy = history.busy_times();
-        let busy = busy.filter(|(_, share)| *share > params.max_busy.fraction());
+        let busy = busy.filter(|(_, share)| *share > limits.max_busy.fraction());
         let busy = busy.map(|((from, to), share)| {
             let why = format!("the machine was {} busy", show::percent(share));
             (from, to, why)
         });
-        let late = samples.filter(|sample| sample.lateness() > params.max_lateness.get());
+        let late = samples.filter(|sample| sample.lateness() > limits.max_lateness.get());
         let late = late.map(|sample| {
             let late = show::time(sample.lateness());
             let why = format!("`{}` was sent {late} late", sample.source);

@@ -14,7 +14,7 @@ use crate::check::{
     Occurrence, Outlook, Verdict, exercise, lint, show,
 };
 use crate::event::{Answers, Name, Sample};
-use crate::units::{Moment, Period, Share};
+use crate::units::{Moment, Period};
 use aftermath::{Aftermath, Course};
 
 /// See [`Check::SUMMARY`].
@@ -44,13 +44,6 @@ pub struct Params {
     /// 50ms.
     #[serde(default = "slack")]
     pub slack: Period,
-    /// How busy the machine may be for a failure to count, and in any second for what was slow in
-    /// it. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late an observation may be sent for what was slow meanwhile to count. Default 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 const fn hold() -> Period {
@@ -269,7 +262,7 @@ fn judge_from(
     let allowed = (healed, healed + params.within.get() + params.hold.get());
     let took = course.recovered.map_or(observed, |at| at.since(healed));
     let times = (took, params.within.get());
-    exercise::excuse(&mut finding, history, params.max_busy, allowed, times);
+    exercise::excuse(&mut finding, history, allowed, times);
     finding
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::baseline::{self, Baseline, Change, Figure, METRICS, Tolerance, worse};
-use crate::check::exercise::{self, Excuse, Patience};
+use crate::check::exercise::{self, Excuse};
 use crate::check::metric::Unit;
 use crate::check::{
     About, Check, CheckSpec, Evidence, Finding, History, Lint, Outlook, Verdict, Window, lint, show,
@@ -36,13 +36,6 @@ pub struct Params {
     /// machine cancels out; best of a request that nobody works on. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative_to: Option<Figure>,
-    /// How busy the machine may be for a time that is worse to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late observations may be sent, at the 99th percentile, for a time that is worse to
-    /// count. Default 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 fn threshold() -> Share {
@@ -199,16 +192,12 @@ fn evidence(
         mut measured,
         ..
     } = change;
-    let patience = Patience {
-        max_busy: params.max_busy,
-        max_lateness: params.max_lateness.get(),
-    };
     // What is no worse on a starved machine is no worse on any, and a ratio knows of no machine.
     let excusable = verdict != Verdict::Pass
         && params.relative_to.is_none()
         && baseline::unit(&figure.what) == Unit::Time;
     if let Some(window) = window.filter(|_| excusable)
-        && let Some(excuse) = patience.exceeded(history, &figure.owner, window)
+        && let Some(excuse) = exercise::slowed(history, &figure.owner, window)
         && !change
             .means
             .is_some_and(|means| is_worse_anyway(params, &excuse, means))

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::bounds::Demands;
-use crate::check::exercise::{self, Patience};
+use crate::check::exercise;
 use crate::check::{
     About, Assertion, Check, CheckSpec, Finding, History, Lint, Outlook, Verdict, Window, lint,
 };
 use crate::event::Answers;
-use crate::units::{Period, Share};
+use crate::units::Period;
 
 /// See [`Check::SUMMARY`].
 #[derive(Debug)]
@@ -33,13 +33,6 @@ pub struct Params {
     /// A shift of a latency against its baseline that is too small to matter. Default 5ms.
     #[serde(default = "floor")]
     pub floor: Period,
-    /// How busy the machine may be for the figures to count. Default 95%.
-    #[serde(default = "exercise::max_busy")]
-    pub max_busy: Share,
-    /// How late observations may be sent, at the 99th percentile, for the figures to count. Default
-    /// 5ms.
-    #[serde(default = "exercise::max_lateness")]
-    pub max_lateness: Period,
 }
 
 const fn floor() -> Period {
@@ -72,10 +65,6 @@ impl Check for Slo {
                 of: params.of,
                 floor: params.floor.get(),
                 min_samples: params.min_samples,
-                patience: Patience {
-                    max_busy: params.max_busy,
-                    max_lateness: params.max_lateness.get(),
-                },
             };
             let mut finding = demands.judge(spec);
             if finding.verdict == Verdict::Fail {

@@ -117,8 +117,10 @@ fn a_shift_below_the_floor_does_not_matter() {
 #[test]
 fn a_figure_that_lateness_explains_does_not_count() {
     let slow = |latency: f64, limit: &str| {
-        let story = story(move |_| (latency, ok())).late("reads", 0.02);
-        let params = json!({ "that": ["reads.p95 <= 500ms"], "max_lateness": limit });
+        let story = story(move |_| (latency, ok()))
+            .late("reads", 0.02)
+            .max_lateness(limit);
+        let params = json!({ "that": ["reads.p95 <= 500ms"] });
         story.judge("slo", params).verdict
     };
     assert_eq!(slow(0.515, "5ms"), Verdict::Inconclusive);
