@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Name;
+pub use crate::fault::Protocol;
 use crate::fault::Scope;
 use crate::units::Reach;
 
@@ -122,17 +123,4 @@ pub struct Keepalive {
     pub interval: Duration,
     /// Questions without an answer before the peer is given up, from 1 to 127. Default 5.
     pub retries: u32,
-}
-
-/// What a proxy's clients speak.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// Bytes.
-    #[default]
-    Tcp,
-    /// PostgreSQL's frontend/backend protocol, version 3.
-    Postgres,
 }

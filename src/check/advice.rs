@@ -1,6 +1,6 @@
 //! What to do about a fault that touched nobody, by what else the run saw.
 
-use super::History;
+use super::{History, exercise};
 use crate::event::Fact;
 
 /// The advice that the evidence of the run supports.
@@ -12,6 +12,17 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
     let seen = brief.kind().map(|kind| kind.subject.is_seen_by_proxies());
     if seen == Some(false) {
         return "see in the notes and in the log of the fault why it did nothing".to_owned();
+    }
+    if let Some((_, why)) = exercise::unable(history, fault) {
+        return if why.contains("encrypted") {
+            "chaosproxy passes TLS through and sees no messages in it: let clients connect to the \
+             proxy without, for PostgreSQL with `sslmode=disable`"
+                .to_owned()
+        } else {
+            "the fault acts on messages: see that clients speak through the proxy what the fault is \
+             for"
+                .to_owned()
+        };
     }
     if is_uncounted(history, fault) {
         return COUNT.to_owned();
@@ -29,7 +40,7 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
     if during {
         format!(
             "connections were open through `{}` while it was in force, and it met none of them: \
-             see whether `percent`, `match` or `affect` leaves them out, and let requests go \
+             see whether `percent`, `match`, `affect` or a condition of the fault's own leaves them out, and let requests go \
              through them meanwhile",
             brief.proxy
         )
@@ -79,6 +90,12 @@ mod tests {
             fault: "cut".into(),
             proxy: "db".into(),
         };
+        let unable = |why: &str| Fact::FaultUnable {
+            fault: "cut".into(),
+            proxy: "db".into(),
+            conn: 0,
+            why: why.into(),
+        };
         let brief = |story: Story| story.session(0, 1.0).closed(0, 2.0, ClosedBy::Client);
         let advices = [
             (advice("partition", |story| story), "not past it"),
@@ -95,6 +112,18 @@ mod tests {
                 "CAP_NET_RAW",
             ),
             (advice("command", brief), "why it did nothing"),
+            (
+                advice("pg_error", |story| {
+                    story.fact(21.0, unable("encrypted with TLS"))
+                }),
+                "sslmode=disable",
+            ),
+            (
+                advice("pg_error", |story| {
+                    story.fact(21.0, unable("the client speaks HTTP/2"))
+                }),
+                "what the fault is for",
+            ),
         ];
         for (advice, expected) in advices {
             assert!(advice.contains(expected), "{expected}: {advice}");

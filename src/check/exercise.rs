@@ -30,11 +30,29 @@ pub(super) fn fewest<'a>(
         if let Some(why) = failed(history, fault) {
             return format!("fault `{fault}` failed: {why}");
         }
+        let why = unable(history, fault).map(|(count, why)| {
+            let connections = show::plural(count, "connection");
+            format!("; on {connections} it could not act: {why}")
+        });
         format!(
-            "fault `{fault}` touched {}, at least {needed} needed",
-            show::plural(fewest, "connection")
+            "fault `{fault}` touched {}, at least {needed} needed{}",
+            show::plural(fewest, "connection"),
+            why.unwrap_or_default()
         )
     })
+}
+
+/// On how many connections a fault could do nothing, and the reason on the first of them.
+pub(super) fn unable<'a>(history: &'a History, fault: &str) -> Option<(u64, &'a str)> {
+    let mut whys = history
+        .events()
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::FaultUnable { fault: of, why, .. } if **of == *fault => Some(why.as_str()),
+            _ => None,
+        });
+    let first = whys.next()?;
+    Some((1 + whys.count() as u64, first))
 }
 
 /// Why a fault could not do what it is to do, if it could not.
@@ -239,6 +257,22 @@ mod tests {
             assert_eq!(excuse(false).at_least(took), took);
         }
         assert_eq!(starved.at_least(SECOND * 11 / 10), SECOND / 10);
+    }
+
+    #[test]
+    fn a_fault_that_could_not_act_says_why_it_touched_too_few() {
+        let unable = |conn| Fact::FaultUnable {
+            fault: "cut".into(),
+            proxy: "db".into(),
+            conn,
+            why: "the messages are encrypted with TLS".into(),
+        };
+        let story = Story::until(40.0).fault("cut", 20.0, 28.0);
+        let story = story.fact(21.0, unable(0)).fact(22.0, unable(1));
+        let why = missing(&story.history(None), "cut").unwrap();
+        let expected = "fault `cut` touched 0 connections, at least 1 needed; on 2 connections it \
+                        could not act: the messages are encrypted with TLS";
+        assert_eq!(why, expected);
     }
 
     #[test]

@@ -232,9 +232,10 @@ mod tests {
         assert!(fault::kinds().len() >= 3);
         for kind in fault::kinds() {
             let example = example(kind, &scenario::params((kind.schema)()));
+            let protocol = kind.speaks.unwrap_or_default().name();
             let text = format!(
                 "[scenario]\ntitle = 'x'\nduration = '60s'\n\
-                 [[proxy]]\nname = 'PROXY'\nupstream = '127.0.0.1:5432'\n\
+                 [[proxy]]\nname = 'PROXY'\nupstream = '127.0.0.1:5432'\nprotocol = '{protocol}'\n\
                  [[service]]\nname = 'SERVICE'\nurl = 'http://127.0.0.1:0'\ncommand = ['server']\n\
                  [[database]]\nname = 'DATABASE'\nmanaged = true\n\
                  [[check]]\nname = 'c'\ntype = 'log'\nservice = 'SERVICE'\nmax_rate = '9/s'\n\

@@ -113,6 +113,32 @@ pub enum Fact {
         /// What the victim felt.
         impact: Impact,
     },
+    /// A fault on messages can see none on this connection, so that it cannot touch it.
+    FaultUnable {
+        /// The fault's name.
+        fault: Name,
+        /// The proxy.
+        proxy: Name,
+        /// The connection.
+        conn: u64,
+        /// Why (`the messages are encrypted with TLS`).
+        why: String,
+    },
+    /// A fault on messages is done with a connection that it hit.
+    FaultTouched {
+        /// The fault's name.
+        fault: Name,
+        /// Counts repetitions of the same fault from 0.
+        occurrence: u32,
+        /// The proxy.
+        proxy: Name,
+        /// The connection.
+        conn: u64,
+        /// How many requests it touched there.
+        exchanges: u64,
+        /// When it touched the last of them, which may be after the fault was lifted.
+        last: Moment,
+    },
     /// A fault shuts a port, and it is not permitted to count whom it turns away.
     RefusalsUncounted {
         /// The fault.
@@ -364,6 +390,8 @@ pub enum Impact {
     Delayed,
     /// It, or its bytes, were changed.
     Altered,
+    /// It got an answer that the fault made up.
+    Answered,
     /// It was ended.
     Closed,
     /// It was turned away before it existed.

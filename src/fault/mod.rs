@@ -11,6 +11,7 @@ pub mod catalogue;
 mod dice;
 mod ending;
 pub mod kinds;
+mod message;
 pub mod ramp;
 mod registry;
 mod scope;
@@ -20,12 +21,15 @@ pub mod world;
 
 pub use armed::{Armed, objection};
 pub use dice::{ConnKey, Cup, scheduler};
+pub use message::{MessageFactory, MessageFault, MessageOutlet};
 pub use ramp::Ramp;
 pub use registry::{BuildError, FaultKind, Kind, Objection, Subject, kind, kinds};
 pub use scope::{Affect, Candidate, Scope, Ways};
 pub use selection::{Network, Ordinals, Selection};
 pub use spread::Distribution;
 pub use world::WorldOp;
+
+pub use crate::wire::{Direction, Protocol};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -38,30 +42,6 @@ use serde::{Deserialize, Serialize};
 use crate::event::Impact;
 use crate::units::Moment;
 use spread::Spread;
-
-/// Which way bytes travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the client toward the server.
-    Upstream,
-    /// From the server toward the client.
-    Downstream,
-}
-
-impl Direction {
-    /// Both ways.
-    pub const BOTH: [Self; 2] = [Self::Upstream, Self::Downstream];
-
-    /// The other way.
-    #[must_use]
-    pub const fn reverse(self) -> Self {
-        match self {
-            Self::Upstream => Self::Downstream,
-            Self::Downstream => Self::Upstream,
-        }
-    }
-}
 
 /// How a connection is ended.
 #[derive(
@@ -235,6 +215,8 @@ pub type StreamFactory = Arc<dyn Fn() -> Box<dyn Fault> + Send + Sync>;
 pub struct Effects {
     /// On the bytes of each connection in scope.
     pub stream: Option<StreamFactory>,
+    /// On the messages of each connection in scope.
+    pub messages: Option<MessageFactory>,
     /// On the acceptance of new connections.
     pub listener: Option<ListenerPolicy>,
     /// Outside the byte stream.
@@ -245,6 +227,7 @@ impl std::fmt::Debug for Effects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Effects")
             .field("stream", &self.stream.is_some())
+            .field("messages", &self.messages)
             .field("listener", &self.listener)
             .field("world", &self.world)
             .finish()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Effects, kinds as all};
+use super::{Effects, Protocol, kinds as all};
 
 /// A kind of fault. One implementation per file in `kinds`, one line in [`kinds`].
 ///
@@ -20,6 +20,8 @@ pub trait FaultKind {
     const STORY: &'static str;
     /// What it acts on.
     const SUBJECT: Subject = Subject::Connections;
+    /// The protocol that the proxies have to follow for it, if it acts on messages.
+    const SPEAKS: Option<Protocol> = None;
     /// Whether its parameters can move while it is in force: on an open connection it remembers
     /// nothing, or takes it over ([`Fault::inherit`](super::Fault::inherit)).
     const RAMPS: bool = false;
@@ -101,6 +103,8 @@ pub struct Kind {
     pub story: &'static str,
     /// What it acts on.
     pub subject: Subject,
+    /// The protocol that the proxies have to follow for it, if it acts on messages.
+    pub speaks: Option<Protocol>,
     /// Whether its parameters can move while it is in force.
     pub ramps: bool,
     /// Whether a length must be given, with these parameters; `false` for what can act once.
@@ -139,6 +143,7 @@ const fn entry<K: FaultKind>() -> Kind {
         summary: K::SUMMARY,
         story: K::STORY,
         subject: K::SUBJECT,
+        speaks: K::SPEAKS,
         ramps: K::RAMPS,
         lasts: |params| {
             serde_json::from_value(params.clone()).map_or(true, |params| K::lasts(&params))
@@ -176,6 +181,8 @@ pub fn kinds() -> &'static [Kind] {
         entry::<all::limit_time::LimitTime>(),
         entry::<all::accept_delay::AcceptDelay>(),
         entry::<all::connection_limit::ConnectionLimit>(),
+        entry::<all::pg_error::PgError>(),
+        entry::<all::http_abort::HttpAbort>(),
         entry::<all::port_seizure::PortSeizure>(),
         entry::<all::process::Process>(),
         entry::<all::postgres_server::PostgresServer>(),

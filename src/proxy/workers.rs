@@ -34,20 +34,20 @@ pub struct Workers {
 /// Hands work to the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    queues: Arc<[mpsc::UnboundedSender<Handoff>]>,
+    hands: Arc<[mpsc::UnboundedSender<Handoff>]>,
     placement: Placement,
     /// Connections that there are descriptors for.
     most: u64,
 }
 
-/// Work for a worker.
+/// What a worker is asked to do.
 pub(super) enum Handoff {
     /// To accept the connections of a proxy.
     Accept(AcceptLoop),
     /// To carry a connection.
     Carry(Box<AcceptedConn>, Place),
-    /// To wake the connections of a proxy, whose control has changed.
-    Wake(Arc<Control>),
+    /// To wake the connections of a control, which has changed.
+    Rouse(Arc<Control>),
 }
 
 impl Workers {
@@ -65,23 +65,23 @@ impl Workers {
         let stop = CancellationToken::new();
         // Threads that were started end if one cannot be.
         let guard = stop.clone().drop_guard();
-        let (senders, receivers): (Vec<_>, Vec<_>) =
+        let (hands, queues): (Vec<_>, Vec<_>) =
             (0..count.get()).map(|_| mpsc::unbounded_channel()).unzip();
         let pool = Pool {
-            queues: senders.into(),
+            hands: hands.into(),
             placement: Placement::new(count.get()),
             most,
         };
         let mut threads = Vec::new();
-        for (index, handoffs) in receivers.into_iter().enumerate() {
+        for (index, errands) in queues.into_iter().enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
             let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || match set_up(index, clock) {
+                .spawn(move || match station(index, clock) {
                     Ok((runtime, context)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &context, handoffs, &stop);
+                        work(&runtime, &context, errands, &stop);
                         // Waits for no name to be looked up: that may take the resolver minutes.
                         runtime.shutdown_background();
                     }
@@ -132,31 +132,32 @@ impl Pool {
         (self.placement.open() as u64) < self.most
     }
 
-    /// Gives an accept loop to the first worker. A worker that was stopped drops what it is given.
-    pub(super) fn accept(&self, accepting: AcceptLoop) {
-        drop(self.queues[0].send(Handoff::Accept(accepting)));
+    /// Gives an accept loop to the first worker. One that was stopped takes nothing: what it is given
+    /// is dropped.
+    pub(super) fn attend(&self, doorkeeper: AcceptLoop) {
+        drop(self.hands[0].send(Handoff::Accept(doorkeeper)));
     }
 
     /// Gives a connection to the worker that carries the fewest.
     pub(super) fn assign(&self, accepted: AcceptedConn) {
         let place = self.placement.place();
-        let queue = &self.queues[place.worker()];
-        drop(queue.send(Handoff::Carry(Box::new(accepted), place)));
+        let hand = &self.hands[place.worker()];
+        drop(hand.send(Handoff::Carry(Box::new(accepted), place)));
     }
 
-    /// Has the workers wake the connections that follow a control, after a change.
+    /// Lets the workers that carry connections of a control wake these: it has changed.
     pub(super) fn wake(&self, control: &Arc<Control>) {
-        let has_followers = |(worker, _): &(usize, _)| control.has_followers(*worker);
-        for (_, queue) in self.queues.iter().enumerate().filter(has_followers) {
+        let concerned = |(worker, _): &(usize, _)| control.has_followers(*worker);
+        for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
             // A worker that was stopped carries nothing.
-            drop(queue.send(Handoff::Wake(Arc::clone(control))));
+            drop(hand.send(Handoff::Rouse(Arc::clone(control))));
         }
     }
 }
 
 /// A worker's runtime and what its connections share.
-fn set_up(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerContext>)> {
-    // Without the runtime's own timers, which cost time at every turn: the context has better ones.
+fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerContext>)> {
+    // Without the runtime's own timers, which would cost at every turn: the context's are better.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
@@ -169,7 +170,7 @@ fn set_up(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerCont
 fn work(
     runtime: &LocalRuntime,
     context: &Rc<WorkerContext>,
-    mut handoffs: mpsc::UnboundedReceiver<Handoff>,
+    mut errands: mpsc::UnboundedReceiver<Handoff>,
     stop: &CancellationToken,
 ) {
     runtime.block_on(async {
@@ -177,35 +178,35 @@ fn work(
             let context = Rc::clone(context);
             async move { context.run_timers().await }
         });
-        let connections = TaskTracker::new();
+        let links = TaskTracker::new();
         loop {
-            let handoff = tokio::select! {
-                handoff = handoffs.recv() => match handoff {
-                    Some(handoff) => handoff,
+            let errand = tokio::select! {
+                errand = errands.recv() => match errand {
+                    Some(errand) => errand,
                     None => break,
                 },
                 () = stop.cancelled() => break,
-                // Without a timer no fault is on time: no connection is better than a wrong one.
+                // Without its timer no fault keeps its word: rather no connections.
                 _error = &mut timers => return,
             };
             let context = Rc::clone(context);
-            match handoff {
-                Handoff::Accept(accepting) => {
-                    spawn_local(async move { accepting.work(&context).await });
+            match errand {
+                Handoff::Accept(doorkeeper) => {
+                    spawn_local(async move { doorkeeper.work(&context).await });
                 }
                 Handoff::Carry(accepted, place) => {
-                    connections.spawn_local(async move {
+                    links.spawn_local(async move {
                         connection::serve(accepted, &context).await;
                         drop(place);
                     });
                 }
-                Handoff::Wake(control) => control.wake(context.worker()),
+                Handoff::Rouse(control) => control.wake(context.worker()),
             }
         }
-        connections.close();
-        // Connections that do not end in time are dropped with the runtime.
+        links.close();
+        // Those that do not end in time are dropped with the runtime.
         let _in_time = context
-            .within(limits::SHUTDOWN, connections.wait())
+            .within(limits::SHUTDOWN, links.wait())
             .await
             .is_some();
     });

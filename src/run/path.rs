@@ -72,9 +72,9 @@ impl Way {
                 let read = stream.read_exact(&mut answer);
                 tokio::time::timeout(Duration::from_secs(1), read).await??;
             }
-            // Nothing that every TCP server answers: an accepted connection that stays is all there
+            // Nothing that every server answers: an accepted connection that stays is all there
             // is.
-            Protocol::Tcp => {
+            Protocol::Tcp | Protocol::Http => {
                 let mut byte = [0];
                 let ended = tokio::time::timeout(PROBE_EVERY, stream.read(&mut byte)).await;
                 if matches!(ended, Ok(Ok(0) | Err(_))) {

@@ -88,12 +88,13 @@ fn fault(kind: &fault::Kind) -> Value {
         );
     }
     require(&mut schema, "type");
-    aim(&mut schema, kind.subject);
+    aim(&mut schema, kind);
     schema
 }
 
-/// Leaves only the ways to aim that the subject has.
-fn aim(schema: &mut Value, subject: fault::Subject) {
+/// Leaves only the ways to aim that the kind has. Faults on messages see both directions.
+fn aim(schema: &mut Value, kind: &fault::Kind) {
+    let subject = kind.subject;
     let has_target = !subject.blocks().is_empty();
     let ways = schema["properties"]["ramp"]["properties"].as_object();
     let can_move = ways.is_some_and(|ways| ways.values().any(|schema| *schema != false));
@@ -104,7 +105,8 @@ fn aim(schema: &mut Value, subject: fault::Subject) {
         let of_connections = subject == fault::Subject::Connections;
         properties.retain(|key, _| match key.as_str() {
             "target" => has_target,
-            "percent" | "affect" | "direction" | "match" => of_connections,
+            "percent" | "affect" | "match" => of_connections,
+            "direction" => of_connections && kind.speaks.is_none(),
             "ramp" => of_connections && can_move,
             _ => true,
         });

@@ -7,6 +7,7 @@ mod demo;
 mod lab;
 mod load;
 mod matrix;
+mod messages;
 mod pools;
 mod probe;
 mod proxy;

@@ -188,10 +188,10 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Looks for resets of sources that are not read at present: whether the chain got something new.
+    /// Looks for resets of sources that nobody reads at present: whether the chain got news.
     fn notice_resets(&mut self, cx: &mut Context<'_>) -> Step<bool> {
         let direct = self.pipe.idle();
-        let mut found = false;
+        let mut news = false;
         for direction in Direction::BOTH {
             let reading = self.wants_more(direction)
                 && self.target(direction).unsent.is_empty()
@@ -208,9 +208,9 @@ impl<T: Transport> Connection<T> {
                 return Err(self.ended(How::Rst));
             }
             self.push(direction, Payload::End(How::Rst));
-            found = true;
+            news = true;
         }
-        Ok(found)
+        Ok(news)
     }
 
     /// The source's input ended: in a half-close, unless it is known to be broken.

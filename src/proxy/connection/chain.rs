@@ -54,7 +54,6 @@ impl<T: Transport> Connection<T> {
                 Poll::Ready(Ok(0)) => self.end_of(direction),
                 Poll::Ready(Ok(n)) => {
                     *allowance = allowance.saturating_sub(n);
-                    self.observe(direction, &buffer[..n]);
                     Payload::Data(Bytes::copy_from_slice(&buffer[..n]))
                 }
                 Poll::Ready(Err(error)) => {
@@ -64,12 +63,14 @@ impl<T: Transport> Connection<T> {
             };
             if !self.target(direction).write_ended || matches!(payload, Payload::End(_)) {
                 self.push(direction, payload);
+            } else if let Payload::Data(dropped) = payload {
+                self.observe(direction, &dropped);
             }
         }
         false
     }
 
-    /// Writes what came out of the chain: whether this put something new into the chain.
+    /// Writes what came out of the chain: whether the chain got news by it.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
         let was_broken = self.target(direction).broken;
         while self.flush_unsent(cx, direction) && self.pipe.has_output(direction) {
@@ -106,11 +107,11 @@ impl<T: Transport> Connection<T> {
         // The target had already ended its part, so no read will report its reset: the failed
         // write is the only sign of it.
         let target = self.target(direction);
-        let is_new = !was_broken && target.broken && target.read_ended;
-        if is_new {
+        let is_news = !was_broken && target.broken && target.read_ended;
+        if is_news {
             self.push(direction.reverse(), Payload::End(How::Rst));
         }
-        Ok(is_new)
+        Ok(is_news)
     }
 
     pub(super) fn push(&mut self, direction: Direction, payload: Payload) {

@@ -166,7 +166,7 @@ impl<T: Transport> Connection<T> {
             self.close_legs(how, context).await;
         }
         drop(self.peers);
-        self.ledger.close(ended, ending.cause, Some(&self.pipe));
+        self.ledger.close(ended, ending.cause, Some(&mut self.pipe));
     }
 
     /// Closes the legs, the client's first, so that each peer sees what `how` says.
@@ -235,7 +235,7 @@ async fn deliver(leg: &mut impl Transport, context: &WorkerContext) {
         }
         context.sleep(limits::ACKNOWLEDGEMENTS).await;
     }
-    // The peer is gone, or this kernel does not know.
+    // The peer is gone, or this kernel cannot tell.
     let sent = poll_fn(|cx| leg.poll_sent(cx));
     let _in_time = context.within(limits::LINGER, sent).await.is_some();
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::Route;
 use super::super::conn_stats::ConnStats;
-use super::super::pipe::Pipe;
+use super::super::pipe::{Note, Pipe};
 use super::super::stats::{Counters, WorkerCounters};
 use crate::event::{ClosedBy, Fact, Impact, Name};
 use crate::fault::Direction;
@@ -88,6 +88,7 @@ impl Ledger {
             }
             self.hit(hit.fault, hit.impact);
         }
+        self.record_notes(pipe);
         closer
     }
 
@@ -105,18 +106,39 @@ impl Ledger {
         });
     }
 
-    /// Records what was seen in the bytes.
-    pub(super) fn observed(&self, observation: Observation) {
-        let (proxy, conn) = (self.route.name.clone(), self.stats.conn());
-        let now = self.now();
-        self.record_at(now, || match observation {
-            Observation::Startup(packet) => Fact::StartupPacket {
-                proxy,
-                conn,
-                packet,
-            },
-            Observation::Ready => Fact::SessionReady { proxy, conn },
-        });
+    /// Records what the connection showed, and what faults on its messages say of it.
+    pub(super) fn record_notes(&self, pipe: &mut Pipe) {
+        for note in pipe.notes() {
+            let (proxy, conn) = (self.route.name.clone(), self.stats.conn());
+            let now = self.now();
+            self.record_at(now, || match note {
+                Note::Seen(Observation::Startup(packet)) => Fact::StartupPacket {
+                    proxy,
+                    conn,
+                    packet,
+                },
+                Note::Seen(Observation::Ready) => Fact::SessionReady { proxy, conn },
+                Note::Unable { fault, why } => Fact::FaultUnable {
+                    fault,
+                    proxy,
+                    conn,
+                    why: why.to_owned(),
+                },
+                Note::Touched {
+                    fault,
+                    occurrence,
+                    exchanges,
+                    last,
+                } => Fact::FaultTouched {
+                    fault,
+                    occurrence,
+                    proxy,
+                    conn,
+                    exchanges,
+                    last,
+                },
+            });
+        }
     }
 
     /// The connection no longer counts as open: others may come in its place.
@@ -127,13 +149,17 @@ impl Ledger {
     }
 
     /// The connection has closed. What is still held back was held until then.
-    pub(in super::super) fn close(mut self, at: Moment, cause: ClosedBy, pipe: Option<&Pipe>) {
-        // A reader of the fact may rely on the place being free.
+    pub(in super::super) fn close(mut self, at: Moment, cause: ClosedBy, pipe: Option<&mut Pipe>) {
+        // Whoever hears of the end may rely on the place being free.
         self.leave();
-        for direction in Direction::BOTH {
-            if let Some(since) = pipe.and_then(|pipe| pipe.holds_since(direction)) {
-                self.stats.held(direction, since, at);
+        if let Some(pipe) = pipe {
+            for direction in Direction::BOTH {
+                if let Some(since) = pipe.holds_since(direction) {
+                    self.stats.held(direction, since, at);
+                }
             }
+            pipe.finish();
+            self.record_notes(pipe);
         }
         self.record_at(at, || Fact::ConnectionClosed {
             proxy: self.route.name.clone(),

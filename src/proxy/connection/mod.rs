@@ -23,10 +23,8 @@ use super::control::Subscription;
 use super::pipe::Pipe;
 use super::timer::Timer;
 use super::transport::Transport;
-use crate::action::Protocol;
 use crate::event::{ClosedBy, Name};
 use crate::fault::{Candidate, Direction, How};
-use crate::wire::{Observation, Session};
 use ending::{Delivery, Ending};
 pub(super) use ledger::Ledger;
 pub(super) use receive::{AcceptPolicy, AcceptedConn, Delay};
@@ -36,8 +34,6 @@ pub(super) struct Connection<T> {
     ledger: Ledger,
     subscription: Subscription,
     pipe: Pipe,
-    /// Present until the PostgreSQL session exists or cannot be followed.
-    session: Option<Session>,
     /// The client and the server, each by the direction in which it sends.
     peers: [Peer<T>; 2],
     timer: Timer,
@@ -93,13 +89,14 @@ impl<T: Transport> Connection<T> {
         context: &WorkerContext,
     ) -> Self {
         ledger.worker = context.worker();
-        // What chaosproxy asks itself is no client's session.
-        let followed = ledger.route.protocol == Protocol::Postgres && !candidate.own;
         Self {
-            pipe: Pipe::new(candidate, Arc::clone(&ledger.route.budget)),
+            pipe: Pipe::new(
+                candidate,
+                ledger.route.protocol,
+                Arc::clone(&ledger.route.budget),
+            ),
             ledger,
             subscription,
-            session: followed.then(Session::new),
             peers: legs.map(Peer::new),
             timer: context.timer(),
             first: Direction::Upstream,
@@ -114,11 +111,11 @@ impl<T: Transport> Connection<T> {
         let Some(news) = self.subscription.poll(cx, self.ledger.worker) else {
             return Ok(false);
         };
-        if self.subscription.is_to_end(&news.state) {
+        if self.subscription.is_to_end(&news.directives) {
             return Err(Ending::new(ClosedBy::Shutdown, How::Fin));
         }
         let (now, active) = (self.ledger.now(), self.ledger.stats.active());
-        self.pipe.set(now, &news.state.armed, active);
+        self.pipe.set(now, &news.directives.armed, active);
         self.record_faults().map(|()| true)
     }
 
@@ -133,23 +130,10 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Looks for facts in bytes that were read.
+    /// Looks for facts in bytes that were read and do not go through the pipe.
     fn observe(&mut self, direction: Direction, bytes: &[u8]) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        let observations = match direction {
-            Direction::Upstream => session.client(bytes),
-            Direction::Downstream => session.server(bytes),
-        };
-        let mut finished = session.is_opaque();
-        for observation in observations {
-            finished |= matches!(observation, Observation::Ready);
-            self.ledger.observed(observation);
-        }
-        if finished {
-            self.session = None;
-        }
+        self.pipe.observe(direction, bytes);
+        self.ledger.record_notes(&mut self.pipe);
     }
 
     /// The peer that sends in `direction`.

@@ -6,6 +6,7 @@
 //! overtaken. What is parked is bounded, and [`Pipe::room`] carries the bound back to the sender.
 
 mod budget;
+mod messages;
 mod outbox;
 mod stage;
 #[cfg(test)]
@@ -16,10 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Impact, Name};
-use crate::fault::{Armed, Candidate, Direction, How, Payload, Segment};
+use crate::fault::{Armed, Candidate, Direction, How, Payload, Protocol, Segment};
 use crate::units::Moment;
+use crate::wire::{Conversation, Observation};
 use budget::Account;
 pub use budget::Budget;
+use messages::{Around, Messages};
 use outbox::Outbox;
 use stage::Stage;
 
@@ -29,6 +32,9 @@ const MOST_UNWRITTEN: usize = 1 << 20;
 /// Both ways of one connection through the faults in force.
 pub struct Pipe {
     conn: Candidate,
+    protocol: Protocol,
+    /// Present while messages are followed, or a fault wants to see some.
+    messages: Option<Box<Messages>>,
     stages: Vec<Stage>,
     outboxes: [Outbox; 2],
     /// For each way, whether the peer took less than it was offered since its outbox was last empty.
@@ -48,6 +54,31 @@ pub struct Hit {
     pub occurrence: u32,
     /// What the connection felt.
     pub impact: Impact,
+}
+
+/// Something else worth recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The connection showed something.
+    Seen(Observation),
+    /// A fault on messages can see none of this connection.
+    Unable {
+        /// The fault.
+        fault: Name,
+        /// Why.
+        why: &'static str,
+    },
+    /// A fault on messages is done with this connection.
+    Touched {
+        /// The fault.
+        fault: Name,
+        /// Counts its repetitions from 0.
+        occurrence: u32,
+        /// How many exchanges it touched, more than none.
+        exchanges: u64,
+        /// When it touched the last of them.
+        last: Moment,
+    },
 }
 
 /// Bytes that faults held, as they leave the pipe in one piece.
@@ -76,10 +107,14 @@ impl Release {
 }
 
 impl Pipe {
-    /// A pipe without faults, which holds no more than the budget of all pipes allows.
-    pub fn new(conn: Candidate, budget: Arc<Budget>) -> Self {
+    /// A pipe without faults, which holds no more than the budget of all pipes allows. The messages
+    /// of what chaosproxy itself asks are not followed.
+    pub fn new(conn: Candidate, protocol: Protocol, budget: Arc<Budget>) -> Self {
+        let followed = protocol != Protocol::Tcp && !conn.own;
         Self {
             conn,
+            protocol,
+            messages: followed.then(|| Box::new(Messages::new(protocol))),
             stages: Vec::new(),
             outboxes: Default::default(),
             stalled: [false; 2],
@@ -95,6 +130,7 @@ impl Pipe {
     /// went through the connection, if one ever did.
     pub fn set(&mut self, now: Moment, armed: &[Armed], active: Moment) {
         self.conn.active = self.conn.active.max(active);
+        self.set_messages(now, armed);
         // From the last to the first, so that what an earlier stage gives back comes behind.
         for index in (0..self.stages.len()).rev() {
             if !armed.iter().any(|armed| self.stages[index].is(armed)) {
@@ -115,17 +151,80 @@ impl Pipe {
         self.advance(now);
     }
 
+    /// As [`Self::set`], of faults on messages.
+    fn set_messages(&mut self, now: Moment, armed: &[Armed]) {
+        let wanted = armed.iter().any(|armed| armed.effects.messages.is_some());
+        if self.messages.is_none() && (!wanted || self.conn.own) {
+            return;
+        }
+        let new = || Box::new(Messages::new(self.protocol));
+        self.messages.get_or_insert_with(new);
+        self.through(now, |messages, around| messages.set(armed, around));
+        let is_spent = self
+            .messages
+            .as_ref()
+            .is_some_and(|messages| messages.is_spent());
+        if is_spent && self.protocol == Protocol::Tcp {
+            self.messages = None;
+        }
+    }
+
+    /// Looks at bytes that were read and are not pushed.
+    pub fn observe(&mut self, direction: Direction, bytes: &[u8]) {
+        if let Some(messages) = &mut self.messages {
+            messages.observe(direction, bytes, &mut self.signals);
+        }
+    }
+
     /// What was read goes in.
     pub fn push(&mut self, now: Moment, direction: Direction, payload: Payload) {
-        if self.signals.cut.is_none() {
+        if self.signals.cut.is_some() {
+            return;
+        }
+        if self
+            .messages
+            .as_ref()
+            .is_some_and(|messages| messages.is_live())
+        {
+            self.through(now, |messages, around| {
+                messages.accept(direction, payload, around);
+            });
+            self.settle(now, 0, direction.reverse());
+        } else {
+            if let Payload::Data(bytes) = &payload {
+                self.observe(direction, bytes);
+            }
             self.deliver(now, 0, direction, Segment::new(now, payload));
-            self.settle(now, 0, direction);
-            self.charge();
+        }
+        self.settle(now, 0, direction);
+        self.charge();
+    }
+
+    /// Calls the faults on messages, and hands what comes out to the first stage.
+    fn through(&mut self, now: Moment, call: impl FnOnce(&mut Messages, &mut Around<'_>)) {
+        let Some(messages) = &mut self.messages else {
+            return;
+        };
+        let mut around = Around {
+            now,
+            conn: &self.conn,
+            signals: &mut self.signals,
+        };
+        call(messages, &mut around);
+        for (direction, payload) in messages.take() {
+            self.deliver(now, 0, direction, Segment::new(now, payload));
         }
     }
 
     /// What is due moves on.
     pub fn advance(&mut self, now: Moment) {
+        if self
+            .messages
+            .as_ref()
+            .is_some_and(|messages| messages.is_live())
+        {
+            self.through(now, Messages::advance);
+        }
         for direction in Direction::BOTH {
             self.settle(now, 0, direction);
         }
@@ -141,6 +240,11 @@ impl Pipe {
         self.stages
             .iter()
             .filter_map(|stage| stage.next_wake(written))
+            .chain(
+                self.messages
+                    .as_ref()
+                    .and_then(|messages| messages.next_wake()),
+            )
             .min()
     }
 
@@ -149,6 +253,9 @@ impl Pipe {
         let unwritten = self.outboxes[direction as usize].cost();
         // Once no fault is left, what waits goes first: then bytes bypass the pipe again.
         if self.stages.is_empty() && unwritten > 0 {
+            return 0;
+        }
+        if self.waits_for_answer(direction) {
             return 0;
         }
         let held = self.held(direction);
@@ -160,6 +267,18 @@ impl Pipe {
             .min(MOST_UNWRITTEN.saturating_sub(unwritten))
     }
 
+    /// Whether an answer of ours has to be given before more is read: what it keeps back is not to
+    /// grow, and neither are the answers that wait behind others.
+    fn waits_for_answer(&self, direction: Direction) -> bool {
+        let Some(messages) = self.messages.as_ref().filter(|messages| messages.is_live()) else {
+            return false;
+        };
+        match direction {
+            Direction::Upstream => messages.held(Direction::Downstream) > MOST_UNWRITTEN,
+            Direction::Downstream => messages.stashed() > 0,
+        }
+    }
+
     /// What stages park that way, and what waits to be written.
     fn held(&self, direction: Direction) -> usize {
         let parked = self.stages.iter().map(|stage| stage.parked(direction));
@@ -169,7 +288,12 @@ impl Pipe {
     /// Settles the account after a change of what is held.
     fn charge(&mut self) {
         let held = Direction::BOTH.map(|direction| self.held(direction));
-        self.account.settle(held.iter().sum());
+        let messages = self.messages.as_ref().filter(|messages| messages.is_live());
+        let messages = messages.map_or(0, |messages| {
+            let held = Direction::BOTH.map(|direction| messages.held(direction));
+            messages.stashed() + held.iter().sum::<usize>()
+        });
+        self.account.settle(held.iter().sum::<usize>() + messages);
     }
 
     /// Whether anything came out that was not taken yet.
@@ -213,9 +337,14 @@ impl Pipe {
         Some((*how, fault))
     }
 
-    /// Whether bytes may as well bypass the pipe: no fault, nothing parked, nothing to be written.
+    /// Whether bytes may as well bypass the pipe: no fault, nothing parked or owed, nothing to be
+    /// written. They are still to be [observed](Self::observe).
     pub fn idle(&self) -> bool {
         self.stages.is_empty()
+            && !self
+                .messages
+                .as_ref()
+                .is_some_and(|messages| messages.is_live())
             && self.signals.cut.is_none()
             && self.outboxes.iter().all(Outbox::is_empty)
     }
@@ -240,6 +369,18 @@ impl Pipe {
     /// Takes the hits since the last call.
     pub fn hits(&mut self) -> Vec<Hit> {
         std::mem::take(&mut self.signals.hits)
+    }
+
+    /// Takes what else is worth recording since the last call.
+    pub fn notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.signals.notes)
+    }
+
+    /// The connection is over: what faults did until now is told.
+    pub fn finish(&mut self) {
+        if let Some(messages) = &mut self.messages {
+            messages.finish(&mut self.signals);
+        }
     }
 
     fn lift(&mut self, now: Moment, index: usize) {
@@ -299,6 +440,7 @@ impl Pipe {
 #[derive(Default)]
 struct Signals {
     hits: Vec<Hit>,
+    notes: Vec<Note>,
     cut: Option<(How, Name)>,
 }
 
@@ -309,6 +451,29 @@ impl Signals {
             occurrence,
             impact,
         });
+    }
+
+    /// A fault cannot see messages.
+    fn unable(&mut self, fault: &Name, why: &'static str) {
+        self.notes.push(Note::Unable {
+            fault: fault.clone(),
+            why,
+        });
+    }
+
+    /// A fault is done with so many exchanges.
+    fn touched(&mut self, fault: &Name, occurrence: u32, exchanges: u64, last: Moment) {
+        self.notes.push(Note::Touched {
+            fault: fault.clone(),
+            occurrence,
+            exchanges,
+            last,
+        });
+    }
+
+    fn see(&mut self, conversation: &mut Conversation) {
+        self.notes
+            .extend(conversation.seen().into_iter().map(Note::Seen));
     }
 
     /// The first one counts.

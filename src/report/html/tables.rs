@@ -111,6 +111,7 @@ const fn felt(impact: Impact) -> &'static str {
         Impact::Withheld => "held back",
         Impact::Delayed => "delayed",
         Impact::Altered => "altered",
+        Impact::Answered => "answered",
         Impact::Closed => "ended",
         Impact::Refused => "refused",
     }

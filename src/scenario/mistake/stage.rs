@@ -39,6 +39,18 @@ pub(in crate::scenario) fn not_ours(span: Span, block: &Block) -> Diagnostic {
     .help(help)
 }
 
+/// A fault on messages through a proxy that does not follow them.
+pub(in crate::scenario) fn not_followed(span: Span, proxy: &Block, protocol: &str) -> Diagnostic {
+    let name = proxy.name().unwrap_or_default();
+    Diagnostic::error(
+        span,
+        format!("the fault acts on messages that `{name}` does not follow"),
+        "would touch nobody",
+    )
+    .related(proxy.source.block, "the proxy")
+    .help(format!("write `protocol = \"{protocol}\"` in the proxy"))
+}
+
 /// A database that is to be reached over TLS.
 pub(in crate::scenario) fn encrypted(block: &Block, path: &str) -> Diagnostic {
     Diagnostic::error(

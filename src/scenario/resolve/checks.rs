@@ -192,7 +192,7 @@ pub(super) fn outlook(
     let digested = workloads.iter().filter(compares);
     let digested: BTreeSet<_> = digested.map(|workload| &workload.name).collect();
     let opaque = proxies.iter().map(|(proxy, _)| proxy);
-    let opaque = opaque.filter(|proxy| proxy.protocol == Protocol::Tcp);
+    let opaque = opaque.filter(|proxy| proxy.protocol != Protocol::Postgres);
     Outlook {
         unread: names.filter(|name| !read(name)).map(Into::into).collect(),
         faults,

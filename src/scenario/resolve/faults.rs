@@ -9,7 +9,7 @@ use super::{chaos, each, order, ramp};
 use crate::check::FaultBrief;
 use crate::diag::{Diagnostic, did_you_mean};
 use crate::fault::catalogue::Catalogue;
-use crate::fault::{self, Affect, BuildError, Kind, Ramp, Scope, Subject};
+use crate::fault::{self, Affect, BuildError, Kind, Protocol, Ramp, Scope, Subject};
 use crate::scenario::block::Block;
 use crate::scenario::written::At;
 use crate::scenario::{FaultPlan, Start, fit, mistake, schema, shape, timeline};
@@ -40,6 +40,7 @@ pub(super) fn faults(
     order::faults(blocks, out);
     chaos::waits(blocks, &drawn, out);
     ownership(blocks, &faults, out);
+    protocols(blocks, &faults, out);
     (faults, briefs)
 }
 
@@ -196,6 +197,26 @@ fn ownership(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) 
         let named = named.filter_map(|target| places.get(&(kind, &**target)));
         let foreign = named.filter(|block| !own(block));
         out.extend(foreign.map(|block| mistake::stage::not_ours(fault.source.of("target"), block)));
+    }
+}
+
+/// Faults on messages need proxies that follow them.
+fn protocols(blocks: &[Block], faults: &[FaultPlan], out: &mut Vec<Diagnostic>) {
+    let follows = |block: &&Block, protocol: Protocol| {
+        let written = block.text("protocol").unwrap_or(Protocol::default().name());
+        written == protocol.name()
+    };
+    for fault in faults {
+        let Some(protocol) = fault::kind(&fault.kind).and_then(|kind| kind.speaks) else {
+            continue;
+        };
+        let proxies = blocks.iter().filter(|block| block.kind == "proxy");
+        let named = |block: &&Block| fault.targets.iter().any(|name| block.name() == Some(name));
+        let deaf = proxies
+            .filter(named)
+            .filter(|block| !follows(block, protocol));
+        let place = fault.source.of("target");
+        out.extend(deaf.map(|proxy| mistake::stage::not_followed(place, proxy, protocol.name())));
     }
 }
 

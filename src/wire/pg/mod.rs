@@ -1,9 +1,16 @@
-//! The PostgreSQL frontend/backend protocol, version 3, as a bystander sees it.
+//! The PostgreSQL frontend/backend protocol, version 3.
 
-mod frames;
+mod cursor;
+mod message;
+mod names;
 mod opening;
-mod session;
+mod sql;
+mod talk;
 #[cfg(test)]
 mod tests;
 
-pub use session::{Observation, Session};
+pub use message::{
+    COMPLETE, ERROR, EXECUTE, QUERY, READY, body, fields, message, put, split_text, text,
+};
+pub use sql::{first_words, statements};
+pub(super) use talk::{Exchange, Talk};

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
-use super::{Observation, Session};
 use crate::event::Startup;
+use crate::wire::Direction::{Downstream, Upstream};
+use crate::wire::{Conversation, Observation, Protocol};
 
 /// What one side sent at once.
 #[derive(Debug, Clone)]
@@ -12,13 +13,15 @@ enum Flight {
 
 use Flight::{Client, Server};
 
-fn watch(flights: &[Flight]) -> (Vec<Observation>, Session) {
-    let mut session = Session::new();
-    let seen = flights.iter().flat_map(|flight| match flight {
-        Client(bytes) => session.client(bytes),
-        Server(bytes) => session.server(bytes),
-    });
-    (seen.collect(), session)
+fn watch(flights: &[Flight]) -> (Vec<Observation>, Conversation) {
+    let mut conversation = Conversation::new(Protocol::Postgres);
+    for flight in flights {
+        match flight {
+            Client(bytes) => conversation.observe(Upstream, bytes),
+            Server(bytes) => conversation.observe(Downstream, bytes),
+        }
+    }
+    (conversation.seen(), conversation)
 }
 
 /// Checks which packets are seen, and whether a session becomes ready.
@@ -124,7 +127,7 @@ fn after_tls_was_agreed_nothing_more_is_seen() {
         Client(startup()),
     ];
     check(&flights, &[Startup::Ssl, Startup::Tls], false);
-    assert!(watch(&flights).1.is_opaque());
+    assert!(watch(&flights).1.opaque().is_some());
     check(&[Client(vec![0x16, 3, 1])], &[Startup::Tls], false);
 }
 
@@ -132,7 +135,7 @@ fn after_tls_was_agreed_nothing_more_is_seen() {
 fn after_gss_was_agreed_nothing_more_is_seen() {
     let flights = [request(GSS), Server(b"G".to_vec()), Client(startup())];
     check(&flights, &[Startup::Gss], false);
-    assert!(watch(&flights).1.is_opaque());
+    assert!(watch(&flights).1.opaque().is_some());
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn a_message_right_behind_the_startup_packet_is_a_message() {
     let eager = [startup(), message(b'p', &[0xff; 8])].concat();
     let flights = [Client(eager), Server(welcome())];
     check(&flights, &[session()], true);
-    assert!(!watch(&flights).1.is_opaque());
+    assert!(watch(&flights).1.opaque().is_none());
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn a_length_that_no_message_can_have_ends_the_view() {
     let broken = vec![b'D', 0, 0, 0, 3];
     let flights = [Client(startup()), Server(broken), Server(welcome())];
     check(&flights, &[session()], false);
-    assert!(watch(&flights).1.is_opaque());
+    assert!(watch(&flights).1.opaque().is_some());
 }
 
 fn flight() -> impl Strategy<Value = Vec<u8>> {
@@ -251,7 +254,7 @@ fn same_however_it_is_cut(flights: &[Flight], sizes: &[usize]) -> Result<(), Tes
         .collect();
     let (whole, pieces) = (watch(flights), watch(&chunks));
     prop_assert_eq!(whole.0, pieces.0);
-    prop_assert_eq!(whole.1.is_opaque(), pieces.1.is_opaque());
+    prop_assert_eq!(whole.1.opaque(), pieces.1.opaque());
     Ok(())
 }
 

@@ -15,8 +15,8 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::exe;
 
-pub(super) struct Cluster {
-    pub(super) port: u16,
+pub(crate) struct Cluster {
+    pub(crate) port: u16,
     databases: AtomicU32,
     /// Dropping the first ends the second, the thread of the lab that the cluster belongs to: each
     /// test has a runtime of its own, and may end before the others.
@@ -25,7 +25,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// The cluster that is running, or else a new one.
-    pub(super) fn shared() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -36,7 +36,7 @@ impl Cluster {
     }
 
     /// A new, empty database: its name.
-    pub(super) async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{number}");
         let sql = format!("CREATE DATABASE {name}");
@@ -48,11 +48,11 @@ impl Cluster {
         name
     }
 
-    pub(super) fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://chaos@127.0.0.1:{}/{database}", self.port)
     }
 
-    pub(super) async fn client(&self, database: &str) -> Client {
+    pub(crate) async fn client(&self, database: &str) -> Client {
         let url = self.url(database);
         let (client, driver) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         tokio::spawn(driver);

@@ -1,6 +1,6 @@
 //! The reference servers as processes, on a real PostgreSQL.
 
-mod cluster;
+pub(crate) mod cluster;
 mod defects;
 mod edge_cases;
 mod projects;

@@ -24,14 +24,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use crate::support::rig::patiently;
 
 /// The next `n` bytes.
-async fn read_n(stream: &mut TcpStream, n: usize) -> Vec<u8> {
+pub(crate) async fn read_n(stream: &mut TcpStream, n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n];
     patiently(stream.read_exact(&mut bytes)).await.unwrap();
     bytes
 }
 
 /// Everything up to the end, and how it ended.
-async fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, Result<(), io::ErrorKind>) {
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, Result<(), io::ErrorKind>) {
     let mut bytes = Vec::new();
     let end = patiently(stream.read_to_end(&mut bytes)).await;
     (bytes, end.map(|_| ()).map_err(|error| error.kind()))

@@ -99,7 +99,7 @@ impl<'a> Case<'a> {
     /// after a victim was closed or turned away.
     fn impact(&self, occurrence: &Occurrence) -> Option<Moment> {
         let felt = |hit: &Hit| match hit.impact {
-            Impact::Withheld | Impact::Delayed | Impact::Altered => Some(hit.at),
+            Impact::Withheld | Impact::Delayed | Impact::Altered | Impact::Answered => Some(hit.at),
             Impact::Closed | Impact::Refused => {
                 self.demand(hit.at, self.history.lifted(occurrence))
             }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{Budget, Pipe};
 use crate::fault::{
-    Armed, Candidate, ConnKey, Direction, Effects, Fault, How, Payload, Scope, Ways, kind,
+    Armed, Candidate, ConnKey, Direction, Effects, Fault, How, Payload, Protocol, Scope, Ways, kind,
 };
 use crate::units::Moment;
 
@@ -100,7 +100,7 @@ impl Rig {
             own: false,
         };
         Self {
-            pipe: Pipe::new(candidate, Arc::clone(budget)),
+            pipe: Pipe::new(candidate, Protocol::Tcp, Arc::clone(budget)),
             now: Moment::ZERO,
             out: Default::default(),
         }
