@@ -28,40 +28,40 @@ pub(super) fn drawn((faults, chaos): (&[FaultPlan], Option<&Chaos>), seed: u64) 
 }
 
 impl Chaos {
-    /// What is drawn with this seed, by time. As if so many people as may be at work at once each
-    /// broke one thing after the other, pausing in between; nobody touches what another one holds.
+    /// What is drawn with this seed, by time. There are `at_once` lanes; each draws one fault after
+    /// the other, with a gap in between. No fault is in two lanes at once.
     fn draw(&self, faults: &[FaultPlan], seed: u64) -> Vec<Drawn> {
         let mut rng = fault::scheduler(seed);
         let (from, end) = (*self.between.start(), *self.between.end());
-        let mut hands: Vec<Duration> = (0..self.hands())
+        let mut lanes: Vec<Duration> = (0..self.lanes())
             .map(|_| from + one_of(&self.gap, &mut rng))
             .collect();
-        let mut held: BTreeMap<usize, Duration> = BTreeMap::new();
+        let mut in_force_until: BTreeMap<usize, Duration> = BTreeMap::new();
         let mut drawn = Vec::new();
-        while let Some(hand) = hands.iter_mut().filter(|at| **at < end).min() {
-            let at = *hand;
-            let free = |fault: usize| held.get(&fault).is_none_or(|until| *until <= at);
+        while let Some(lane) = lanes.iter_mut().filter(|at| **at < end).min() {
+            let at = *lane;
+            let free = |fault: usize| in_force_until.get(&fault).is_none_or(|until| *until <= at);
             let Some(fault) = self.choose(free, &mut rng) else {
-                // Whatever may be drawn is in force: the first that ends is the next to be had.
-                let ends = held.values().filter(|until| **until > at);
-                *hand = ends.min().copied().unwrap_or(end);
+                // Every fault is in force: this lane waits for the first one to end.
+                let ends = in_force_until.values().filter(|until| **until > at);
+                *lane = ends.min().copied().unwrap_or(end);
                 continue;
             };
             let length = self.length_of(&faults[fault], &mut rng);
             let until = at + length;
             if until > end {
-                *hand = end;
+                *lane = end;
                 continue;
             }
-            *hand = until + one_of(&self.gap, &mut rng);
-            held.insert(fault, until);
+            *lane = until + one_of(&self.gap, &mut rng);
+            in_force_until.insert(fault, until);
             drawn.push(Drawn { fault, at, length });
         }
         drawn
     }
 
-    /// Who has no fault to take would only wait.
-    fn hands(&self) -> usize {
+    /// No more than there are faults: a further lane would only wait.
+    fn lanes(&self) -> usize {
         let at_once = usize::try_from(self.at_once).unwrap_or(usize::MAX);
         at_once.min(self.weights.len())
     }
@@ -78,7 +78,7 @@ impl Chaos {
         };
         let busiest = self.weights.iter().map(pace).fold(0.0, f64::max);
         let span = self.between.end().saturating_sub(*self.between.start());
-        busiest * span.as_secs_f64() * self.hands() as f64
+        busiest * span.as_secs_f64() * self.lanes() as f64
     }
 
     /// One of the faults that are free, by weight.

@@ -1,4 +1,4 @@
-//! Parameters as people are told of them, from the schema of the types that read them.
+//! Parameters as documentation lists them, from the schema of the types that read them.
 
 use schemars::Schema;
 use serde_json::Value;

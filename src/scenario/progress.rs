@@ -55,8 +55,8 @@ mod tests {
         for (length, expected) in [(2, 99), (10, 99), (60, 239), (600, 2399)] {
             let steps: Vec<_> = Progress::through(Duration::from_secs(length)).collect();
             assert_eq!(steps.len(), expected, "{length} s");
-            let told = steps.iter().filter(|step| step.passes_a_tenth());
-            assert_eq!(told.count(), 9, "{length} s");
+            let shown = steps.iter().filter(|step| step.passes_a_tenth());
+            assert_eq!(shown.count(), 9, "{length} s");
         }
     }
 }

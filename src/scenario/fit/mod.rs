@@ -13,8 +13,8 @@ use super::block::{Block, join};
 use super::mistake;
 use crate::diag::{Diagnostic, Span, did_you_mean};
 
-/// Makes a `T` of the block and reports every value that stands in the way. The `bool` tells whether
-/// the `T` is what the file says: otherwise there are stand-ins in it for what is missing or does not
+/// Makes a `T` of the block and reports every value that stands in the way. The `bool` is
+/// `true` if the `T` is what the file says: otherwise there are stand-ins in it for what is missing or does not
 /// fit, and only what it says besides may be looked at.
 pub(super) fn fit<T>(
     block: &Block,
@@ -64,7 +64,7 @@ pub(super) fn shape<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     )
 }
 
-/// The keys that all blocks of a kind have, of one whose type nobody knows.
+/// The keys that all blocks of a kind have, for a block of unknown type.
 pub(super) fn common<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     block: &Block,
     out: &mut Vec<Diagnostic>,
@@ -77,8 +77,8 @@ pub(super) fn common<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     fit(block, &values, &schema, &attempt, out).map(|(shape, _)| shape)
 }
 
-/// The error that says most: one about a value, if there is one.
-pub(super) fn telling(errors: [Option<String>; 2]) -> Option<String> {
+/// An error about a value, if there is one; otherwise one about keys.
+pub(super) fn most_specific(errors: [Option<String>; 2]) -> Option<String> {
     let mut errors: Vec<String> = errors.into_iter().flatten().collect();
     errors.sort_by_key(|error| is_about_keys(error));
     errors.into_iter().next()
@@ -96,7 +96,7 @@ struct Fitting<'a> {
 
 impl Fitting<'_> {
     /// Reports what the schema refuses, and gives the value without the keys that it does not
-    /// know: behind an unknown key nobody would look at the others.
+    /// know: an unknown key would hide the mistakes behind it.
     fn against(&mut self, schema: &Value, path: &str, value: &Value) -> Value {
         let Some(schema) = alternative(schema, value) else {
             if !value.is_null() {
@@ -152,7 +152,7 @@ impl Fitting<'_> {
         Value::Object(kept)
     }
 
-    /// Finds the innermost values that fail on their own; `fails` tells why, given a value in the
+    /// Finds the innermost values that fail on their own; `fails` gives the reason, for a value in the
     /// place of `value`.
     fn blame(&mut self, path: &str, value: &Value, fails: &dyn Fn(Value) -> Option<String>) {
         if self.is_reported_as_a_whole(path) {
@@ -177,8 +177,8 @@ impl Fitting<'_> {
             }
             _ => {}
         }
-        let is_told = self.found.len() > before || self.is_reported(path) || is_unread(value);
-        if !is_told && !path.is_empty() {
+        let is_explained = self.found.len() > before || self.is_reported(path) || is_unread(value);
+        if !is_explained && !path.is_empty() {
             self.found
                 .push(mistake::refused(self.block, path, &message));
         }

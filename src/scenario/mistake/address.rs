@@ -69,7 +69,7 @@ pub(in crate::scenario) fn placeholder(block: &Block) -> Diagnostic {
 
 /// Port 0 where somebody must listen.
 pub(in crate::scenario) fn nowhere(block: &Block, path: &str) -> Diagnostic {
-    let message = format!("nobody can be reached on port 0, which `{path}` names");
+    let message = format!("`{path}` names port 0, on which no server listens");
     Diagnostic::error(block.span(path), message, "where does the server listen?")
         .help("write the port of the server")
 }

@@ -43,7 +43,7 @@ pub(in crate::scenario) fn doubled(
     .help(format!("give this {what} a name of its own"))
 }
 
-/// A name that could not be told apart in an assertion.
+/// A name that is ambiguous in an assertion.
 pub(in crate::scenario) fn malformed_name(span: Span, name: &str) -> Diagnostic {
     Diagnostic::error(span, format!("`{name}` cannot be a name"), "not a name")
         .help("names are made of letters, digits, `-` and `_`")
@@ -65,7 +65,7 @@ pub(in crate::scenario) fn circle(span: Span, kind: &str, names: &[&str]) -> Dia
     .help("break the circle at one of these places")
 }
 
-/// A placeholder that nobody fills in.
+/// A placeholder without a value.
 pub(in crate::scenario) fn unknown_placeholder(
     span: Span,
     placeholder: &str,

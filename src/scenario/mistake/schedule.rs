@@ -58,7 +58,7 @@ pub(in crate::scenario) fn drawn(block: &Block, key: &str) -> Diagnostic {
     ))
 }
 
-/// A fault that waits for one of which nobody knows when it comes.
+/// A fault that waits for one that is drawn at random, at an unknown time.
 pub(in crate::scenario) fn waits_for_chance(span: Span, name: &str) -> Diagnostic {
     Diagnostic::error(
         span,
@@ -102,7 +102,7 @@ pub(in crate::scenario) fn own_length(block: &Block, kind: &str) -> Diagnostic {
         "said a second time",
     )
     .help(format!(
-        "remove this; `chaosproxy faults {kind}` tells of the parameters"
+        "remove this; `chaosproxy faults {kind}` lists the parameters"
     ))
 }
 

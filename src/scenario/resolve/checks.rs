@@ -114,7 +114,7 @@ fn read(
     ];
     match (shape, lints) {
         (Ok(shape), Ok(lints)) => Ok((shape, params, lints)),
-        _ => Err(fit::telling(refused).unwrap_or_default()),
+        _ => Err(fit::most_specific(refused).unwrap_or_default()),
     }
 }
 

@@ -292,7 +292,7 @@ fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
         Ok(_) | Err(BuildError::Value { .. }) => None,
     };
     let refused = shape.as_ref().err().map(ToString::to_string);
-    match (shape, fit::telling([refused, built])) {
+    match (shape, fit::most_specific([refused, built])) {
         (Ok(shape), None) => Ok((shape, params)),
         (_, error) => Err(error.unwrap_or_default()),
     }
@@ -380,7 +380,7 @@ fn repetition(
                 out.push(mistake::schedule::overlapping(block));
             }
         }
-        // What is there and was not read has been told already.
+        // What is there and was not read has been reported already.
         (None, _) | (_, None) => {}
     }
 }

@@ -4,13 +4,13 @@ mod chaos;
 mod checks;
 mod faults;
 mod names;
+mod one_per_value;
 mod order;
 mod probes;
 mod radius;
 mod ramp;
 mod references;
 mod stage;
-mod told;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use crate::fault::catalogue::Catalogue;
 use crate::units::Period;
 use names::Names;
 
-/// Makes the plan, as far as the mistakes allow; whether it may be used, `out` tells.
+/// Makes the plan, as far as the mistakes allow. It is usable if `out` holds no error.
 pub(super) fn resolve(
     source: &Source,
     blocks: &[Block],
@@ -64,7 +64,7 @@ pub(super) fn resolve(
     let outlook = checks::outlook(schedule, stage, (&sources, &steady_state), blocks, duration);
     let (checks, queries) = checks::checks(blocks, head, &outlook, out);
     let baselines = checks::baselines(&checks);
-    told::once(blocks, out);
+    one_per_value::keep_first(blocks, out);
     let scenario = scenario?;
     Some(Plan {
         path: source.name.clone(),
@@ -101,7 +101,7 @@ pub(super) fn resolve(
 }
 
 /// The check blocks of another file, held against what `plan` has; `recorded` are the blocks that
-/// became the plan. Mistakes are told of `blocks` alone.
+/// became the plan. Only mistakes of `blocks` are reported.
 pub(super) fn checks(
     blocks: &[Block],
     recorded: &[Block],
@@ -132,7 +132,7 @@ pub(super) fn checks(
     } else {
         plan.experiment.limits
     };
-    told::once(blocks, out);
+    one_per_value::keep_first(blocks, out);
     (checks, limits)
 }
 

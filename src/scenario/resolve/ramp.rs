@@ -68,7 +68,7 @@ fn refused_at_its_end(
     params: &Value,
     ramp: &Ramp,
 ) -> Option<Diagnostic> {
-    // What is wrong at its beginning was told already.
+    // What is wrong at its beginning was reported already.
     (kind.build)(params).ok()?;
     let mut end: Map<_, _> = params.as_object().cloned().unwrap_or_default();
     end.extend(ramp.at(1.0));

@@ -103,7 +103,7 @@ fn proxy(block: &Block, reach: Reach, out: &mut Vec<Diagnostic>) -> Option<(Prox
     Some((spec, shape.upstream))
 }
 
-/// Reports an address that nobody can be reached at.
+/// Reports an address at which no server can listen.
 pub(super) fn reachable(block: &Block, path: &str, address: &Template, out: &mut Vec<Diagnostic>) {
     if is_plain(address) && block.value(path).is_some() {
         match host_and_port(address.as_str()) {
@@ -260,8 +260,8 @@ fn filled(text: &str) -> String {
     }
 }
 
-/// The hosts that are connected to by a URL, under the key that says so: where it gives addresses
-/// (`hostaddr`), its names are only told.
+/// The hosts to which a database URL connects, each under the key that names it. Where the URL gives
+/// addresses (`hostaddr`), they decide, and its host names do not.
 fn database_hosts(key: &'static str, url: &str) -> Vec<(&'static str, String)> {
     let Ok(config) = url.parse::<Config>() else {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! One value, one mistake: what is said of it first. The rest follows from that, or will be said once
-//! the value can be read.
+//! At most one diagnostic per value: the first. Later ones follow from it, or appear once the value
+//! can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::diag::{Diagnostic, Severity, Span};
 use crate::scenario::block::{Block, walk};
 
-/// Leaves out what is about a value, or compares with one, of which something was said before.
-pub(super) fn once(blocks: &[Block], out: &mut Vec<Diagnostic>) {
+/// Drops each diagnostic that points at a value, or compares with one, that has an error already.
+pub(super) fn keep_first(blocks: &[Block], out: &mut Vec<Diagnostic>) {
     if out.len() < 2 {
         return;
     }
     let tables = tables(blocks);
-    let mut told = BTreeMap::new();
+    let mut reported = BTreeMap::new();
     out.retain(|found| {
         let primary = found.primary.as_ref().map(|label| label.span);
         let primary = primary.filter(|span| !tables.contains(&span.start));
@@ -23,18 +23,18 @@ pub(super) fn once(blocks: &[Block], out: &mut Vec<Diagnostic>) {
         if primary
             .into_iter()
             .chain(related)
-            .any(|place| touches(&told, place))
+            .any(|place| touches(&reported, place))
         {
             return false;
         }
         if let (Some(span), Severity::Error) = (primary, found.severity) {
-            told.insert(span.start, span.end);
+            reported.insert(span.start, span.end);
         }
         true
     });
 }
 
-/// Where blocks, and the tables and lists in them, begin: of each there may be many things to say.
+/// Where blocks, and the tables and lists in them, begin: each may have several diagnostics.
 fn tables(blocks: &[Block]) -> BTreeSet<usize> {
     let mut tables: BTreeSet<_> = blocks
         .iter()
@@ -53,12 +53,13 @@ fn tables(blocks: &[Block]) -> BTreeSet<usize> {
     tables
 }
 
-/// Whether something told lies in this place, or around it.
-fn touches(told: &BTreeMap<usize, usize>, place: Span) -> bool {
+/// Whether a reported value lies in this place, or around it.
+fn touches(reported: &BTreeMap<usize, usize>, place: Span) -> bool {
     let within = || {
-        told.range(place.start..place.end.max(place.start + 1))
+        reported
+            .range(place.start..place.end.max(place.start + 1))
             .next()
     };
-    let before = || told.range(..place.start).next_back();
+    let before = || reported.range(..place.start).next_back();
     within().is_some() || before().is_some_and(|(_, end)| *end >= place.end)
 }
