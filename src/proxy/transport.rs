@@ -195,3 +195,58 @@ fn is_passing(error: &io::Error) -> bool {
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpSocket;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A leg with unread bytes, how many, and its peer, which has little room.
+    async fn full() -> (Tcp, usize, TcpStream) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let mut leg = Tcp::new(stream.await.unwrap());
+        let (peer, _) = listener.accept().await.unwrap();
+        let bytes = vec![7; 1_000_000];
+        let written = poll_fn(|cx| leg.poll_write(cx, &[IoSlice::new(&bytes)])).await;
+        (leg, written.unwrap(), peer)
+    }
+
+    #[tokio::test]
+    async fn bytes_count_as_unacknowledged_and_unsent_until_the_peer_takes_them() {
+        let (mut leg, written, mut peer) = full().await;
+        assert!(written > 400_000, "{written}");
+        let all = u32::try_from(written).unwrap();
+        assert!((all / 2..=all).contains(&leg.unacknowledged().unwrap()));
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(leg.poll_sent(cx).is_pending());
+        let sent = timeout(Duration::from_secs(20), async {
+            let read = async { peer.read_exact(&mut vec![0; written]).await.unwrap() };
+            tokio::join!(poll_fn(|cx| leg.poll_sent(cx)), read)
+        });
+        assert_eq!(sent.await.unwrap().1, written);
+        while leg.unacknowledged().unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_an_error_though_bytes_before_it_are_unread() {
+        let (mut leg, _, peer) = full().await;
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(leg.poll_error(cx).is_pending());
+        net::reset_on_close(&peer).unwrap();
+        drop(peer);
+        let error = timeout(Duration::from_secs(20), poll_fn(|cx| leg.poll_error(cx)));
+        assert_eq!(error.await.unwrap().kind(), io::ErrorKind::ConnectionReset);
+    }
+}

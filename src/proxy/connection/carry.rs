@@ -77,8 +77,10 @@ impl<T: Transport> Connection<T> {
         if again || self.pipe.idle() != direct {
             return Ok(true);
         }
-        let watch = self.watch_deliveries()?;
-        let wake = self.pipe.next_wake().into_iter().chain(watch).min();
+        let mut wake = self.pipe.next_wake();
+        if !direct {
+            wake = wake.into_iter().chain(self.watch_deliveries()?).min();
+        }
         if wake.is_some_and(|at| self.timer.poll(cx, at).is_ready()) {
             return Ok(true);
         }
