@@ -181,7 +181,7 @@ mod tests {
 
     /// Follows tokio's clock, which a test can pause. Its runtime rounds up to milliseconds.
     #[derive(Debug, Default)]
-    pub(in super::super) struct VirtualTimer {
+    pub(crate) struct VirtualTimer {
         due: Cell<Option<Instant>>,
         was_set: Notify,
     }
@@ -210,7 +210,7 @@ mod tests {
 
     impl TimerQueue {
         /// A queue in the virtual time of a runtime whose clock is paused.
-        pub(in super::super) fn virtual_time(clock: Clock) -> Self {
+        pub(crate) fn virtual_time(clock: Clock) -> Self {
             Self::with(Source::Tokio(VirtualTimer::default()), clock)
         }
     }

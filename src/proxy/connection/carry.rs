@@ -11,12 +11,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 
-use super::super::context::{self, WorkerContext};
-use super::super::limits;
-use super::super::transport::Transport;
 use super::ending::Ending;
 use super::{Connection, Step};
 use crate::fault::{Direction, How, Payload};
+use crate::proxy::context::{self, WorkerContext};
+use crate::proxy::limits;
+use crate::proxy::transport::Transport;
 
 impl<T: Transport> Connection<T> {
     /// Carries bytes until the connection ends.

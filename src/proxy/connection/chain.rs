@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::super::limits;
-use super::super::transport::Transport;
 use super::{Connection, Step};
 use crate::fault::{Direction, How, Payload};
+use crate::proxy::limits;
+use crate::proxy::transport::Transport;
 
 impl<T: Transport> Connection<T> {
     /// Through the chain: whether there is more to move at once.

@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use super::super::context::{self, WorkerContext};
-use super::super::limits;
-use super::super::transport::Transport;
 use super::{Connection, Peer, Step};
 use crate::event::ClosedBy;
 use crate::fault::{Direction, How};
+use crate::proxy::context::{self, WorkerContext};
+use crate::proxy::limits;
+use crate::proxy::transport::Transport;
 use crate::units::Moment;
 
 /// Why and how a connection ends.

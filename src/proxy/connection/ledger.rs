@@ -4,18 +4,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::super::Route;
-use super::super::conn_stats::ConnStats;
-use super::super::pipe::{Note, Pipe};
-use super::super::stats::{Counters, WorkerCounters};
 use crate::event::{ClosedBy, Fact, Impact, Name};
 use crate::fault::Direction;
+use crate::proxy::Route;
+use crate::proxy::conn_stats::ConnStats;
+use crate::proxy::pipe::{Note, Pipe};
+use crate::proxy::stats::{Counters, WorkerCounters};
 use crate::units::Moment;
 use crate::wire::Observation;
 
 /// The ledger of one connection. It counts as open until [`Ledger::leave`] or the drop.
 #[derive(Debug)]
-pub(in super::super) struct Ledger {
+pub(crate) struct Ledger {
     pub(super) route: Arc<Route>,
     pub(super) stats: Arc<ConnStats>,
     own: bool,
@@ -27,7 +27,7 @@ pub(in super::super) struct Ledger {
 
 impl Ledger {
     /// Counts a connection that was accepted just now.
-    pub(in super::super) fn open(
+    pub(crate) fn open(
         route: &Arc<Route>,
         conn: u64,
         own: bool,
@@ -149,8 +149,8 @@ impl Ledger {
     }
 
     /// The connection has closed. What is still held back was held until then.
-    pub(in super::super) fn close(mut self, at: Moment, cause: ClosedBy, pipe: Option<&mut Pipe>) {
-        // Whoever hears of the end may rely on the place being free.
+    pub(crate) fn close(mut self, at: Moment, cause: ClosedBy, pipe: Option<&mut Pipe>) {
+        // A reader of the fact may rely on the place being free.
         self.leave();
         if let Some(pipe) = pipe {
             for direction in Direction::BOTH {

@@ -10,30 +10,30 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::super::Route;
-use super::super::context::WorkerContext;
-use super::super::control::Subscription;
-use super::super::dial;
-use super::super::transport::{Tcp, Transport};
 use super::ending::Ending;
 use super::{Connection, Ledger, Step};
 use crate::event::{ClosedBy, Impact, Name};
 use crate::fault::{Candidate, ConnKey, Direction, How};
+use crate::proxy::Route;
+use crate::proxy::context::WorkerContext;
+use crate::proxy::control::Subscription;
+use crate::proxy::dial;
+use crate::proxy::transport::{Tcp, Transport};
 use crate::units::Moment;
 
 /// An accepted connection on its way to a worker.
 #[derive(Debug)]
-pub(in super::super) struct AcceptedConn {
-    pub(in super::super) stream: net::TcpStream,
-    pub(in super::super) ledger: Ledger,
-    pub(in super::super) subscription: Subscription,
-    pub(in super::super) candidate: Candidate,
-    pub(in super::super) policy: AcceptPolicy,
+pub(crate) struct AcceptedConn {
+    pub(crate) stream: net::TcpStream,
+    pub(crate) ledger: Ledger,
+    pub(crate) subscription: Subscription,
+    pub(crate) candidate: Candidate,
+    pub(crate) policy: AcceptPolicy,
 }
 
 /// How a client is to be received.
 #[derive(Debug)]
-pub(in super::super) enum AcceptPolicy {
+pub(crate) enum AcceptPolicy {
     /// It is connected to the server, once these have let it wait.
     Serve { delays: Vec<Delay> },
     /// It is ended at once.
@@ -44,15 +44,15 @@ pub(in super::super) enum AcceptPolicy {
 
 /// A fault that lets clients wait.
 #[derive(Debug)]
-pub(in super::super) struct Delay {
-    pub(in super::super) fault: Name,
-    pub(in super::super) occurrence: u32,
-    pub(in super::super) by: Duration,
+pub(crate) struct Delay {
+    pub(crate) fault: Name,
+    pub(crate) occurrence: u32,
+    pub(crate) by: Duration,
 }
 
 impl AcceptedConn {
     /// A connection, as the faults of its proxy choose among them.
-    pub(in super::super) fn candidate(
+    pub(crate) fn candidate(
         route: &Route,
         subscription: &Subscription,
         client: IpAddr,

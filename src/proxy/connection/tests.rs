@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 use tokio::select;
 use tokio::task::yield_now;
 
-use super::super::Route;
-use super::super::context::WorkerContext;
-use super::super::control::Control;
-use super::super::limits;
-use super::super::stats::Counters;
-use super::super::timer::TimerQueue;
-use super::super::transport::Transport;
 use super::receive::AcceptedConn;
 use super::{Connection, Ledger, serve};
 use crate::action::Protocol;
 use crate::event::{ClosedBy, Fact, Stream, bus};
 use crate::fault::{Armed, How, Scope, kind};
+use crate::proxy::Route;
+use crate::proxy::context::WorkerContext;
+use crate::proxy::control::Control;
+use crate::proxy::limits;
+use crate::proxy::stats::Counters;
+use crate::proxy::timer::TimerQueue;
+use crate::proxy::transport::Transport;
 use crate::units::{Clock, Moment, Reach};
 
 /// A leg in memory, and what its peer sees of it.
