@@ -1,5 +1,5 @@
-//! The accept loop of one proxy, on one of the workers. It hands connections on and never waits for
-//! one of them.
+//! The accept loop of one proxy, on one of the workers. It gives connections to workers and never
+//! waits for one of them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,16 +24,16 @@ use crate::sys::net;
 /// The running accept loop. It ends, and the port is free, when this is stopped or dropped.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<Request>,
     /// Resolves when the loop has ended.
     ended: oneshot::Receiver<()>,
 }
 
-/// The loop, on its way to a worker.
+/// The loop itself.
 #[derive(Debug)]
 pub(super) struct AcceptLoop {
     listener: Listener,
-    orders: mpsc::Receiver<Order>,
+    requests: mpsc::Receiver<Request>,
     route: Arc<Route>,
     pool: Pool,
     /// Dropped with the loop.
@@ -52,32 +52,32 @@ pub(super) enum PortState {
 }
 
 #[derive(Debug)]
-struct Order {
-    door: PortState,
+struct Request {
+    port: PortState,
     done: oneshot::Sender<io::Result<()>>,
 }
 
 impl Acceptor {
-    /// Nobody is accepted before the door is set for the first time.
+    /// Accepts nothing before the port is set for the first time.
     pub(super) fn start(listener: TcpListener, route: Arc<Route>, pool: &Pool) -> Self {
-        let (orders, queue) = mpsc::channel(1);
+        let (requests, queue) = mpsc::channel(1);
         let (sender, ended) = oneshot::channel();
-        pool.attend(AcceptLoop {
+        pool.accept(AcceptLoop {
             listener: Listener::new(listener),
-            orders: queue,
+            requests: queue,
             route,
             pool: pool.clone(),
             _ended: sender,
         });
-        Self { orders, ended }
+        Self { requests, ended }
     }
 
     /// Returns once the port answers as asked.
-    pub(super) async fn set(&self, door: PortState) -> io::Result<()> {
+    pub(super) async fn set(&self, port: PortState) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
         let gone = || io::Error::other("the accept loop has ended");
-        self.orders
-            .send(Order { door, done })
+        self.requests
+            .send(Request { port, done })
             .await
             .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -85,8 +85,8 @@ impl Acceptor {
 
     /// Returns once the port is free.
     pub(super) async fn stop(self) {
-        drop(self.orders);
-        // An error: that is how the loop tells that it is gone.
+        drop(self.requests);
+        // The loop drops its sender when it ends: an error is what is waited for.
         drop(self.ended.await);
     }
 }
@@ -98,10 +98,10 @@ impl Acceptor {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
-    /// The runtime polls it like a stream: readable means that somebody waits.
+    /// The runtime polls it like a stream: readable means that a client waits.
     open: Option<tokio::net::TcpStream>,
     /// `None` until it is set for the first time, and after it could not be set.
-    door: Option<PortState>,
+    port: Option<PortState>,
     /// Fills the queue while SYNs are to be ignored.
     plug: Option<net::Plug>,
     /// The peer that the last plug will turn out to be, once it is accepted.
@@ -113,25 +113,25 @@ impl Listener {
         Self {
             socket,
             open: None,
-            door: None,
+            port: None,
             plug: None,
             plugged_by: None,
         }
     }
 
-    fn set(&mut self, door: PortState) -> io::Result<()> {
-        if self.door == Some(door) {
+    fn set(&mut self, port: PortState) -> io::Result<()> {
+        if self.port == Some(port) {
             return Ok(());
         }
-        // Should this fail half-way, the port answers in a way that nobody asked for.
-        self.door = None;
+        // Should this fail half-way, the state of the port is unknown.
+        self.port = None;
         self.open = None;
-        // Frees its place in the queue: whoever waited behind it gets through.
+        // Frees its place in the queue: a client that waited behind it gets through.
         self.plug = None;
-        match door {
+        match port {
             PortState::Refusing => {
                 net::refuse(&self.socket)?;
-                // That emptied the queue, and nobody will accept the plug any more.
+                // That emptied the queue: the plug will not be accepted any more.
                 self.plugged_by = None;
             }
             PortState::Ignoring => {
@@ -145,7 +145,7 @@ impl Listener {
                 self.open = Some(opened(&self.socket)?);
             }
         }
-        self.door = Some(door);
+        self.port = Some(port);
         Ok(())
     }
 
@@ -179,10 +179,10 @@ impl AcceptLoop {
         let mut admitted: u64 = 0;
         loop {
             let accepted = tokio::select! {
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return };
-                    // Whoever asked may have gone; the door is as it was wanted.
-                    drop(order.done.send(self.listener.set(order.door)));
+                request = self.requests.recv() => {
+                    let Some(request) = request else { return };
+                    // The receiver may have gone; the port is set all the same.
+                    drop(request.done.send(self.listener.set(request.port)));
                     continue;
                 }
                 accepted = async {
@@ -242,8 +242,8 @@ fn open(route: &Route, own: bool) -> u64 {
 
 /// What the faults in force make of a new connection. The first that turns it away decides.
 fn policy(route: &Route, subscription: &Subscription, conn: &Candidate) -> AcceptPolicy {
-    let directives = subscription.directives();
-    let faults = directives.map_or(&[][..], |directives| &directives.armed);
+    let state = subscription.state();
+    let faults = state.map_or(&[][..], |state| &state.armed);
     let mut delays = Vec::new();
     for armed in faults.iter().filter(|armed| armed.touches(conn)) {
         let fault = armed.fault.clone();
@@ -275,11 +275,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_door_that_could_not_be_set_is_not_taken_for_what_it_was() {
+    fn a_port_that_could_not_be_set_is_not_taken_for_what_it_was() {
         // A socket that can neither listen nor be shut.
         let socket = OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
         let mut listener = Listener::new(socket.into());
-        listener.door = Some(PortState::Open);
+        listener.port = Some(PortState::Open);
         assert!(listener.set(PortState::Open).is_ok(), "nothing to do");
         assert!(listener.set(PortState::Refusing).is_err());
         assert!(listener.set(PortState::Open).is_err(), "it was tried");

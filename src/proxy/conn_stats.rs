@@ -1,5 +1,5 @@
-//! What one connection has carried and waits for: written by it alone, with plain stores, and
-//! readable at any time.
+//! What one connection has carried and waits for. Only the connection writes it, with plain stores;
+//! anyone may read it at any time.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,12 +10,12 @@ use crate::event::{Awaited, Carried, Name, Wait};
 use crate::fault::Direction;
 use crate::units::Moment;
 
-/// From here on a connection is said to wait: what takes less is how a slow answer, or a fault that
-/// delays, looks.
+/// A connection that waits for less than this is not shown as waiting: slow answers and faults that
+/// delay look the same.
 const WAITS: Duration = Duration::from_secs(1);
 
-/// What a connection may be told to wait for, the most telling first; that it waits for an answer
-/// is seen by what it passed on.
+/// What a connection may wait for, the most specific first. That it waits for an answer follows from
+/// what it passed on.
 const AWAITED: [Awaited; 4] = [
     Awaited::Fault,
     Awaited::Dial,
@@ -23,7 +23,7 @@ const AWAITED: [Awaited; 4] = [
     Awaited::Server,
 ];
 
-/// Who is to take what goes that way.
+/// The peer that takes what goes in this direction.
 const fn taker(direction: Direction) -> Awaited {
     match direction {
         Direction::Upstream => Awaited::Server,
@@ -111,13 +111,13 @@ impl ConnStats {
         self.note(Awaited::Dial, since);
     }
 
-    /// Who is to take what goes in `direction` takes nothing: since `now`, if not for longer.
+    /// The peer takes nothing of what goes in `direction`: since `now`, if not for longer.
     pub(super) fn stalls(&self, direction: Direction, now: Moment) {
         let since = &self.waits[taker(direction) as usize];
         since.store(read(since).min(now.as_nanos()), Relaxed);
     }
 
-    /// Who is to take what goes in `direction` takes something.
+    /// The peer takes something of what goes in `direction`.
     pub(super) fn flows(&self, direction: Direction) {
         self.note(taker(direction), None);
     }
@@ -158,7 +158,7 @@ impl ConnStats {
     /// What it waits for.
     pub(super) fn waits(&self, now: Moment) -> Option<Wait> {
         let [asked, answered] = self.active_ways();
-        let told = AWAITED.into_iter().map(|on| Wait {
+        let shown = AWAITED.into_iter().map(|on| Wait {
             on,
             since: Moment::from_nanos(read(&self.waits[on as usize])),
         });
@@ -166,7 +166,8 @@ impl ConnStats {
             on: Awaited::Answer,
             since: asked,
         });
-        told.chain(answer)
+        shown
+            .chain(answer)
             .find(|wait| now.since(wait.since) >= WAITS)
     }
 }
@@ -175,8 +176,7 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Relaxed)
 }
 
-/// Names that are added to by one thread and read by any, without a lock: each is followed by the
-/// next.
+/// A linked list of names: one thread adds, any thread reads, without a lock.
 #[derive(Debug, Default)]
 struct Names(OnceLock<Box<(Name, Names)>>);
 
@@ -210,71 +210,71 @@ mod tests {
 
     #[test]
     fn a_connection_waits_for_what_a_fault_holds_or_for_an_answer_from_a_second_on() {
-        let card = ConnStats::new(0);
-        assert_eq!(card.waits(at(9000)), None, "nobody asked for anything");
-        card.passed(Direction::Upstream, 1, at(1000));
-        assert_eq!(card.waits(at(1999)), None);
+        let stats = ConnStats::new(0);
+        assert_eq!(stats.waits(at(9000)), None, "nothing was asked");
+        stats.passed(Direction::Upstream, 1, at(1000));
+        assert_eq!(stats.waits(at(1999)), None);
         let answer = Wait {
             on: Awaited::Answer,
             since: at(1000),
         };
-        assert_eq!(card.waits(at(2000)), Some(answer));
-        card.holds(Some(at(3000)));
+        assert_eq!(stats.waits(at(2000)), Some(answer));
+        stats.holds(Some(at(3000)));
         let fault = Wait {
             on: Awaited::Fault,
             since: at(3000),
         };
-        assert_eq!(card.waits(at(3999)), Some(answer));
-        assert_eq!(card.waits(at(4000)), Some(fault));
-        card.holds(None);
-        card.passed(Direction::Downstream, 1, at(5000));
-        assert_eq!(card.waits(at(9000)), None);
+        assert_eq!(stats.waits(at(3999)), Some(answer));
+        assert_eq!(stats.waits(at(4000)), Some(fault));
+        stats.holds(None);
+        stats.passed(Direction::Downstream, 1, at(5000));
+        assert_eq!(stats.waits(at(9000)), None);
     }
 
     #[test]
     fn a_connection_waits_for_a_dial_and_for_a_peer_that_takes_nothing() {
-        let card = ConnStats::new(0);
+        let stats = ConnStats::new(0);
         let waits = |on, since| {
             let since = at(since);
             Some(Wait { on, since })
         };
-        card.dials(Some(at(1000)));
-        assert_eq!(card.waits(at(2000)), waits(Awaited::Dial, 1000));
-        card.dials(None);
+        stats.dials(Some(at(1000)));
+        assert_eq!(stats.waits(at(2000)), waits(Awaited::Dial, 1000));
+        stats.dials(None);
         for (direction, taker) in [
             (Direction::Upstream, Awaited::Server),
             (Direction::Downstream, Awaited::Client),
         ] {
-            card.stalls(direction, at(3000));
-            card.stalls(direction, at(5000));
-            assert_eq!(card.waits(at(3999)), None);
+            stats.stalls(direction, at(3000));
+            stats.stalls(direction, at(5000));
+            assert_eq!(stats.waits(at(3999)), None);
             assert_eq!(
-                card.waits(at(6000)),
+                stats.waits(at(6000)),
                 waits(taker, 3000),
                 "since the first time"
             );
-            card.flows(direction);
-            assert_eq!(card.waits(at(6000)), None);
+            stats.flows(direction);
+            assert_eq!(stats.waits(at(6000)), None);
         }
     }
 
     #[test]
-    fn a_card_counts_what_overlaps_and_each_fault_once() {
-        let card = ConnStats::new(0);
-        assert_eq!(card.carried(), Carried::default());
-        card.passed(Direction::Upstream, 3, at(1));
-        card.passed(Direction::Upstream, 4, at(5));
-        card.passed(Direction::Downstream, 9, at(2));
+    fn what_overlaps_counts_once_and_so_does_each_fault() {
+        let stats = ConnStats::new(0);
+        assert_eq!(stats.carried(), Carried::default());
+        stats.passed(Direction::Upstream, 3, at(1));
+        stats.passed(Direction::Upstream, 4, at(5));
+        stats.passed(Direction::Downstream, 9, at(2));
         for (from, until) in [(10, 40), (15, 60), (20, 30), (100, 105)] {
-            card.held(Direction::Upstream, at(from), at(until));
+            stats.held(Direction::Upstream, at(from), at(until));
         }
-        card.held(Direction::Downstream, at(10), at(30));
+        stats.held(Direction::Downstream, at(10), at(30));
         let faults: [Name; 2] = ["loss".into(), "slow".into()];
         for fault in [&faults[0], &faults[1], &faults[0]] {
-            card.hit(fault);
+            stats.hit(fault);
         }
         for moment in [at(7), at(9)] {
-            card.client_left(moment);
+            stats.client_left(moment);
         }
         let carried = Carried {
             bytes_upstream: 7,
@@ -286,6 +286,6 @@ mod tests {
             faults: faults.into(),
             client_left: Some(at(7)),
         };
-        assert_eq!(card.carried(), carried);
+        assert_eq!(stats.carried(), carried);
     }
 }

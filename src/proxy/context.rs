@@ -12,8 +12,8 @@ use super::limits;
 use super::timer::{Timer, TimerQueue};
 use crate::units::{Clock, Moment};
 
-/// Has the task polled again once the other tasks, and whatever the system has to tell of their
-/// sockets and timers, had their turn. A task that wakes itself would come before the latter.
+/// Has the task polled again after the other tasks had their turn and the runtime has looked for
+/// events of sockets and timers. A task that wakes itself would come before those events.
 pub(super) fn yield_turn(cx: &mut Context<'_>) {
     let yielded = pin!(tokio::task::yield_now()).poll(cx);
     debug_assert!(yielded.is_pending(), "it yields once");
@@ -56,7 +56,7 @@ impl WorkerContext {
         self.timers.run().await
     }
 
-    /// What `future` comes to within `limit`; `None` if that passes first.
+    /// The output of `future`; `None` if `limit` passes first.
     pub(super) async fn within<T>(
         &self,
         limit: Duration,

@@ -1,8 +1,8 @@
 //! How a change reaches connections on other threads.
 //!
-//! A connection pays one atomic load per wake-up to learn that nothing changed. A change is a new
-//! [`Directives`]; each worker is told once and wakes those of its own who subscribed, and once nobody
-//! holds the directives before it, the change is in force everywhere.
+//! A connection pays one atomic load per wake-up to learn that nothing changed. A change replaces the
+//! [`ControlState`]. Each worker gets one message and wakes its subscribed connections. Once no
+//! connection holds the state before it, the change is in force everywhere.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,19 +17,19 @@ use crate::event::Name;
 use crate::fault::{Armed, Effects, ListenerPolicy};
 use crate::units::{Clock, Moment};
 
-/// What is asked of the connections of a proxy at a time.
+/// What the connections of a proxy are to follow.
 #[derive(Debug)]
-pub(super) struct Directives {
+pub(super) struct ControlState {
     /// Faults in force, oldest first.
     pub(super) armed: Vec<Armed>,
     /// Connections with a lower id are to end.
     close_below: u64,
     epoch: u64,
-    /// Dropped with the last holder of this directives, which [`Change::settled`] waits for.
+    /// Dropped with the last holder of this state: [`Change::settled`] waits for that.
     _held: Held,
 }
 
-/// Tells when it was dropped: on the thread that does it, so that nobody's wake-up adds to it.
+/// Sends the moment of its drop. The dropping thread reads the clock, so no wake-up adds to it.
 #[derive(Debug)]
 struct Held {
     clock: Clock,
@@ -47,7 +47,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(released) = self.released.take() {
-            // Whoever waited for it may have given up.
+            // The receiver may have stopped waiting.
             released.send(self.clock.now()).ok();
         }
     }
@@ -58,15 +58,15 @@ pub(super) struct Control {
     clock: Clock,
     epoch: AtomicU64,
     inner: Mutex<Inner>,
-    /// Whom a change wakes, for each worker.
+    /// The connections that a change wakes, for each worker.
     subscribers: Box<[Mutex<HashMap<u64, Waker>>]>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    directives: Arc<Directives>,
+    state: Arc<ControlState>,
     released: oneshot::Receiver<Moment>,
-    /// Ids are unique among clients' connections and our own; ordinals are not.
+    /// Ids are unique among clients' and chaosproxy's own connections; ordinals are not.
     next_id: u64,
     next_conn: u64,
     next_own: u64,
@@ -77,8 +77,8 @@ struct Inner {
 pub(super) struct Change(oneshot::Receiver<Moment>);
 
 impl Change {
-    /// Waits until every connection follows the change, and tells since when; `None` if some did
-    /// not within [`limits::CHANGE`].
+    /// Waits until every connection follows the change. Returns since when; `None` if some did not
+    /// within [`limits::CHANGE`].
     pub(super) async fn settled(self) -> Option<Moment> {
         let settled = tokio::time::timeout(limits::CHANGE, self.0).await;
         settled.ok()?.ok()
@@ -86,10 +86,10 @@ impl Change {
 }
 
 impl Control {
-    /// For connections that so many workers carry.
+    /// For connections on this number of workers.
     pub(super) fn new(clock: Clock, workers: usize) -> Self {
         let (held, released) = Held::new(clock);
-        let directives = Directives {
+        let state = ControlState {
             armed: Vec::new(),
             close_below: 0,
             epoch: 0,
@@ -99,7 +99,7 @@ impl Control {
             clock,
             epoch: AtomicU64::new(0),
             inner: Mutex::new(Inner {
-                directives: Arc::new(directives),
+                state: Arc::new(state),
                 released,
                 next_id: 0,
                 next_conn: 0,
@@ -109,9 +109,9 @@ impl Control {
         }
     }
 
-    /// Gives the next connection its ordinal and what holds for it, as one step: seen from any
-    /// change, a connection is either there or still to come. Our own have ordinals of their own,
-    /// so that those of clients do not depend on when we look.
+    /// Gives the next connection its ordinal and the present state in one step: for any change, a
+    /// connection is either there or still to come. Chaosproxy's own connections are numbered
+    /// apart, so that the ordinals of clients do not depend on them.
     pub(super) fn admit(self: &Arc<Self>, own: bool) -> Subscription {
         let mut inner = self.lock();
         let id = inner.next_id;
@@ -128,7 +128,7 @@ impl Control {
             id,
             conn,
             own,
-            directives: Some(Arc::clone(&inner.directives)),
+            state: Some(Arc::clone(&inner.state)),
             seen: None,
             place: None,
         }
@@ -143,7 +143,7 @@ impl Control {
         })
     }
 
-    /// Gives a fault that is in force other effects.
+    /// Changes the effects of a fault that is in force.
     pub(super) fn revise(&self, fault: &str, effects: &Effects) -> Change {
         self.publish(|all, _, _| {
             for armed in all.iter_mut().filter(|armed| *armed.fault == *fault) {
@@ -160,18 +160,18 @@ impl Control {
 
     /// Whether a fault in force is such.
     pub(super) fn any(&self, such: impl FnMut(&Armed) -> bool) -> bool {
-        self.lock().directives.armed.iter().any(such)
+        self.lock().state.armed.iter().any(such)
     }
 
     /// The oldest fault in force that shuts the port in this way.
-    pub(super) fn shuts(&self, door: PortState) -> Option<Name> {
-        let policy = match door {
+    pub(super) fn shuts(&self, port: PortState) -> Option<Name> {
+        let policy = match port {
             PortState::Open => return None,
             PortState::Refusing => ListenerPolicy::Refuse,
             PortState::Ignoring => ListenerPolicy::Ignore,
         };
         let inner = self.lock();
-        let mut armed = inner.directives.armed.iter();
+        let mut armed = inner.state.armed.iter();
         let first = armed.find(|armed| armed.listener() == Some(policy))?;
         Some(first.fault.clone())
     }
@@ -183,12 +183,12 @@ impl Control {
 
     fn publish(&self, change: impl FnOnce(&mut Vec<Armed>, &mut u64, &Inner)) -> Change {
         let mut inner = self.lock();
-        let mut armed = inner.directives.armed.clone();
-        let mut close_below = inner.directives.close_below;
+        let mut armed = inner.state.armed.clone();
+        let mut close_below = inner.state.close_below;
         change(&mut armed, &mut close_below, &inner);
         let (held, released) = Held::new(self.clock);
-        let epoch = inner.directives.epoch + 1;
-        inner.directives = Arc::new(Directives {
+        let epoch = inner.state.epoch + 1;
+        inner.state = Arc::new(ControlState {
             armed,
             close_below,
             epoch,
@@ -221,21 +221,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A changed directives. The change does not settle before this is dropped.
-pub(super) struct News {
-    pub(super) directives: Arc<Directives>,
-    _before: Option<Arc<Directives>>,
+/// The state after a change. The change does not settle before this is dropped.
+pub(super) struct Changed {
+    pub(super) state: Arc<ControlState>,
+    _before: Option<Arc<ControlState>>,
 }
 
-/// One connection's view of the control.
+/// One connection's subscription to changes.
 #[derive(Debug)]
 pub(super) struct Subscription {
     control: Arc<Control>,
     id: u64,
     conn: u64,
     own: bool,
-    /// Held so that a change waits for us; `None` once we left.
-    directives: Option<Arc<Directives>>,
+    /// Held so that a change waits for the connection; `None` once it has left.
+    state: Option<Arc<ControlState>>,
     seen: Option<u64>,
     /// The worker among whose subscribers it is, and who is woken.
     place: Option<(usize, Waker)>,
@@ -253,19 +253,19 @@ impl Subscription {
     }
 
     /// Whether the connection is to end.
-    pub(super) const fn is_to_end(&self, directives: &Directives) -> bool {
-        self.id < directives.close_below
+    pub(super) const fn is_to_end(&self, state: &ControlState) -> bool {
+        self.id < state.close_below
     }
 
-    /// What held when the connection was admitted or last looked.
-    pub(super) fn directives(&self) -> Option<&Arc<Directives>> {
-        self.directives.as_ref()
+    /// The state when the connection was admitted or last polled.
+    pub(super) fn state(&self) -> Option<&Arc<ControlState>> {
+        self.state.as_ref()
     }
 
-    /// What holds now, if it was not returned before. The task, which `worker` runs, is woken at
+    /// The present state, if it was not returned before. The task, which `worker` runs, is woken at
     /// the next change; it must call this directly, not through a combinator with wakers of its
     /// own.
-    pub(super) fn poll(&mut self, cx: &Context<'_>, worker: usize) -> Option<News> {
+    pub(super) fn poll(&mut self, cx: &Context<'_>, worker: usize) -> Option<Changed> {
         let known = self.place.as_ref();
         if !known.is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
             let waker = cx.waker();
@@ -274,19 +274,19 @@ impl Subscription {
         } else if self.seen == Some(self.control.epoch.load(Ordering::Acquire)) {
             return None;
         }
-        let directives = Arc::clone(&self.control.lock().directives);
-        let news = self.seen != Some(directives.epoch);
-        self.seen = Some(directives.epoch);
-        let before = self.directives.replace(Arc::clone(&directives));
-        news.then_some(News {
-            directives,
+        let state = Arc::clone(&self.control.lock().state);
+        let news = self.seen != Some(state.epoch);
+        self.seen = Some(state.epoch);
+        let before = self.state.replace(Arc::clone(&state));
+        news.then_some(Changed {
+            state,
             _before: before,
         })
     }
 
     /// Stops following: later changes do not wait for this connection.
     pub(super) fn leave(&mut self) {
-        self.directives = None;
+        self.state = None;
         if let Some((worker, _)) = self.place.take() {
             lock(&self.control.subscribers[worker]).remove(&self.id);
         }
@@ -354,13 +354,13 @@ mod tests {
         let second = control.admit(false);
         assert!(
             first.poll(&cx, 0).is_some(),
-            "the first look tells what holds"
+            "the first poll returns the present state"
         );
         assert!(first.poll(&cx, 0).is_none());
 
         let mut change = control.close_all();
         let news = first.poll(&cx, 0).expect("a change to be seen");
-        assert!([&first, &second].map(|one| one.is_to_end(&news.directives)) == [true; 2]);
+        assert!([&first, &second].map(|one| one.is_to_end(&news.state)) == [true; 2]);
         drop(second);
         assert!(change.0.try_recv() == Err(oneshot::error::TryRecvError::Empty));
         let before = clock.now();
@@ -376,7 +376,7 @@ mod tests {
         assert!(
             ![own, next]
                 .iter()
-                .any(|one| one.is_to_end(&control.lock().directives))
+                .any(|one| one.is_to_end(&control.lock().state))
         );
     }
 }

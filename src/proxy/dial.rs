@@ -17,8 +17,8 @@ use crate::units::{Moment, Reach};
 /// Connects to `upstream` (`host:port`) within `limit`, or says why it cannot be reached.
 ///
 /// A name may stand for several addresses, as `localhost` does for `::1` and `127.0.0.1`. They are
-/// tried in the order in which the system gives them. If the dial is given up, a server that knows
-/// of it already sees what `fate` says then. An address out of `reach` is not dialled.
+/// tried in the order in which the system gives them. If the dial is given up, a server that was
+/// reached already sees the end that `fate` says. An address out of `reach` is not dialled.
 pub(super) async fn dial(
     (upstream, reach): (&str, Reach),
     limit: Duration,
@@ -77,7 +77,7 @@ async fn connect(address: SocketAddr, reach: Reach, fate: &Cell<How>) -> io::Res
     }
 }
 
-/// A socket that connects to a port of this machine where nobody listens may be given that very port
+/// A socket that connects to a port of this machine where no process listens may be given that very port
 /// as its own, and then meets itself (RFC 9293, simultaneous open).
 fn is_connected_to_itself(leg: &TcpStream) -> io::Result<bool> {
     Ok(leg.local_addr()? == leg.peer_addr()?)
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_that_failed_is_told() {
+    async fn every_address_that_failed_is_named() {
         let listeners = listeners();
         let [first, second] = listeners.each_ref().map(|one| one.local_addr().unwrap());
         net::refuse(&listeners[0]).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_met_itself_reached_nobody() {
+    async fn a_socket_that_met_itself_reached_no_server() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let own = socket.local_addr().unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_and_one_that_is_none_is_told() {
+    async fn a_name_is_looked_up_and_one_that_is_none_is_named() {
         let server = net::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let port = server.local_addr().unwrap().port();
         let context = context();

@@ -20,11 +20,11 @@ pub(super) const WRITE_PIECES: usize = 64;
 pub(super) const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a peer may acknowledge nothing of the bytes that precede an end before they are given
-/// up. A kernel tells of new room only once a good part of its buffer is free, so that a slow reader
+/// up. A kernel reports new room only once a good part of its buffer is free, so that a slow reader
 /// is silent for seconds.
 pub(super) const DELIVERY: Duration = Duration::from_secs(10);
 
-/// How often is looked for acknowledgements.
+/// How often acknowledgements are looked for.
 pub(super) const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(10);
 
 /// How long a change may take to reach every connection before it is reported as trouble.

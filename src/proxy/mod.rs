@@ -1,8 +1,8 @@
 //! The data plane: everything between a client's socket and the server's.
 //!
 //! A [`Proxy`] accepts connections and hands them to [`Workers`], the threads that carry bytes and
-//! do nothing else. It knows nothing of scenarios and reports: it is told which faults are in
-//! force, and records facts. While no fault is in force it changes nothing: bytes, their order,
+//! do nothing else. It knows nothing of scenarios and reports: its owner says which faults
+//! are in force, and it records facts. While no fault is in force it changes nothing: bytes, their order,
 //! half-closes, resets and back-pressure pass as they are.
 
 mod acceptor;
@@ -50,9 +50,9 @@ pub struct Proxy {
     addr: SocketAddr,
     /// `None` while the proxy is disabled.
     acceptor: Option<Acceptor>,
-    /// How the port answers while it is not; `None` if it could not be told to answer as wanted.
-    door: Option<PortState>,
-    /// Present while the port is shut and who knocks can be counted.
+    /// How the port answers while it is not; `None` if that could not be set.
+    port: Option<PortState>,
+    /// Present while the port is shut and clients that it turns away can be counted.
     refusals: Option<Refusals>,
 }
 
@@ -70,7 +70,7 @@ struct Route {
     recorder: Recorder,
     control: Arc<Control>,
     counters: Arc<Counters>,
-    /// Of the connections that chaosproxy itself opens: nobody reads them.
+    /// Of the connections that chaosproxy itself opens; not reported.
     own_counters: Arc<Counters>,
     budget: Arc<Budget>,
 }
@@ -78,7 +78,7 @@ struct Route {
 /// Why a proxy cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error(
         "{0} is already in use by another process; stop it, or give the proxy another `listen` address"
     )]
@@ -148,7 +148,7 @@ impl Proxy {
             workers,
             addr,
             acceptor: Some(acceptor),
-            door: Some(PortState::Open),
+            port: Some(PortState::Open),
             refusals: None,
         })
     }
@@ -163,8 +163,8 @@ impl Proxy {
         self.route.counters.snapshot()
     }
 
-    /// The open connections that are most worth a look, at most so many: first those that wait, the
-    /// longest first, then those that carried most since the last call.
+    /// At most so many open connections: first those that wait, the longest first, then those that
+    /// carried most since the last call.
     pub fn connections(&self, most: usize) -> Vec<OpenConnection> {
         let now = self.route.recorder.clock().now();
         self.route
@@ -196,7 +196,7 @@ impl Proxy {
         self.follow(change).await
     }
 
-    /// Ends every connection with a FIN; new ones are welcome.
+    /// Ends every connection with a FIN; new ones are accepted.
     pub async fn close_connections(&mut self) {
         let change = self.route.control.close_all();
         self.workers.wake(&self.route.control);
@@ -221,23 +221,23 @@ impl Proxy {
         let listener = self.route.listen(self.addr).map_err(failed)?;
         let route = Arc::clone(&self.route);
         let acceptor = Acceptor::start(listener, route, &self.workers);
-        let wanted = self.wanted_door();
+        let wanted = self.wanted_port();
         acceptor.set(wanted).await.map_err(failed)?;
-        self.door = Some(wanted);
+        self.port = Some(wanted);
         self.acceptor = Some(acceptor);
         self.count_refusals();
         Ok(())
     }
 
-    /// Waits until the port and every connection follow a change; tells since when.
+    /// Waits until the port and every connection follow a change. Returns since when.
     async fn follow(&mut self, change: Change) -> io::Result<Moment> {
         self.workers.wake(&self.route.control);
-        let wanted = self.wanted_door();
+        let wanted = self.wanted_port();
         let mut turned = Ok(Moment::ZERO);
-        let is_wrong = |_: &&Acceptor| self.door != Some(wanted);
+        let is_wrong = |_: &&Acceptor| self.port != Some(wanted);
         if let Some(acceptor) = self.acceptor.as_ref().filter(is_wrong) {
             let set = acceptor.set(wanted).await;
-            self.door = set.is_ok().then_some(wanted);
+            self.port = set.is_ok().then_some(wanted);
             turned = set.map(|()| self.route.recorder.clock().now());
             self.count_refusals();
         }
@@ -247,9 +247,9 @@ impl Proxy {
 
     /// Counts who is turned away from now on, if the port is shut.
     fn count_refusals(&mut self) {
-        self.refusals = match self.door {
+        self.refusals = match self.port {
             None | Some(PortState::Open) => None,
-            Some(door) => Refusals::count(&self.route, self.addr, door),
+            Some(port) => Refusals::count(&self.route, self.addr, port),
         };
     }
 
@@ -262,7 +262,7 @@ impl Proxy {
         })
     }
 
-    fn wanted_door(&self) -> PortState {
+    fn wanted_port(&self) -> PortState {
         let does = |policy| move |armed: &Armed| armed.listener() == Some(policy);
         if self.route.control.any(does(ListenerPolicy::Refuse)) {
             PortState::Refusing
@@ -304,7 +304,7 @@ impl Route {
         }
     }
 
-    /// Those who wait to be accepted still do.
+    /// Connections could not be accepted and still wait.
     fn fell_short(&self, error: &io::Error) {
         let since = self.recorder.clock().now();
         let what = Shortfall::NotAccepted {

@@ -16,12 +16,12 @@ pub(super) struct Refusals(#[expect(dead_code, reason = "held")] AbortOnDropHand
 
 impl Refusals {
     /// Counts at `address`, which is shut. Where that is not permitted, records so.
-    pub(super) fn count(route: &Arc<Route>, address: SocketAddr, door: PortState) -> Option<Self> {
+    pub(super) fn count(route: &Arc<Route>, address: SocketAddr, port: PortState) -> Option<Self> {
         if let Ok(strangers) = Strangers::at(address) {
-            let turned_away = turn_away(Arc::clone(route), strangers, door);
+            let turned_away = turn_away(Arc::clone(route), strangers, port);
             return Some(Self(AbortOnDropHandle::new(tokio::spawn(turned_away))));
         }
-        let fault = route.control.shuts(door)?;
+        let fault = route.control.shuts(port)?;
         let proxy = route.name.clone();
         route
             .recorder
@@ -30,15 +30,15 @@ impl Refusals {
     }
 }
 
-async fn turn_away(route: Arc<Route>, mut strangers: Strangers, door: PortState) {
+async fn turn_away(route: Arc<Route>, mut strangers: Strangers, port: PortState) {
     while strangers.next().await.is_some() {
         // It may have been lifted just now.
-        if let Some(fault) = route.control.shuts(door) {
+        if let Some(fault) = route.control.shuts(port) {
             route.recorder.record(Fact::FaultHit {
                 fault,
                 proxy: route.name.clone(),
                 conn: None,
-                impact: match door {
+                impact: match port {
                     PortState::Ignoring => Impact::Withheld,
                     PortState::Open | PortState::Refusing => Impact::Refused,
                 },

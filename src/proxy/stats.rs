@@ -1,7 +1,7 @@
 //! What a proxy carries, counted where it happens and readable at any time.
 //!
-//! Each worker counts for itself, in memory that no other worker writes; whoever reads adds up. So
-//! counting costs a plain store, and nobody waits for anybody.
+//! Each worker counts in memory that no other worker writes, and a reader adds up. So counting costs a
+//! plain store, and no thread waits for another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,7 +45,7 @@ pub(super) struct Counters {
     accepted: AtomicU64,
     /// One for each worker.
     workers: Box<[WorkerCounters]>,
-    /// Those that are open.
+    /// The open ones.
     connections: OpenConnections,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct WorkerCounters {
     late: Histogram,
 }
 
-/// Of so many pieces that go one way one is timed: reading the clock for each would cost more than
-/// counting it.
+/// One in this many pieces of each direction is timed: reading the clock for each would cost more
+/// than counting it.
 const TIMED: u64 = 16;
 
 impl Counters {
@@ -92,12 +92,12 @@ impl Counters {
         self.connections.leave(place);
     }
 
-    /// Where a worker counts.
+    /// The counters of a worker.
     pub(super) fn worker(&self, worker: usize) -> &WorkerCounters {
         &self.workers[worker]
     }
 
-    /// Where the open connections are listed.
+    /// The list of open connections.
     pub(super) const fn connections(&self) -> &OpenConnections {
         &self.connections
     }
@@ -110,13 +110,13 @@ impl Counters {
         Stats {
             open: self.open(),
             accepted: self.accepted.load(Relaxed),
-            bytes_upstream: sum(|tally| &tally.bytes[Direction::Upstream as usize]),
-            bytes_downstream: sum(|tally| &tally.bytes[Direction::Downstream as usize]),
-            chunks_upstream: sum(|tally| &tally.chunks[Direction::Upstream as usize]),
-            chunks_downstream: sum(|tally| &tally.chunks[Direction::Downstream as usize]),
-            own: Histogram::sum(self.workers.iter().map(|tally| &tally.own)),
-            injected: Histogram::sum(self.workers.iter().map(|tally| &tally.injected)),
-            late: Histogram::sum(self.workers.iter().map(|tally| &tally.late)),
+            bytes_upstream: sum(|worker| &worker.bytes[Direction::Upstream as usize]),
+            bytes_downstream: sum(|worker| &worker.bytes[Direction::Downstream as usize]),
+            chunks_upstream: sum(|worker| &worker.chunks[Direction::Upstream as usize]),
+            chunks_downstream: sum(|worker| &worker.chunks[Direction::Downstream as usize]),
+            own: Histogram::sum(self.workers.iter().map(|worker| &worker.own)),
+            injected: Histogram::sum(self.workers.iter().map(|worker| &worker.injected)),
+            late: Histogram::sum(self.workers.iter().map(|worker| &worker.late)),
         }
     }
 }
@@ -143,7 +143,7 @@ impl WorkerCounters {
     /// Bytes that faults had held leave.
     pub(super) fn released(&self, release: &Release) {
         self.injected.count(release.held());
-        // Nobody was late whom the lifting of a fault released.
+        // Bytes freed by a lift do not count as late.
         if !release.late().is_zero() {
             self.late.count(release.late());
         }
@@ -248,17 +248,17 @@ mod tests {
     #[test]
     fn one_piece_in_16_of_each_way_is_timed_the_first_included() {
         let counters = Counters::new(1);
-        let tally = counters.worker(0);
+        let worker = counters.worker(0);
         let timed = |_| {
-            let due = tally.times(Direction::Upstream);
-            tally.passed(Direction::Upstream, 1);
+            let due = worker.times(Direction::Upstream);
+            worker.passed(Direction::Upstream, 1);
             due
         };
         let timed: Vec<_> = (0..33).map(timed).collect();
         let due = timed.iter().enumerate().filter(|(_, due)| **due);
         let due: Vec<_> = due.map(|(nth, _)| nth).collect();
         assert_eq!(due, [0, 16, 32]);
-        assert!(tally.times(Direction::Downstream), "ways count apart");
+        assert!(worker.times(Direction::Downstream), "ways count apart");
     }
 
     #[test]

@@ -34,7 +34,7 @@ struct Waiting {
     issued: u64,
 }
 
-/// By deadline; the number tells equal deadlines apart.
+/// By deadline; the number keeps equal deadlines apart.
 type Entry = (Moment, u64);
 
 impl Source {

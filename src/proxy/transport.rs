@@ -40,8 +40,8 @@ pub(super) trait Transport {
     /// Makes the coming drop reset the connection. On a leg that is dead this does nothing.
     fn reset_on_drop(&mut self);
 
-    /// Ready once the peer reset the connection. To be polled only while nobody reads: a read
-    /// reports a reset itself.
+    /// Ready once the peer reset the connection. To be polled only while the leg is not being read: a
+    /// read reports a reset itself.
     fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error>;
 
     /// Bytes that were written and that the peer has not acknowledged; an error if the peer is gone
@@ -57,8 +57,8 @@ pub(super) struct Tcp {
     stream: Rc<TcpStream>,
     /// The runtime knows whom to wake for reading, and has not done so since.
     waits: bool,
-    /// Resolves when the peer reset the connection. Created when somebody asks for the first time:
-    /// an idle connection does not pay for it.
+    /// Resolves when the peer reset the connection. Created at the first poll: an idle connection does
+    /// not pay for it.
     error: Option<Pin<Box<dyn Future<Output = io::Error>>>>,
 }
 

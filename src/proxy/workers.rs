@@ -34,20 +34,20 @@ pub struct Workers {
 /// Hands work to the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    hands: Arc<[mpsc::UnboundedSender<Handoff>]>,
+    queues: Arc<[mpsc::UnboundedSender<Handoff>]>,
     placement: Placement,
     /// Connections that there are descriptors for.
     most: u64,
 }
 
-/// What a worker is asked to do.
+/// Work for a worker.
 pub(super) enum Handoff {
     /// To accept the connections of a proxy.
     Accept(AcceptLoop),
     /// To carry a connection.
     Carry(Box<AcceptedConn>, Place),
-    /// To wake the connections of a control, which has changed.
-    Rouse(Arc<Control>),
+    /// To wake the connections of a proxy, whose control has changed.
+    Wake(Arc<Control>),
 }
 
 impl Workers {
@@ -65,23 +65,23 @@ impl Workers {
         let stop = CancellationToken::new();
         // Threads that were started end if one cannot be.
         let guard = stop.clone().drop_guard();
-        let (hands, queues): (Vec<_>, Vec<_>) =
+        let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..count.get()).map(|_| mpsc::unbounded_channel()).unzip();
         let pool = Pool {
-            hands: hands.into(),
+            queues: senders.into(),
             placement: Placement::new(count.get()),
             most,
         };
         let mut threads = Vec::new();
-        for (index, errands) in queues.into_iter().enumerate() {
+        for (index, handoffs) in receivers.into_iter().enumerate() {
             let (ready, started) = std::sync::mpsc::channel();
             let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("data-{index}"))
-                .spawn(move || match station(index, clock) {
+                .spawn(move || match set_up(index, clock) {
                     Ok((runtime, context)) => {
                         drop(ready.send(Ok(())));
-                        work(&runtime, &context, errands, &stop);
+                        work(&runtime, &context, handoffs, &stop);
                         // Waits for no name to be looked up: that may take the resolver minutes.
                         runtime.shutdown_background();
                     }
@@ -132,32 +132,31 @@ impl Pool {
         (self.placement.open() as u64) < self.most
     }
 
-    /// Gives an accept loop to the first worker. One that was stopped takes nothing: what it is given
-    /// is dropped.
-    pub(super) fn attend(&self, doorkeeper: AcceptLoop) {
-        drop(self.hands[0].send(Handoff::Accept(doorkeeper)));
+    /// Gives an accept loop to the first worker. A worker that was stopped drops what it is given.
+    pub(super) fn accept(&self, accepting: AcceptLoop) {
+        drop(self.queues[0].send(Handoff::Accept(accepting)));
     }
 
     /// Gives a connection to the worker that carries the fewest.
     pub(super) fn assign(&self, accepted: AcceptedConn) {
         let place = self.placement.place();
-        let hand = &self.hands[place.worker()];
-        drop(hand.send(Handoff::Carry(Box::new(accepted), place)));
+        let queue = &self.queues[place.worker()];
+        drop(queue.send(Handoff::Carry(Box::new(accepted), place)));
     }
 
-    /// Lets the workers that carry connections of a control wake these: it has changed.
+    /// Has the workers wake the connections that follow a control, after a change.
     pub(super) fn wake(&self, control: &Arc<Control>) {
-        let concerned = |(worker, _): &(usize, _)| control.has_followers(*worker);
-        for (_, hand) in self.hands.iter().enumerate().filter(concerned) {
+        let has_followers = |(worker, _): &(usize, _)| control.has_followers(*worker);
+        for (_, queue) in self.queues.iter().enumerate().filter(has_followers) {
             // A worker that was stopped carries nothing.
-            drop(hand.send(Handoff::Rouse(Arc::clone(control))));
+            drop(queue.send(Handoff::Wake(Arc::clone(control))));
         }
     }
 }
 
 /// A worker's runtime and what its connections share.
-fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerContext>)> {
-    // Without the runtime's own timers, which would cost at every turn: the context's are better.
+fn set_up(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerContext>)> {
+    // Without the runtime's own timers, which cost time at every turn: the context has better ones.
     let runtime = Builder::new_current_thread()
         .enable_io()
         .build_local(LocalOptions::default())?;
@@ -170,7 +169,7 @@ fn station(index: usize, clock: Clock) -> io::Result<(LocalRuntime, Rc<WorkerCon
 fn work(
     runtime: &LocalRuntime,
     context: &Rc<WorkerContext>,
-    mut errands: mpsc::UnboundedReceiver<Handoff>,
+    mut handoffs: mpsc::UnboundedReceiver<Handoff>,
     stop: &CancellationToken,
 ) {
     runtime.block_on(async {
@@ -178,35 +177,35 @@ fn work(
             let context = Rc::clone(context);
             async move { context.run_timers().await }
         });
-        let links = TaskTracker::new();
+        let connections = TaskTracker::new();
         loop {
-            let errand = tokio::select! {
-                errand = errands.recv() => match errand {
-                    Some(errand) => errand,
+            let handoff = tokio::select! {
+                handoff = handoffs.recv() => match handoff {
+                    Some(handoff) => handoff,
                     None => break,
                 },
                 () = stop.cancelled() => break,
-                // Without its timer no fault keeps its word: rather no connections.
+                // Without a timer no fault is on time: no connection is better than a wrong one.
                 _error = &mut timers => return,
             };
             let context = Rc::clone(context);
-            match errand {
-                Handoff::Accept(doorkeeper) => {
-                    spawn_local(async move { doorkeeper.work(&context).await });
+            match handoff {
+                Handoff::Accept(accepting) => {
+                    spawn_local(async move { accepting.work(&context).await });
                 }
                 Handoff::Carry(accepted, place) => {
-                    links.spawn_local(async move {
+                    connections.spawn_local(async move {
                         connection::serve(accepted, &context).await;
                         drop(place);
                     });
                 }
-                Handoff::Rouse(control) => control.wake(context.worker()),
+                Handoff::Wake(control) => control.wake(context.worker()),
             }
         }
-        links.close();
-        // Those that do not end in time are dropped with the runtime.
+        connections.close();
+        // Connections that do not end in time are dropped with the runtime.
         let _in_time = context
-            .within(limits::SHUTDOWN, links.wait())
+            .within(limits::SHUTDOWN, connections.wait())
             .await
             .is_some();
     });

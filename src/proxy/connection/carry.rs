@@ -190,10 +190,10 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Looks for resets of sources that nobody reads at present: whether the chain got news.
+    /// Looks for resets of sources that are not read at present: whether the chain got something new.
     fn notice_resets(&mut self, cx: &mut Context<'_>) -> Step<bool> {
         let direct = self.pipe.idle();
-        let mut news = false;
+        let mut found = false;
         for direction in Direction::BOTH {
             let reading = self.wants_more(direction)
                 && self.target(direction).unsent.is_empty()
@@ -210,9 +210,9 @@ impl<T: Transport> Connection<T> {
                 return Err(self.ended(How::Rst));
             }
             self.push(direction, Payload::End(How::Rst));
-            news = true;
+            found = true;
         }
-        Ok(news)
+        Ok(found)
     }
 
     /// The source's input ended: in a half-close, unless it is known to be broken.

@@ -70,7 +70,7 @@ impl<T: Transport> Connection<T> {
         false
     }
 
-    /// Writes what came out of the chain: whether the chain got news by it.
+    /// Writes what came out of the chain: whether this put something new into the chain.
     fn drain(&mut self, cx: &mut Context<'_>, direction: Direction) -> Step<bool> {
         let was_broken = self.target(direction).broken;
         while self.flush_unsent(cx, direction) && self.pipe.has_output(direction) {
@@ -107,11 +107,11 @@ impl<T: Transport> Connection<T> {
         // The target had already ended its part, so no read will report its reset: the failed
         // write is the only sign of it.
         let target = self.target(direction);
-        let is_news = !was_broken && target.broken && target.read_ended;
-        if is_news {
+        let is_new = !was_broken && target.broken && target.read_ended;
+        if is_new {
             self.push(direction.reverse(), Payload::End(How::Rst));
         }
-        Ok(is_news)
+        Ok(is_new)
     }
 
     pub(super) fn push(&mut self, direction: Direction, payload: Payload) {

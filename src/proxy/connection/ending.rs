@@ -235,7 +235,7 @@ async fn deliver(leg: &mut impl Transport, context: &WorkerContext) {
         }
         context.sleep(limits::ACKNOWLEDGEMENTS).await;
     }
-    // The peer is gone, or this kernel cannot tell.
+    // The peer is gone, or this kernel does not know.
     let sent = poll_fn(|cx| leg.poll_sent(cx));
     let _in_time = context.within(limits::LINGER, sent).await.is_some();
 }

@@ -111,11 +111,11 @@ impl<T: Transport> Connection<T> {
         let Some(news) = self.subscription.poll(cx, self.ledger.worker) else {
             return Ok(false);
         };
-        if self.subscription.is_to_end(&news.directives) {
+        if self.subscription.is_to_end(&news.state) {
             return Err(Ending::new(ClosedBy::Shutdown, How::Fin));
         }
         let (now, active) = (self.ledger.now(), self.ledger.stats.active());
-        self.pipe.set(now, &news.directives.armed, active);
+        self.pipe.set(now, &news.state.armed, active);
         self.record_faults().map(|()| true)
     }
 

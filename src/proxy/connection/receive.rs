@@ -119,7 +119,7 @@ impl Connection<Tcp> {
     }
 
     /// Polls until there is an answer. The connection, which is not carried yet, ends before that if
-    /// it is told to, if the moment of a fault has come, or if its client resets it.
+    /// a change says so, if the moment of a fault has come, or if its client resets it.
     async fn attend<R>(
         &mut self,
         context: &WorkerContext,
@@ -167,8 +167,8 @@ impl Connection<Tcp> {
     }
 
     fn is_in_force(&self, delay: &Delay) -> bool {
-        self.subscription.directives().is_some_and(|directives| {
-            directives
+        self.subscription.state().is_some_and(|state| {
+            state
                 .armed
                 .iter()
                 .any(|armed| armed.fault == delay.fault && armed.occurrence == delay.occurrence)
@@ -203,7 +203,7 @@ impl Connection<Tcp> {
         self.ledger.hit(fault.clone(), Impact::Refused);
         let first_packet = poll_fn(|cx| {
             let news = self.subscription.poll(cx, self.ledger.worker);
-            if news.is_some_and(|news| self.subscription.is_to_end(&news.directives)) {
+            if news.is_some_and(|news| self.subscription.is_to_end(&news.state)) {
                 return Poll::Ready(());
             }
             let mut buffer = context.buffer();

@@ -283,7 +283,7 @@ async fn bytes_and_half_closes_pass_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_passed_on_though_nobody_reads_its_side() {
+async fn a_reset_is_passed_on_though_its_side_is_not_read() {
     let closed = Rig::new(1).run(async |rig| {
         rig.server.send(b"more than the client takes");
         settle().await;
@@ -322,7 +322,7 @@ async fn a_change_is_followed_before_bytes_are_moved() {
         assert!(connection.poll(cx, &mut buffer).is_pending());
         rig.server.lock().received.len()
     };
-    assert_eq!(turn(), 0, "the first turn looks what holds");
+    assert_eq!(turn(), 0, "the first turn only follows the present state");
     rig.client.send(b"hello");
     let change = rig.route.control.retain(|_| true);
     assert_eq!(turn(), 0);
