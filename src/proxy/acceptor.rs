@@ -235,7 +235,7 @@ impl AcceptLoop {
     }
 }
 
-/// Clients that are connected, and a connection of our own if it is the one that asks.
+/// Clients that are connected, plus one if the new connection is chaosproxy's own.
 fn open(route: &Route, own: bool) -> u64 {
     route.counters.open() + u64::from(own)
 }

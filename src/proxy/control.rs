@@ -158,7 +158,7 @@ impl Control {
         self.publish(|armed, _, _| armed.retain(keep))
     }
 
-    /// Whether a fault in force is such.
+    /// Whether a fault in force meets the condition.
     pub(super) fn any(&self, such: impl FnMut(&Armed) -> bool) -> bool {
         self.lock().state.armed.iter().any(such)
     }
@@ -237,7 +237,7 @@ pub(super) struct Subscription {
     /// Held so that a change waits for the connection; `None` once it has left.
     state: Option<Arc<ControlState>>,
     seen: Option<u64>,
-    /// The worker among whose subscribers it is, and who is woken.
+    /// The worker that it is subscribed at, and the waker of its task.
     place: Option<(usize, Waker)>,
 }
 

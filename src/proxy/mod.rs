@@ -163,7 +163,7 @@ impl Proxy {
         self.route.counters.snapshot()
     }
 
-    /// At most so many open connections: first those that wait, the longest first, then those that
+    /// At most `most` open connections: first those that wait, the longest first, then those that
     /// carried most since the last call.
     pub fn connections(&self, most: usize) -> Vec<OpenConnection> {
         let now = self.route.recorder.clock().now();
@@ -245,7 +245,7 @@ impl Proxy {
         turned.map(|turned| turned.max(settled))
     }
 
-    /// Counts who is turned away from now on, if the port is shut.
+    /// Counts the clients that are turned away from now on, if the port is shut.
     fn count_refusals(&mut self) {
         self.refusals = match self.port {
             None | Some(PortState::Open) => None,
@@ -295,7 +295,7 @@ impl Route {
         }
     }
 
-    /// Where a client's connection, or one of our own, is counted.
+    /// The counters of clients' connections, or of chaosproxy's own.
     const fn counters(&self, own: bool) -> &Arc<Counters> {
         if own {
             &self.own_counters

@@ -42,7 +42,7 @@ impl OpenConnections {
         self.lock().remove(place);
     }
 
-    /// At most so many connections: first those that wait, the longest first, then those that
+    /// At most `most` connections: first those that wait, the longest first, then those that
     /// carried most since the last look.
     pub(super) fn stuck_or_busiest(&self, most: usize, now: Moment) -> Vec<OpenConnection> {
         let mut best: Vec<Candidate> = Vec::new();

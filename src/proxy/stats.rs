@@ -34,7 +34,7 @@ pub struct Stats {
     pub own: Option<Spread>,
     /// How long faults held bytes that then left; `None` if they held none.
     pub injected: Option<Spread>,
-    /// How much longer such bytes stayed; `None` if all left on time to the nanosecond.
+    /// How much longer those bytes stayed; `None` if all left on time to the nanosecond.
     pub late: Option<Spread>,
 }
 

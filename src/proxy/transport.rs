@@ -55,7 +55,7 @@ pub(super) trait Transport {
 /// A plain TCP socket.
 pub(super) struct Tcp {
     stream: Rc<TcpStream>,
-    /// The runtime knows whom to wake for reading, and has not done so since.
+    /// The task is registered for reading and was not woken since.
     waits: bool,
     /// Resolves when the peer reset the connection. Created at the first poll: an idle connection does
     /// not pay for it.

@@ -57,7 +57,7 @@ impl Ledger {
         self.worker().times(direction).then(|| self.now())
     }
 
-    /// Such a piece was taken as a whole, just now.
+    /// A timed piece was taken as a whole, just now.
     pub(super) fn stop_timing(&self, read: Option<Moment>) {
         if let Some(read) = read {
             self.worker().own(self.stats.active().since(read));

@@ -38,7 +38,7 @@ pub(crate) enum AcceptPolicy {
     Serve { delays: Vec<Delay> },
     /// It is ended at once.
     TurnAway { fault: Name, how: How },
-    /// It is reset after its first packet, which is waited for at most so long.
+    /// It is reset after its first packet, which is waited for at most `read_for`.
     Reject { fault: Name, read_for: Duration },
 }
 

@@ -73,7 +73,7 @@ impl Memory {
         self.wake();
     }
 
-    /// Takes at most so many bytes.
+    /// Takes at most `most` bytes.
     fn take(&self, most: usize) -> Vec<u8> {
         let mut state = self.lock();
         let most = most.min(state.received.len());
