@@ -33,7 +33,8 @@ measure: postgres
 	scripts/measure-main-job 10
 
 # chaosproxy beside haproxy, nginx and others; rewrites docs/performance.md. About 12 minutes; a part of
-# it: make bench BENCH="echo bulk" ROUNDS=12 (memory, pgbench, echo, http, bulk, faults).
+# it: make bench BENCH="echo bulk" ROUNDS=12 (memory, pgbench, echo, http, bulk, messages,
+# faults).
 bench: postgres
 	@scripts/install-peers
 	cargo bench --locked --bench peers

@@ -14,6 +14,7 @@ mod faults;
 mod load;
 mod machine;
 mod memory;
+mod messages;
 mod options;
 mod page;
 mod peers;
@@ -49,6 +50,9 @@ async fn bench(options: &Options) -> anyhow::Result<Report> {
         report.memory = memory::measure(&stage)?;
     }
     report.lines = rounds::play(options, &stage)?;
+    if options.wants("messages") {
+        report.following = messages::measure(options, &stage).await?;
+    }
     if options.wants("faults") {
         report.faults = Some(faults::measure(options, &stage).await?);
     }

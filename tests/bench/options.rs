@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 /// Parts that can be measured alone.
-const PARTS: [&str; 6] = ["memory", "pgbench", "echo", "http", "bulk", "faults"];
+const PARTS: [&str; 7] = [
+    "memory", "pgbench", "echo", "http", "bulk", "messages", "faults",
+];
 
 /// Read from the environment: `BENCH` (parts, all unless given), `ROUNDS` (12), `SECONDS` (1).
 #[derive(Debug)]

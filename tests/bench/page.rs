@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::result::{Cost, Edges, Error, Faults, Line, Memory, Report, Unit};
+use crate::result::{Cost, Edges, Error, Faults, Following, Line, Memory, Report, Unit};
 use crate::stats::{Short, Spread};
 
 /// Writes `docs/performance.md` and the figures behind it.
@@ -21,6 +21,9 @@ pub(crate) fn render(report: &Report) -> String {
         page += &memory(&report.memory);
     }
     page += &report.lines.iter().map(line).collect::<String>();
+    if !report.following.is_empty() {
+        page += &following(&report.following);
+    }
     if let Some(found) = &report.faults {
         page += &faults(found);
     }
@@ -72,6 +75,27 @@ fn memory(found: &[Memory]) -> String {
         "\n## Memory of an idle connection\n\n{about}\n\n{}",
         table(&title, rows)
     )
+}
+
+fn following(found: &[Following]) -> String {
+    let about = "Processor time per transaction with `protocol = \"postgres\"` or `\"http\"`, by that with \
+                 `\"tcp\"` in the same round; the second column measures `tcp` once more and shows the noise.";
+    let title = [
+        "",
+        "tcp us",
+        "tcp again",
+        "followed",
+        "with a fault that matches nothing",
+    ];
+    let show = |spread: Option<Spread>| spread.map_or_else(String::new, |s| s.to_string());
+    let rows = found.iter().map(|line| {
+        let spreads = [line.bytes_us, line.again, line.followed, line.armed].map(show);
+        std::iter::once(line.name.to_owned())
+            .chain(spreads)
+            .collect()
+    });
+    let table = table(&title.map(str::to_owned), rows);
+    format!("\n## Messages\n\n{about}\n\n{table}")
 }
 
 fn line(line: &Line) -> String {

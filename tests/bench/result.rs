@@ -20,6 +20,7 @@ pub(crate) struct Report {
     pub(crate) missing: Vec<&'static str>,
     pub(crate) memory: Vec<Memory>,
     pub(crate) lines: Vec<Line>,
+    pub(crate) following: Vec<Following>,
     pub(crate) faults: Option<Faults>,
 }
 
@@ -34,6 +35,7 @@ impl Report {
             missing: stage.missing.clone(),
             memory: Vec::new(),
             lines: Vec::new(),
+            following: Vec::new(),
             faults: None,
         }
     }
@@ -45,6 +47,20 @@ pub(crate) struct Memory {
     pub(crate) target: &'static str,
     /// Connections held, and bytes for each.
     pub(crate) bytes_each: Vec<(u64, u64)>,
+}
+
+/// What it costs to follow messages: processor time per transaction, beside a proxy that passes
+/// bytes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Following {
+    pub(crate) name: &'static str,
+    /// Microseconds per transaction where bytes pass.
+    pub(crate) bytes_us: Option<Spread>,
+    /// The same once more, in ratio to it: the noise.
+    pub(crate) again: Option<Spread>,
+    pub(crate) followed: Option<Spread>,
+    /// With a fault in force that matches nothing.
+    pub(crate) armed: Option<Spread>,
 }
 
 /// One task, over all rounds.

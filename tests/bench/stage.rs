@@ -125,7 +125,10 @@ impl Servers {
 impl Stage {
     pub(crate) async fn set_up(options: &Options) -> anyhow::Result<Self> {
         let guard = Guard::start(exe()).await?;
-        let lab = if options.wants("pgbench") || options.wants("faults") {
+        let lab = if ["pgbench", "messages", "faults"]
+            .iter()
+            .any(|part| options.wants(part))
+        {
             let (recorder, _nobody_reads) = bus(Clock::start());
             Some(Lab::start(exe(), recorder, guard.directory()).await?)
         } else {
@@ -144,7 +147,7 @@ impl Stage {
         for peer in &PEERS {
             match peer.find() {
                 Some(program) => {
-                    let target = stage.start(peer, &program, peer.name, "").await?;
+                    let target = stage.start(peer, &program, peer.name, ("", false)).await?;
                     stage.targets.push(target);
                 }
                 None => stage.missing.push(peer.name),
@@ -163,7 +166,28 @@ impl Stage {
 
     /// One more chaosproxy, with the fault that `blocks` of a scenario describe in force.
     pub(crate) async fn distort(&self, name: &'static str, blocks: &str) -> anyhow::Result<Target> {
-        let target = self.start(&PEERS[0], exe(), name, blocks).await?;
+        let target = self.start(&PEERS[0], exe(), name, (blocks, false)).await?;
+        self.in_force(target).await
+    }
+
+    /// One more chaosproxy that follows messages, or one more that does not.
+    pub(crate) async fn following(
+        &self,
+        name: &'static str,
+        blocks: &str,
+        follows: bool,
+    ) -> anyhow::Result<Target> {
+        let target = self
+            .start(&PEERS[0], exe(), name, (blocks, follows))
+            .await?;
+        if blocks.is_empty() {
+            return Ok(target);
+        }
+        self.in_force(target).await
+    }
+
+    /// Waits until the first fault is in force.
+    async fn in_force(&self, target: Target) -> anyhow::Result<Target> {
         let journal = target.folder.join("report/journal.jsonl");
         let in_force = async {
             while !std::fs::read_to_string(&journal)?.contains("fault_edge") {
@@ -179,7 +203,7 @@ impl Stage {
         peer: &Peer,
         program: &Path,
         name: &'static str,
-        blocks: &str,
+        (blocks, follows): (&str, bool),
     ) -> anyhow::Result<Target> {
         let nth = self.started.fetch_add(1, Ordering::Relaxed);
         let folder = self.guard.directory().join(format!("{nth}-{name}"));
@@ -191,6 +215,7 @@ impl Stage {
             threads: std::thread::available_parallelism()?.get(),
             connections: self.connections,
             blocks,
+            follows,
         });
         std::fs::write(folder.join(order.file.0), order.file.1)?;
         let said = folder.join("said.log");

@@ -13,9 +13,13 @@ window = \"1ms\"
 "
     .to_owned();
     for route in setting.routes {
+        let protocol = match route.name {
+            "postgres" | "http" if setting.follows => route.name,
+            _ => "tcp",
+        };
         let proxy = format!(
             "\n[[proxy]]\nname            = \"{}\"\nlisten          = \"{}\"\n\
-            upstream        = \"{}\"\nmax_connections = {}\n",
+            upstream        = \"{}\"\nmax_connections = {}\nprotocol        = \"{protocol}\"\n",
             route.name, route.listen, route.upstream, setting.connections
         );
         scenario.push_str(&proxy);

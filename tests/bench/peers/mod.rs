@@ -30,6 +30,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) connections: u64,
     /// Blocks of a scenario: what chaosproxy is to do besides. The others do nothing else.
     pub(crate) blocks: &'a str,
+    /// Whether chaosproxy is to follow the messages of PostgreSQL and HTTP.
+    pub(crate) follows: bool,
 }
 
 /// How a peer is started.
