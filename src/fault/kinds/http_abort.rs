@@ -195,7 +195,10 @@ impl Aborting {
         for (name, value) in headers {
             put(name, value);
         }
-        put("x-chaosproxy-fault", cx.fault);
+        // A name may have letters that no header has.
+        let is_plain = |c: &char| c.is_ascii_graphic();
+        let name: String = cx.fault.chars().filter(is_plain).collect();
+        put("x-chaosproxy-fault", &name);
         if !matches!(status, 204 | 304) {
             put("content-length", &body.len().to_string());
         }

@@ -5,6 +5,7 @@ mod chain;
 mod cuts;
 mod held;
 mod kinds;
+mod messages;
 mod pace;
 mod properties;
 mod ramps;
@@ -86,8 +87,16 @@ impl Rig {
         Self::sharing(conn, &Arc::default())
     }
 
-    /// Opened at the beginning of time, like every connection here.
     fn sharing(conn: u64, budget: &Arc<Budget>) -> Self {
+        Self::with_protocol(conn, Protocol::Tcp, budget)
+    }
+
+    fn speaking(protocol: Protocol) -> Self {
+        Self::with_protocol(0, protocol, &Arc::default())
+    }
+
+    /// Opened at the beginning of time, like every connection here.
+    fn with_protocol(conn: u64, protocol: Protocol, budget: &Arc<Budget>) -> Self {
         let candidate = Candidate {
             key: ConnKey {
                 seed: 1,
@@ -100,7 +109,7 @@ impl Rig {
             own: false,
         };
         Self {
-            pipe: Pipe::new(candidate, Protocol::Tcp, Arc::clone(budget)),
+            pipe: Pipe::new(candidate, protocol, Arc::clone(budget)),
             now: Moment::ZERO,
             out: Default::default(),
         }
