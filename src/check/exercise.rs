@@ -93,11 +93,28 @@ pub(super) fn victims(history: &History, fault: &str) -> String {
     let hits = history.fault(fault).iter().map(|one| one.hits.len() as u64);
     match hits.sum() {
         0 => format!("fault `{fault}` touched nobody"),
-        hits => format!(
-            "fault `{fault}` exercised: {}",
-            show::plural(hits, "victim")
-        ),
+        hits => {
+            let requests = match requests(history, fault) {
+                0 => String::new(),
+                requests => format!(", {}", show::plural(requests, "request")),
+            };
+            let victims = show::plural(hits, "victim");
+            format!("fault `{fault}` exercised: {victims}{requests}")
+        }
     }
+}
+
+/// How many requests a fault on messages touched.
+fn requests(history: &History, fault: &str) -> u64 {
+    let touched = history.events().iter().map(|event| match &event.fact {
+        Fact::FaultTouched {
+            fault: of,
+            exchanges,
+            ..
+        } if **of == *fault => *exchanges,
+        _ => 0,
+    });
+    touched.sum()
 }
 
 /// The advice for a log that was not seen whole.
@@ -241,6 +258,7 @@ pub const STARVED: &str =
 mod tests {
     use super::*;
     use crate::check::testing::{Story, not_ok, ok, unanswered};
+    use crate::event::Impact;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -273,6 +291,26 @@ mod tests {
         let expected = "fault `cut` touched 0 connections, at least 1 needed; on 2 connections it \
                         could not act: the messages are encrypted with TLS";
         assert_eq!(why, expected);
+    }
+
+    #[test]
+    fn of_a_fault_on_messages_the_requests_are_told_beside_the_victims() {
+        let touched = |conn, exchanges| Fact::FaultTouched {
+            fault: "cut".into(),
+            occurrence: 0,
+            proxy: "db".into(),
+            conn,
+            exchanges,
+            last: Moment::ZERO,
+        };
+        let story = || {
+            let story = Story::until(40.0).fault("cut", 20.0, 28.0);
+            let story = story.hit("cut", 21.0, 0, Impact::Answered);
+            story.hit("cut", 21.0, 1, Impact::Answered)
+        };
+        assert!(victims(&story().history(None), "cut").ends_with("2 victims"));
+        let story = story().fact(29.0, touched(0, 40)).fact(30.0, touched(1, 2));
+        assert!(victims(&story.history(None), "cut").ends_with("2 victims, 42 requests"));
     }
 
     #[test]
