@@ -21,7 +21,7 @@ pub struct Conversation {
 #[derive(Debug)]
 enum Talk {
     Opaque(Opaque),
-    Postgres(pg::Talk),
+    Postgres(Box<pg::Talk>),
     Http(http::Talk),
 }
 
@@ -61,7 +61,7 @@ impl Conversation {
     pub fn new(protocol: Protocol) -> Self {
         let talk = match protocol {
             Protocol::Tcp => Talk::Opaque(Opaque::Because("the proxy follows no messages")),
-            Protocol::Postgres => Talk::Postgres(pg::Talk::default()),
+            Protocol::Postgres => Talk::Postgres(Box::default()),
             Protocol::Http => Talk::Http(http::Talk::default()),
         };
         Self {

@@ -54,6 +54,11 @@ impl Wants {
         Self([up | other_up, down | other_down])
     }
 
+    /// Whether anything of a direction is in the set.
+    pub const fn any(&self, direction: Direction) -> bool {
+        self.0[direction as usize] != 0
+    }
+
     /// Whether a kind is in the set.
     pub const fn includes(&self, direction: Direction, kind: u8) -> bool {
         kind < 0x80 && self.0[direction as usize] & (1 << kind) != 0

@@ -242,8 +242,7 @@ impl Failing {
     /// leave out answers.
     fn on_execute(&mut self, cx: &mut Cx<'_>, unit: &Unit) -> Option<(Bytes, &'static [u8])> {
         let sql = unit.about.as_deref()?;
-        let start = pg::statements(sql).first()?.start;
-        let poison = self.poison(cx, &sql[start..])?;
+        let poison = self.poison(cx, &sql[pg::start(sql)..])?;
         self.mark(cx);
         let name = [self.marker.as_bytes(), b"\0"].concat();
         let mut bytes = BytesMut::new();

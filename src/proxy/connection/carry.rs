@@ -95,7 +95,11 @@ impl<T: Transport> Connection<T> {
         buffer: &mut [u8],
         allowance: &mut usize,
     ) -> Step {
-        while self.flush_unsent(cx, direction) && self.wants_more(direction) && *allowance > 0 {
+        while self.flush_unsent(cx, direction)
+            && self.wants_more(direction)
+            && *allowance > 0
+            && self.pipe.idle()
+        {
             match self.source(direction).leg().poll_read(cx, buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => match self.end_of(direction) {
@@ -104,9 +108,10 @@ impl<T: Transport> Connection<T> {
                 },
                 Poll::Ready(Ok(n)) => {
                     let read = self.ledger.start_timing(direction);
-                    self.observe(direction, &buffer[..n]);
                     *allowance = allowance.saturating_sub(n);
-                    if !self.target(direction).write_ended
+                    if self.target(direction).write_ended {
+                        self.observe(direction, &buffer[..n]);
+                    } else if self.screen(direction, &buffer[..n])
                         && self.write(cx, direction, &buffer[..n])
                     {
                         self.ledger.stop_timing(read);

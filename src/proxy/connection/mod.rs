@@ -136,6 +136,14 @@ impl<T: Transport> Connection<T> {
         self.ledger.record_notes(&mut self.pipe);
     }
 
+    /// Looks at bytes that were read and meet no fault on bytes: whether they pass as they are.
+    /// Otherwise they are in the pipe.
+    fn screen(&mut self, direction: Direction, bytes: &[u8]) -> bool {
+        let passes = self.pipe.screen(direction, bytes, || self.ledger.now());
+        self.ledger.record_notes(&mut self.pipe);
+        passes
+    }
+
     /// The peer that sends in `direction`.
     fn source(&mut self, direction: Direction) -> &mut Peer<T> {
         &mut self.peers[direction as usize]

@@ -24,6 +24,10 @@ pub(super) struct Messages {
     stash: VecDeque<Payload>,
     /// Whether there is a fault that can act, or something is owed.
     live: bool,
+    /// Whether nothing is held, owed or waited for.
+    quiet: bool,
+    /// Whether all that was fed since [`Self::screen`] began came out as it was.
+    intact: bool,
     /// The fault that claimed an exchange last.
     debtor: Option<Name>,
 }
@@ -60,6 +64,8 @@ impl Messages {
             out: Vec::new(),
             stash: VecDeque::new(),
             live: false,
+            quiet: true,
+            intact: true,
             debtor: None,
         }
     }
@@ -67,6 +73,11 @@ impl Messages {
     /// Whether bytes have to come through here; otherwise [`Self::observe`] is enough.
     pub(super) const fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether bytes may be [screened](Self::screen) instead of accepted.
+    pub(super) const fn is_quiet(&self) -> bool {
+        !self.live || self.quiet
     }
 
     /// Whether the connection shows nothing, and nobody has to be told so again.
@@ -107,6 +118,32 @@ impl Messages {
     pub(super) fn observe(&mut self, direction: Direction, bytes: &[u8], signals: &mut Signals) {
         self.conversation.observe(direction, bytes);
         signals.see(&mut self.conversation);
+    }
+
+    /// Takes bytes while it is quiet: whether they pass just as they are. Otherwise [`Self::take`]
+    /// gives what comes out.
+    pub(super) fn screen(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        around: &mut Around<'_>,
+    ) -> bool {
+        if !self.wants().any(direction) {
+            self.observe(direction, bytes, around.signals);
+            if self.conversation.opaque().is_some() {
+                self.give_up(false, around);
+                self.settle(around);
+            }
+            return true;
+        }
+        self.intact = true;
+        self.feed(direction, Bytes::copy_from_slice(bytes), around);
+        self.settle(around);
+        let passes = self.intact && self.quiet && around.signals.is_silent();
+        if passes {
+            self.out.clear();
+        }
+        passes
     }
 
     /// What was read goes in; [`Self::take`] gives what comes out.
@@ -216,6 +253,7 @@ impl Messages {
                 break;
             }
         }
+        self.intact &= matches!(fate, Fate::Pass) && end.is_none();
         match fate {
             Fate::Pass => self.put(direction, data),
             Fate::Replace(bytes) => self.put(direction, bytes),
@@ -297,12 +335,18 @@ impl Messages {
         }
         let acts = self.stages.iter().any(|stage| stage.acts.is_some());
         self.live = acts || self.conversation.owes() || !self.stash.is_empty();
+        let held = Direction::BOTH.map(|direction| self.conversation.held(direction));
+        self.quiet = held == [0, 0]
+            && !self.conversation.owes()
+            && self.stash.is_empty()
+            && self.next_wake().is_none();
         around.signals.see(&mut self.conversation);
     }
 
     /// Gives the answers of ours whose turn has come.
     fn pay(&mut self) {
         while let Some((bytes, then)) = self.conversation.due() {
+            self.intact = false;
             self.put(Direction::Downstream, bytes);
             if then == Then::Close {
                 self.out

@@ -176,6 +176,36 @@ impl Pipe {
         }
     }
 
+    /// Looks at bytes that were read while the pipe is idle: whether they pass as they are, so that
+    /// the driver writes them itself. Otherwise the pipe has taken them.
+    pub fn screen(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        now: impl FnOnce() -> Moment,
+    ) -> bool {
+        if !self
+            .messages
+            .as_ref()
+            .is_some_and(|messages| messages.is_live())
+        {
+            self.observe(direction, bytes);
+            return true;
+        }
+        let now = now();
+        let mut passes = false;
+        self.through(now, |messages, around| {
+            passes = messages.screen(direction, bytes, around);
+        });
+        if !passes {
+            for direction in Direction::BOTH {
+                self.settle(now, 0, direction);
+            }
+            self.charge();
+        }
+        passes
+    }
+
     /// What was read goes in.
     pub fn push(&mut self, now: Moment, direction: Direction, payload: Payload) {
         if self.signals.cut.is_some() {
@@ -337,14 +367,14 @@ impl Pipe {
         Some((*how, fault))
     }
 
-    /// Whether bytes may as well bypass the pipe: no fault, nothing parked or owed, nothing to be
-    /// written. They are still to be [observed](Self::observe).
+    /// Whether bytes may as well bypass the pipe: no fault on bytes, nothing parked or owed, nothing
+    /// to be written. They are still to be [screened](Self::screen).
     pub fn idle(&self) -> bool {
         self.stages.is_empty()
-            && !self
+            && self
                 .messages
                 .as_ref()
-                .is_some_and(|messages| messages.is_live())
+                .is_none_or(|messages| messages.is_quiet())
             && self.signals.cut.is_none()
             && self.outboxes.iter().all(Outbox::is_empty)
     }
@@ -469,6 +499,11 @@ impl Signals {
             exchanges,
             last,
         });
+    }
+
+    /// Whether no fault has said anything since the last call of [`Pipe::hits`].
+    fn is_silent(&self) -> bool {
+        self.hits.is_empty() && self.cut.is_none()
     }
 
     fn see(&mut self, conversation: &mut Conversation) {

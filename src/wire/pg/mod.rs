@@ -12,5 +12,5 @@ mod tests;
 pub use message::{
     COMPLETE, ERROR, EXECUTE, QUERY, READY, body, fields, message, put, split_text, text,
 };
-pub use sql::{first_words, statements};
+pub use sql::{first_words, start, statements};
 pub(super) use talk::{Exchange, Talk};

@@ -19,10 +19,38 @@ type Name = Box<[u8]>;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    statements: HashMap<Name, Arc<str>>,
-    portals: HashMap<Name, Arc<str>>,
+    statements: Table,
+    portals: Table,
     /// Length of all SQL text of `statements`.
     size: usize,
+}
+
+/// SQL text by name. The name of most is empty.
+#[derive(Debug, Default)]
+struct Table {
+    unnamed: Option<Arc<str>>,
+    named: HashMap<Name, Arc<str>>,
+}
+
+impl Table {
+    fn get(&self, name: &[u8]) -> Option<&Arc<str>> {
+        if name.is_empty() {
+            self.unnamed.as_ref()
+        } else {
+            self.named.get(name)
+        }
+    }
+
+    /// Returns what was there before. Beyond [`MOST_NAMES`] nothing is added.
+    fn set(&mut self, name: &[u8], sql: Option<Arc<str>>) -> Option<Arc<str>> {
+        if name.is_empty() {
+            return std::mem::replace(&mut self.unnamed, sql);
+        }
+        match sql {
+            Some(sql) if self.named.len() < MOST_NAMES => self.named.insert(name.into(), sql),
+            _ => self.named.remove(name),
+        }
+    }
 }
 
 /// A statement that the server has not confirmed yet.
@@ -50,24 +78,15 @@ impl Names {
     pub(super) fn bind(&mut self, body: &[u8]) {
         let (portal, rest) = split_text(body);
         let (statement, _) = split_text(rest);
-        match self.statements.get(statement) {
-            Some(sql) if self.portals.len() < MOST_NAMES => {
-                let sql = Arc::clone(sql);
-                if let Some(place) = self.portals.get_mut(portal) {
-                    *place = sql;
-                } else {
-                    self.portals.insert(portal.into(), sql);
-                }
-            }
-            _ => drop(self.portals.remove(portal)),
-        }
+        self.portals
+            .set(portal, self.statements.get(statement).cloned());
     }
 
     /// The body of a Close.
     pub(super) fn close(&mut self, body: &[u8]) {
         match body.split_first() {
             Some((b'S', name)) => drop(self.set(split_text(name).0, None)),
-            Some((_, name)) => drop(self.portals.remove(split_text(name).0)),
+            Some((_, name)) => drop(self.portals.set(split_text(name).0, None)),
             None => {}
         }
     }
@@ -79,7 +98,7 @@ impl Names {
 
     /// The transaction is over: no portal outlives it.
     pub(super) fn end_transaction(&mut self) {
-        self.portals.clear();
+        self.portals = Table::default();
     }
 
     /// The server did not confirm these.
@@ -94,20 +113,10 @@ impl Names {
     }
 
     fn set(&mut self, name: &[u8], sql: Option<Arc<str>>) -> Option<Arc<str>> {
-        let before = match sql {
-            Some(sql)
-                if self.size + sql.len() <= MOST_SQL && self.statements.len() < MOST_NAMES =>
-            {
-                self.size += sql.len();
-                if let Some(place) = self.statements.get_mut(name) {
-                    Some(std::mem::replace(place, sql))
-                } else {
-                    self.statements.insert(name.into(), sql)
-                }
-            }
-            _ => self.statements.remove(name),
-        };
-        self.size -= before.as_ref().map_or(0, |sql| sql.len());
+        let sql = sql.filter(|sql| self.size + sql.len() <= MOST_SQL);
+        let before = self.statements.set(name, sql);
+        let now = self.statements.get(name).map_or(0, |sql| sql.len());
+        self.size = self.size + now - before.as_ref().map_or(0, |sql| sql.len());
         before
     }
 }

@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+/// Where the first statement of a query string begins.
+pub fn start(sql: &str) -> usize {
+    skip_blank(sql.as_bytes(), 0)
+}
+
 /// Where the statements of a query string are, without the whitespace and comments before them and
 /// the semicolons behind them. Empty statements are left out.
 pub fn statements(sql: &str) -> Vec<Range<usize>> {

@@ -1,7 +1,6 @@
 //! One PostgreSQL connection from its first byte on.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -137,8 +136,11 @@ impl Talk {
             Taken::Part => Ok(Emit::Kept),
             Taken::Whole(data) => {
                 let (kind, body) = (data[0], message::body(&data));
-                let (exchange, about) = match self.passed(direction, kind, body, true, seen) {
-                    Ok(passed) => passed,
+                let about = (direction == Direction::Upstream && kind == message::EXECUTE)
+                    .then(|| self.names.execute(body))
+                    .flatten();
+                let exchange = match self.passed(direction, kind, body, true, seen) {
+                    Ok(exchange) => exchange,
                     Err(why) => {
                         self.cursors[direction as usize].put_back(data);
                         return Err(why);
@@ -197,7 +199,7 @@ impl Talk {
         self.cursors.each_mut().map(Cursor::take_held)
     }
 
-    /// A message passed: what it belongs to, and what it is about.
+    /// A message passed: what it belongs to.
     fn passed(
         &mut self,
         direction: Direction,
@@ -205,65 +207,52 @@ impl Talk {
         body: &[u8],
         whole: bool,
         seen: &mut Vec<Observation>,
-    ) -> Result<(Option<ExchangeId>, Option<Arc<str>>), Opaque> {
+    ) -> Result<Option<ExchangeId>, Opaque> {
         match direction {
             Direction::Upstream if self.exchanges.is_full() => Err(TOO_MANY),
             Direction::Upstream => Ok(self.asked(kind, body, whole)),
-            Direction::Downstream => Ok((self.answered(kind, body, seen)?, None)),
+            Direction::Downstream => self.answered(kind, body, seen),
         }
     }
 
     /// The client sent a message.
-    fn asked(
-        &mut self,
-        kind: u8,
-        body: &[u8],
-        whole: bool,
-    ) -> (Option<ExchangeId>, Option<Arc<str>>) {
+    fn asked(&mut self, kind: u8, body: &[u8], whole: bool) -> Option<ExchangeId> {
         match kind {
-            b'Q' | b'F' => (Some(self.begin(false)), None),
+            b'Q' | b'F' => Some(self.begin(false)),
             b'P' | b'B' | b'D' | b'C' | b'E' | b'H' => {
                 let id = self.open_exchange();
-                let about = match kind {
+                match kind {
                     b'P' => {
                         let parsed = self.names.parse(body, whole);
                         if let Some((_, exchange)) = self.exchanges.last() {
                             exchange.parsed.push_back(parsed);
                         }
-                        None
                     }
-                    b'E' => self.names.execute(body),
-                    b'B' => {
-                        self.names.bind(body);
-                        None
-                    }
-                    b'C' => {
-                        self.names.close(body);
-                        None
-                    }
-                    _ => None,
-                };
-                (Some(id), about)
+                    b'B' => self.names.bind(body),
+                    b'C' => self.names.close(body),
+                    _ => {}
+                }
+                Some(id)
             }
             b'S' => {
                 let copies = self.exchanges.front().is_some_and(|front| front.copies);
                 if copies {
                     // The server ignores it.
-                    return (self.exchanges.front_id(), None);
+                    return self.exchanges.front_id();
                 }
                 let id = self.open_exchange();
                 if let Some((_, exchange)) = self.exchanges.last() {
                     exchange.ended = true;
                 }
-                (Some(id), None)
+                Some(id)
             }
             b'c' | b'f' | b'd' => {
                 if let Some(front) = self.exchanges.front() {
                     front.copies &= kind == b'd';
                 }
-                (self.exchanges.front_id(), None)
+                self.exchanges.front_id()
             }
-            _ => (None, None),
+            _ => None,
         }
     }
 

@@ -211,6 +211,12 @@ fn step() -> impl proptest::strategy::Strategy<Value = Step> {
     ]
 }
 
+fn answer(number: usize) -> String {
+    let body = format!("answer {number};");
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
 /// The client's requests that the server has got as a whole, by their numbers.
 fn received(upstream: &str) -> Vec<usize> {
     let whole = upstream
@@ -237,11 +243,12 @@ proptest::proptest! {
             match step {
                 Step::Ask { own, body } => {
                     let path = format!("/n{asked}-{}", if own { "own" } else { "other" });
-                    to_server += &if body {
+                    let request = if body {
                         format!("PUT {path} HTTP/1.1\r\nContent-Length: 7\r\n\r\nxy;\r\n\r\n")
                     } else {
                         format!("GET {path} HTTP/1.1\r\nLast: ;\r\n\r\n")
                     };
+                    to_server.push_str(&request);
                     asked += 1;
                 }
                 Step::Move(bytes) => {
@@ -257,10 +264,7 @@ proptest::proptest! {
                 Step::Arm(false) => rig.set(&[]),
                 Step::Answer => {
                     for number in &received(&rig.text(UP))[answered..] {
-                        let body = format!("answer {number};");
-                        to_client += &format!(
-                            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()
-                        );
+                        to_client.push_str(&answer(*number));
                         answered += 1;
                     }
                 }
@@ -269,8 +273,7 @@ proptest::proptest! {
         let served = received(&rig.text(UP));
         let expected = (0..asked).map(|number| {
             if served.contains(&number) {
-                let body = format!("answer {number};");
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                answer(number)
             } else {
                 ABORTED.to_owned()
             }

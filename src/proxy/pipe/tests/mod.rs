@@ -75,6 +75,8 @@ fn custom<F: Fault + Clone + Sync + 'static>(name: &str, fault: F) -> Armed {
 struct Rig {
     pipe: Pipe,
     now: Moment,
+    /// Whether bytes bypass the pipe while it is idle.
+    screens: bool,
     out: [Vec<(Moment, Payload)>; 2],
 }
 
@@ -111,6 +113,7 @@ impl Rig {
         Self {
             pipe: Pipe::new(candidate, protocol, Arc::clone(budget)),
             now: Moment::ZERO,
+            screens: protocol != Protocol::Tcp,
             out: Default::default(),
         }
     }
@@ -133,7 +136,17 @@ impl Rig {
         );
     }
 
+    /// As a driver does: what passes as it is does not go through the pipe.
     fn push(&mut self, direction: Direction, payload: Payload) {
+        if let Payload::Data(data) = &payload
+            && self.screens
+            && self.pipe.idle()
+        {
+            if self.pipe.screen(direction, data, || self.now) {
+                self.out[direction as usize].push((self.now, payload));
+            }
+            return self.collect();
+        }
         self.pipe.push(self.now, direction, payload);
         self.collect();
     }
