@@ -2,6 +2,7 @@
 
 use chaosproxy::event::{Fact, Impact};
 use chaosproxy::fault::Scope;
+use futures_util::SinkExt;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -254,6 +255,35 @@ async fn statements_that_were_prepared_before_the_fault_fail_by_their_text() {
     }
     db.rig.lift("pg_error").await;
     client.query_one(&two, &[]).await.unwrap();
+    db.rig.engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_is_copied_in_by_the_extended_protocol_puts_nothing_out_of_step() {
+    let Some(mut db) = Db::start().await else {
+        return;
+    };
+    db.fail(json!({ "sqlstate": "40001", "sql": "^SELECT 2" }))
+        .await;
+    let (client, driver) = tokio_postgres::connect(&db.url(), NoTls).await.unwrap();
+    tokio::spawn(driver);
+    client
+        .batch_execute("CREATE TEMP TABLE t (n int)")
+        .await
+        .unwrap();
+    for rows in ["1\n2\n", "no number\n"] {
+        let sink = client.copy_in("COPY t FROM STDIN").await.unwrap();
+        let mut sink = std::pin::pin!(sink);
+        sink.send(bytes::Bytes::from(rows)).await.unwrap();
+        assert_eq!(sink.finish().await.is_ok(), rows.starts_with('1'));
+        for _ in 0..2 {
+            client.query_one("SELECT 1", &[]).await.unwrap();
+            let error = client.query_one("SELECT 2", &[]).await.unwrap_err();
+            assert_eq!(error.code().unwrap().code(), "40001");
+        }
+    }
+    db.rig.lift("pg_error").await;
+    assert_eq!(touched(&mut db.rig).await, 4);
     db.rig.engine.shutdown().await;
 }
 
