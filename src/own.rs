@@ -132,17 +132,18 @@ impl Strangers {
         })
     }
 
-    /// Waits for the next one; `None` behind the first 10,000. Cancel safe.
-    pub async fn next(&mut self) -> Option<()> {
+    /// Waits for the next one; `None` behind the first 10,000. An error means that no more can be
+    /// seen. Cancel safe.
+    pub async fn next(&mut self) -> io::Result<Option<()>> {
         while self.seen.len() < MOST_STRANGERS {
-            let syn = self.capture.next().await.ok()?;
+            let syn = self.capture.next().await?;
             let address = self.address.ip();
             let is_here = address.is_unspecified() || address.to_canonical() == syn.at;
             if is_here && !is_ours(syn.from) && self.seen.insert(syn) {
-                return Some(());
+                return Ok(Some(()));
             }
         }
-        None
+        Ok(None)
     }
 }
 

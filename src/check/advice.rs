@@ -44,6 +44,13 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
              through them meanwhile",
             brief.proxy
         )
+    } else if asked_meanwhile(history, fault) && connections().next().is_some() {
+        format!(
+            "requests were sent while the fault was in force, but the service had no connection \
+             through `{}` and made none: see first whether it reconnected after the fault before, or \
+             answers without the database",
+            brief.proxy
+        )
     } else if connections().next().is_some() {
         format!(
             "clients connected through `{}`, but none while the fault was in force: let something \
@@ -53,6 +60,15 @@ pub(super) fn untouched(history: &History, fault: &str) -> String {
     } else {
         PAST.to_owned()
     }
+}
+
+/// Whether a workload or probe observed anything while the fault was in force.
+fn asked_meanwhile(history: &History, fault: &str) -> bool {
+    history.fault(fault).iter().any(|one| {
+        let window = (one.inject, history.lifted(one));
+        let mut sources = history.experiment().sources.keys();
+        sources.any(|source| !history.samples_in(source, window).is_empty())
+    })
 }
 
 /// Whether clients that the fault turned away could not be counted.

@@ -97,6 +97,23 @@ fn explain(finding: &mut Finding, spec: &CheckSpec, history: &History) {
     }
 }
 
+/// Takes a pass back if a service ended before the end of what was looked at: what has ended does
+/// nothing wrong any more.
+pub(super) fn unless_ended(mut finding: Finding, spec: &CheckSpec, history: &History) -> Finding {
+    let windows = finding.evidence.iter().filter_map(|one| one.window);
+    let until = windows.map(|(_, to)| to).max();
+    let until = until.unwrap_or_else(|| history.end());
+    let mut ended = history.ended().into_iter();
+    let ended = ended.find(|one| one.at < until && may_suffer(spec, history, &one.service));
+    if let (Verdict::Pass, Some(first)) = (finding.verdict, ended) {
+        let at = show::seconds(first.at.seconds_from(history.time_zero()));
+        let why = format!("`{}` ended at {at} and did nothing after it", first.service);
+        let help = "see first why it ended: its log is beside the report";
+        finding.take_back(&why, help);
+    }
+    finding
+}
+
 /// Whether a check may be about what a service does: it names the service, or something that talks
 /// to it, or it looks at a proxy, which anybody may use.
 fn may_suffer(spec: &CheckSpec, history: &History, service: &str) -> bool {
@@ -120,7 +137,7 @@ fn may_suffer(spec: &CheckSpec, history: &History, service: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::check::testing::{Story, ok, unanswered};
@@ -228,6 +245,26 @@ mod tests {
         assert!(!other.notes.iter().any(|note| note.contains("ended")));
         let well = judged(ended(story(), "s"));
         assert_eq!((well.verdict, well.notes.len()), (Verdict::Pass, 0));
+    }
+
+    #[test]
+    fn a_service_that_ended_does_not_pass_for_doing_nothing() {
+        let judged = |kind: &str, params: Value, story: Story| {
+            let mut spec = spec(kind);
+            spec.params = params;
+            judge(&story.history(Some(spec))).remove(0)
+        };
+        let silent = json!({ "service": "s", "absent": ["panicked"] });
+        let log = |story: Story| judged("log", silent.clone(), story);
+        let line = || story().log("s", 15.0, "hello");
+        assert_eq!(log(line()).verdict, Verdict::Pass);
+        assert_eq!(log(ended(line(), "another")).verdict, Verdict::Pass);
+        let finding = log(ended(line(), "s"));
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+        assert!(finding.summary.starts_with("`s` ended at 10 s"));
+        let said = json!({ "service": "s", "contains": ["hello"] });
+        let said = judged("log", said, ended(line(), "s"));
+        assert_eq!(said.verdict, Verdict::Pass, "it did say so");
     }
 
     #[test]

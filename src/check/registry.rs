@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::judge::unless_ended;
 use super::{About, CheckSpec, Finding, History, Lint, Outlook, kinds as all};
 use crate::event::Name;
 
@@ -31,6 +32,12 @@ pub trait Check {
     /// The file of a stored baseline that is to be read when the run begins.
     fn baseline(_params: &Self::Params) -> Option<PathBuf> {
         None
+    }
+
+    /// Whether a service that does nothing any more meets it: then nothing passes over the end of
+    /// one.
+    fn met_by_silence(_params: &Self::Params) -> bool {
+        false
     }
 
     /// Judges the run. `spec` gives the name, the severity and the places in the scenario's text.
@@ -64,9 +71,14 @@ const fn entry<C: Check>() -> Kind {
         query: |params| C::query(&serde_json::from_value(params.clone()).ok()?),
         baseline: |params| C::baseline(&serde_json::from_value(params.clone()).ok()?),
         judge: |spec, history| match serde_json::from_value(spec.params.clone()) {
-            Ok(params) => {
-                C::about(&params).judge(spec, history, || C::judge(&params, spec, history))
-            }
+            Ok(params) => C::about(&params).judge(spec, history, || {
+                let finding = C::judge(&params, spec, history);
+                if C::met_by_silence(&params) {
+                    unless_ended(finding, spec, history)
+                } else {
+                    finding
+                }
+            }),
             Err(error) => Finding::inconclusive(
                 spec,
                 format!("its parameters do not fit: {error}"),
@@ -383,7 +395,7 @@ mod tests {
             "health",
             &of("all", &["health.timeouts == 0"]),
             "of",
-            "no latency",
+            "none is demanded",
         );
         for params in [of("all", &degraded), of("good", &degraded[..1])] {
             assert_eq!(lints("health", &params, "stall"), [], "{params}");

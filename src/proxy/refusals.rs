@@ -21,17 +21,31 @@ impl Refusals {
             let turned_away = turn_away(Arc::clone(route), strangers, port);
             return Some(Self(AbortOnDropHandle::new(tokio::spawn(turned_away))));
         }
-        let fault = route.control.shuts(port)?;
-        let proxy = route.name.clone();
-        route
-            .recorder
-            .record(Fact::RefusalsUncounted { fault, proxy });
+        uncounted(route, port);
         None
     }
 }
 
+fn uncounted(route: &Route, port: PortState) {
+    if let Some(fault) = route.control.shuts(port) {
+        let proxy = route.name.clone();
+        route
+            .recorder
+            .record(Fact::RefusalsUncounted { fault, proxy });
+    }
+}
+
 async fn turn_away(route: Arc<Route>, mut strangers: Strangers, port: PortState) {
-    while strangers.next().await.is_some() {
+    loop {
+        match strangers.next().await {
+            Ok(Some(())) => {}
+            Ok(None) => {
+                return route.trouble(&format!(
+                    "clients beyond the first {MOST_STRANGERS} that were turned away are not counted"
+                ));
+            }
+            Err(_) => return uncounted(&route, port),
+        }
         // It may have been lifted just now.
         if let Some(fault) = route.control.shuts(port) {
             route.recorder.record(Fact::FaultHit {
@@ -45,7 +59,4 @@ async fn turn_away(route: Arc<Route>, mut strangers: Strangers, port: PortState)
             });
         }
     }
-    route.trouble(&format!(
-        "clients beyond the first {MOST_STRANGERS} that were turned away are not counted"
-    ));
 }

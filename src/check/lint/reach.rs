@@ -66,7 +66,7 @@ pub(super) fn answers(that: &[Assertion], of: Answers) -> Option<Lint> {
     let timed = |assertion: &Assertion| assertion.metric.unit() == Unit::Time;
     if of == Answers::All {
         return (!that.iter().any(timed)).then(|| {
-            let message = "no latency is demanded that it could be about";
+            let message = "`of` is about latencies, and none is demanded";
             Lint::warning("of", message, "has no effect", "leave it out")
         });
     }

@@ -29,8 +29,8 @@ const HEALTH: &str = "/health";
 /// Arguments of `chaosproxy init`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A server that runs already, and where; may be given several times. Without any, the template
-    /// is written as it is, for the reference servers.
+    /// A server that runs already, and where; may be given several times. With `--template` and
+    /// without any, the template is written as it is, for the reference servers.
     #[arg(long = "service", value_name = "NAME=URL", value_parser = service)]
     services: Vec<Service>,
     /// The database behind the servers, as a connection URL; write `${NAME}` to take it from the

@@ -139,13 +139,15 @@ async fn acquire(
 
 /// Counts the clients that the port refuses, for ever.
 async fn count(address: SocketAddr, knock: &impl Fn(Knocking)) {
-    match Strangers::at(address) {
-        Ok(mut strangers) => {
-            while strangers.next().await.is_some() {
-                knock(Knocking::Seen);
-            }
+    let counted = async {
+        let mut strangers = Strangers::at(address)?;
+        while strangers.next().await?.is_some() {
+            knock(Knocking::Seen);
         }
-        Err(_) => knock(Knocking::Unseen),
+        io::Result::Ok(())
+    };
+    if counted.await.is_err() {
+        knock(Knocking::Unseen);
     }
     std::future::pending::<()>().await;
 }

@@ -190,7 +190,7 @@ impl<'a> Case<'a> {
         self.evidence(
             verdict,
             "min_attempts",
-            format!("at least {needed} attempts"),
+            format!("at least {}", show::plural(needed, "attempt")),
             measured,
         )
     }

@@ -130,6 +130,10 @@ impl Check for Backoff {
         About::Faults(vec![params.fault.clone()])
     }
 
+    fn met_by_silence(_params: &Params) -> bool {
+        true
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found: Vec<Lint> = lint::fault("fault", &params.fault, outlook)
             .into_iter()

@@ -420,7 +420,9 @@ fn closes(history: &History, proxy: &str, occurrence: &Occurrence) -> Option<Mom
         .filter(|connection| !connection.is_cancel())
         .filter_map(|connection| {
             let hit = touched(connection)?;
-            connection.client_left.filter(|left| *left >= hit)
+            let left = connection.client_left?;
+            // What follows the end of observation is no doing of the service.
+            (hit..=history.end()).contains(&left).then_some(left)
         })
         .min()
 }

@@ -55,6 +55,10 @@ impl Check for Log {
         About::Window(params.during.clone())
     }
 
+    fn met_by_silence(params: &Params) -> bool {
+        !params.absent.is_empty() || params.max_rate.is_some()
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let mut found = lint::window(&params.during, outlook);
         found.extend(lint::log("service", &params.service, outlook));

@@ -78,6 +78,10 @@ impl Check for Pool {
         }
     }
 
+    fn met_by_silence(_params: &Params) -> bool {
+        true
+    }
+
     fn lint(params: &Params, outlook: &Outlook) -> Vec<Lint> {
         let named = params.fault.as_ref().map_or(&[][..], |names| &names.0);
         let mut found = lint::faults(named, outlook);
