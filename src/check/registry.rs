@@ -44,6 +44,9 @@ pub trait Check {
     fn judge(params: &Self::Params, spec: &CheckSpec, history: &History) -> Finding;
 }
 
+/// Why parameters do not fit, and which.
+pub(crate) type Refusal = serde_path_to_error::Error<serde_json::Error>;
+
 /// A type of check without its Rust type.
 pub struct Kind {
     /// The `type` in scenario files.
@@ -53,7 +56,7 @@ pub struct Kind {
     /// The JSON Schema of its parameters.
     pub schema: fn() -> schemars::Schema,
     /// Whether the parameters fit, and what makes the check pointless.
-    pub lint: fn(&serde_json::Value, &Outlook) -> Result<Vec<Lint>, serde_json::Error>,
+    pub lint: fn(&serde_json::Value, &Outlook) -> Result<Vec<Lint>, Refusal>,
     /// The query of [`Check::query`]; `None` also for parameters that do not fit.
     pub query: fn(&serde_json::Value) -> Option<(Name, String)>,
     /// The file of [`Check::baseline`]; `None` also for parameters that do not fit.
@@ -67,7 +70,7 @@ const fn entry<C: Check>() -> Kind {
         name: C::TYPE,
         summary: C::SUMMARY,
         schema: || schemars::schema_for!(C::Params),
-        lint: |params, outlook| Ok(C::lint(&serde_json::from_value(params.clone())?, outlook)),
+        lint: |params, outlook| Ok(C::lint(&serde_path_to_error::deserialize(params)?, outlook)),
         query: |params| C::query(&serde_json::from_value(params.clone()).ok()?),
         baseline: |params| C::baseline(&serde_json::from_value(params.clone()).ok()?),
         judge: |spec, history| match serde_json::from_value(spec.params.clone()) {

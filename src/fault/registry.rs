@@ -126,7 +126,7 @@ pub struct Kind {
 pub enum BuildError {
     /// They do not have the kind's shape.
     #[error(transparent)]
-    Shape(#[from] serde_json::Error),
+    Shape(#[from] serde_path_to_error::Error<serde_json::Error>),
     /// A value is not possible in this combination.
     #[error("{message}")]
     Value {
@@ -155,7 +155,7 @@ const fn entry<K: FaultKind>() -> Kind {
         length: |params| K::length(&serde_json::from_value(params.clone()).ok()?),
         futile: |params, length| K::futile(&serde_json::from_value(params.clone()).ok()?, length),
         build: |params| {
-            let params: K::Params = serde_json::from_value(params.clone())?;
+            let params: K::Params = serde_path_to_error::deserialize(params)?;
             K::validate(&params).map_err(|(key, message)| BuildError::Value { key, message })?;
             Ok(K::build(params))
         },

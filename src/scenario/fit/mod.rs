@@ -3,15 +3,19 @@
 //! what is not, so that no mistake hides another.
 //!
 //! The JSON Schema finds unknown, missing and mistyped keys; what only the types know (the grammar
-//! of a period, of an assertion) is found by trying each value alone.
+//! of a period, of an assertion) they refuse with its path, one after the other: each gets a stand-in
+//! and the block is read again.
 
 mod stand_in;
+
+/// Why a type refuses a value, and which.
+pub(super) type Refusal = serde_path_to_error::Error<serde_json::Error>;
 
 use serde_json::{Map, Value};
 
 use super::block::{Block, join};
 use super::mistake;
-use crate::diag::{Diagnostic, Span, did_you_mean};
+use crate::diag::{Diagnostic, did_you_mean};
 
 /// Makes a `T` of the block and reports every value that stands in the way. The `bool` is
 /// `true` if the `T` is what the file says: otherwise there are stand-ins in it for what is missing or does not
@@ -20,34 +24,50 @@ pub(super) fn fit<T>(
     block: &Block,
     values: &Map<String, Value>,
     schema: &Value,
-    attempt: &dyn Fn(&Value) -> Result<T, String>,
+    attempt: &dyn Fn(&Value) -> Result<T, Refusal>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(T, bool)> {
     let whole = Value::Object(values.clone());
     let mut found = Vec::new();
-    let mut fitting = Fitting {
+    Fitting {
         block,
         found: &mut found,
-    };
-    let known = fitting.against(schema, "", &whole);
-    fitting.blame("", &known, &|part| {
-        attempt(&part).err().filter(|error| !is_about_keys(error))
-    });
-    match attempt(&whole) {
-        Ok(made) if found.is_empty() => return Some((made, true)),
-        Err(error) if found.is_empty() && !is_unread(&whole) => {
-            found.push(mistake::refused(block, "", &error));
-        }
-        _ => {}
     }
-    let reported = found.iter().flat_map(|found| &found.primary);
-    let mending = stand_in::Mending {
-        block,
-        reported: reported.map(|label| label.span).collect(),
+    .against(schema, "", &whole);
+    let made = loop {
+        let places = found.iter().flat_map(|found| &found.primary);
+        let mending = stand_in::Mending {
+            block,
+            reported: places.map(|label| label.span).collect(),
+        };
+        let Some(mended) = mending.mended(schema, "", &whole) else {
+            break None;
+        };
+        match attempt(&mended) {
+            Ok(made) => break Some(made),
+            Err(error) => {
+                let path = error.path().to_string();
+                let path = if path == "." { "" } else { &path };
+                let refused = mistake::refused(block, path, &error.inner().to_string());
+                // A stand-in that does not fit either is no mistake of the file.
+                if found
+                    .iter()
+                    .any(|known: &Diagnostic| known.covers(&refused))
+                {
+                    break None;
+                }
+                found.push(refused);
+            }
+        }
     };
-    let mended = mending.mended(schema, "", &whole);
+    let is_whole = found.is_empty() && !is_unread(&whole);
     out.extend(found);
-    Some((attempt(&mended?).ok()?, false))
+    Some((made?, is_whole))
+}
+
+/// Makes a `T` of `value`; an error says where in it.
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(value)
 }
 
 /// A value of a plain type.
@@ -55,13 +75,8 @@ pub(super) fn shape<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     block: &Block,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(T, bool)> {
-    fit(
-        block,
-        &block.values,
-        &super::schema::known::<T>(),
-        &|value| T::deserialize(value).map_err(|error| error.to_string()),
-        out,
-    )
+    let schema = super::schema::known::<T>();
+    fit(block, &block.values, &schema, &read, out)
 }
 
 /// The keys that all blocks of a kind have, for a block of unknown type.
@@ -73,20 +88,7 @@ pub(super) fn common<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     let mut values = block.values.clone();
     values.retain(|key, _| super::schema::has(&schema, key));
     values.insert("type".to_owned(), "unknown".into());
-    let attempt = |value: &Value| T::deserialize(value).map_err(|error| error.to_string());
-    fit(block, &values, &schema, &attempt, out).map(|(shape, _)| shape)
-}
-
-/// An error about a value, if there is one; otherwise one about keys.
-pub(super) fn most_specific(errors: [Option<String>; 2]) -> Option<String> {
-    let mut errors: Vec<String> = errors.into_iter().flatten().collect();
-    errors.sort_by_key(|error| is_about_keys(error));
-    errors.into_iter().next()
-}
-
-/// Keys are the schema's business; a value that is tried alone always misses its neighbours.
-fn is_about_keys(error: &str) -> bool {
-    error.starts_with("missing field `") || error.starts_with("unknown field `")
+    fit(block, &values, &schema, &read, out).map(|(shape, _)| shape)
 }
 
 struct Fitting<'a> {
@@ -150,56 +152,6 @@ impl Fitting<'_> {
             }
         }
         Value::Object(kept)
-    }
-
-    /// Finds the innermost values that fail on their own; `fails` gives the reason, for a value in the
-    /// place of `value`.
-    fn blame(&mut self, path: &str, value: &Value, fails: &dyn Fn(Value) -> Option<String>) {
-        if self.is_reported_as_a_whole(path) {
-            return;
-        }
-        let Some(message) = fails(value.clone()) else {
-            return;
-        };
-        let before = self.found.len();
-        match value {
-            Value::Object(map) => {
-                for (key, inner) in map {
-                    let alone = |part| Value::Object(Map::from_iter([(key.clone(), part)]));
-                    self.blame(&join(path, key), inner, &|part| fails(alone(part)));
-                }
-            }
-            Value::Array(items) => {
-                for (index, inner) in items.iter().enumerate() {
-                    let alone = |part| fails(Value::Array(vec![part]));
-                    self.blame(&format!("{path}[{index}]"), inner, &alone);
-                }
-            }
-            _ => {}
-        }
-        let is_explained = self.found.len() > before || self.is_reported(path) || is_unread(value);
-        if !is_explained && !path.is_empty() {
-            self.found
-                .push(mistake::refused(self.block, path, &message));
-        }
-    }
-
-    /// Whether something in the value at `path` was already reported.
-    fn is_reported(&self, path: &str) -> bool {
-        let span = self.block.span(path);
-        self.reported()
-            .any(|part| span.start <= part.start && part.end <= span.end)
-    }
-
-    /// Whether the value at `path` was: then it makes no sense to look into it.
-    fn is_reported_as_a_whole(&self, path: &str) -> bool {
-        let span = self.block.span(path);
-        !path.is_empty() && self.reported().any(|whole| whole == span)
-    }
-
-    fn reported(&self) -> impl Iterator<Item = Span> {
-        let labels = self.found.iter().flat_map(|found| &found.primary);
-        labels.map(|label| label.span)
     }
 }
 

@@ -104,18 +104,11 @@ fn read(
     kind: &Kind,
     value: &Value,
     outlook: &Outlook,
-) -> Result<(shape::Check, Value, Vec<check::Lint>), String> {
+) -> Result<(shape::Check, Value, Vec<check::Lint>), fit::Refusal> {
     let (own, params) = parts(value.as_object().cloned().unwrap_or_default());
-    let shape = serde_json::from_value::<shape::Check>(own);
-    let lints = (kind.lint)(&params, outlook);
-    let refused = [
-        shape.as_ref().err().map(ToString::to_string),
-        lints.as_ref().err().map(ToString::to_string),
-    ];
-    match (shape, lints) {
-        (Ok(shape), Ok(lints)) => Ok((shape, params, lints)),
-        _ => Err(fit::most_specific(refused).unwrap_or_default()),
-    }
+    let shape = fit::read(&own)?;
+    let lints = (kind.lint)(&params, outlook)?;
+    Ok((shape, params, lints))
 }
 
 /// The keys that all checks have, and the parameters of the type.

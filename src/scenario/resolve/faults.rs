@@ -276,7 +276,7 @@ fn kind_and_values(
 }
 
 /// Splits the common keys from the parameters and reads both.
-fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
+fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), fit::Refusal> {
     let common = schema::known::<shape::Fault>();
     let (own, params): (Map<_, _>, Map<_, _>) = value
         .as_object()
@@ -285,16 +285,10 @@ fn read(kind: &Kind, value: &Value) -> Result<(shape::Fault, Value), String> {
         .into_iter()
         .partition(|(key, _)| schema::has(&common, key));
     let params = Value::Object(params);
-    let shape = serde_json::from_value::<shape::Fault>(Value::Object(own));
-    let built = match (kind.build)(&params) {
-        Err(BuildError::Shape(error)) => Some(error.to_string()),
-        // What is refused in combination is for the whole block to say.
-        Ok(_) | Err(BuildError::Value { .. }) => None,
-    };
-    let refused = shape.as_ref().err().map(ToString::to_string);
-    match (shape, fit::most_specific([refused, built])) {
-        (Ok(shape), None) => Ok((shape, params)),
-        (_, error) => Err(error.unwrap_or_default()),
+    let shape = fit::read(&Value::Object(own))?;
+    match (kind.build)(&params) {
+        Err(BuildError::Shape(error)) => Err(error),
+        _ => Ok((shape, params)),
     }
 }
 
