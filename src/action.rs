@@ -7,10 +7,28 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Name;
+use crate::event::{AskedBy, Name};
 pub use crate::fault::Protocol;
 use crate::fault::Scope;
-use crate::units::Reach;
+use crate::units::{Moment, Reach};
+
+/// An action, and what the engine records of whoever asks for it. A bare action is asked for by a
+/// caller of the API.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The change.
+    pub action: Action,
+    /// Who asks.
+    pub by: AskedBy,
+    /// When a schedule wanted it.
+    pub planned: Option<Moment>,
+}
+
+impl From<Action> for Order {
+    fn from(action: Action) -> Self {
+        action.asked_by(AskedBy::Api)
+    }
+}
 
 /// A change that the engine can make.
 #[derive(Debug, Clone)]
@@ -24,6 +42,8 @@ pub enum Action {
         fault: Name,
         /// All parameters of its kind, as for an injection.
         params: serde_json::Value,
+        /// Whether it is one of many small steps, which leave no fact each.
+        minor: bool,
     },
     /// Ends a fault by name. What it held moves on at once.
     Lift {
@@ -54,6 +74,26 @@ pub enum Action {
     },
     /// Lifts every fault everywhere.
     HealAll,
+}
+
+impl Action {
+    /// An order for this action that no schedule planned.
+    pub const fn asked_by(self, by: AskedBy) -> Order {
+        Order {
+            action: self,
+            by,
+            planned: None,
+        }
+    }
+
+    /// An order of a schedule that wanted this action at `moment`.
+    pub const fn planned(self, moment: Moment) -> Order {
+        Order {
+            action: self,
+            by: AskedBy::Schedule,
+            planned: Some(moment),
+        }
+    }
 }
 
 impl fmt::Display for Action {

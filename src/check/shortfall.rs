@@ -190,8 +190,8 @@ fn squeeze(events: &[Event], gaps: &[(Moment, Moment)]) -> Vec<Event> {
             }
             Fact::FaultEdge {
                 planned, decided, ..
-            } => (*planned, *decided) = (moved(*planned), moved(*decided)),
-            Fact::FaultMoved { planned, .. } => *planned = moved(*planned),
+            } => (*planned, *decided) = (planned.map(moved), moved(*decided)),
+            Fact::FaultMoved { planned, .. } => *planned = planned.map(moved),
             Fact::SteadyState { from, .. } => *from = moved(*from),
             Fact::LedgerWrite { sent, .. } => *sent = moved(*sent),
             Fact::ConnectionClosed { carried, .. } => {

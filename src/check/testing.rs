@@ -9,8 +9,8 @@ use super::{
     CheckSpec, Experiment, FaultBrief, Finding, History, Severity, SourceBrief, SourceMap, registry,
 };
 use crate::event::{
-    Carried, ClosedBy, Edge, Event, Fact, Fate, Impact, LogGap, LogStream, Name, Outcome, Phase,
-    Sample, Startup,
+    AskedBy, Carried, ClosedBy, Edge, Event, Fact, Fate, Impact, LogGap, LogStream, Name, Outcome,
+    Phase, Sample, Startup,
 };
 use crate::units::Moment;
 
@@ -101,8 +101,9 @@ impl Story {
             fault: name.into(),
             edge,
             occurrence: u32::try_from(occurrence).unwrap(),
-            planned: at(when),
+            planned: Some(at(when)),
             decided: at(when),
+            by: AskedBy::Schedule,
         };
         let open = Fact::PathOpen {
             proxy: "db".into(),

@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::strand::Strand;
 use super::world::{Operation, Seizure, Undo, World};
+use super::world_task::WorldTask;
 use super::{EngineError, Reply, Settings};
-use crate::action::{Action, Injection, ProxySpec};
-use crate::event::{Name, OpenConnection, Recorder};
+use crate::action::{Action, Injection, Order, ProxySpec};
+use crate::event::{AskedBy, Edge, Fact, Name, OpenConnection, Recorder};
 use crate::fault::world::Grip;
 use crate::fault::{self, Armed, WorldOp};
 use crate::proxy::{Proxy, Stats, Workers};
@@ -20,7 +20,7 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, EngineError>>;
 
 #[derive(Debug)]
 pub(super) enum Request {
-    Apply(Action, Answer<Reply>),
+    Apply(Box<Order>, Answer<Reply>),
     Stats(Name, Answer<Stats>),
     Connections(Name, usize, Answer<Vec<OpenConnection>>),
     Shutdown,
@@ -35,7 +35,7 @@ pub(super) struct Actor {
     world: Option<World>,
     faults: BTreeMap<Name, InForce>,
     /// Faults outside the byte stream, also those that are no longer in force.
-    strands: BTreeMap<Name, Strand>,
+    outside: BTreeMap<Name, WorldTask>,
 }
 
 /// A fault in force at the proxies.
@@ -43,12 +43,35 @@ pub(super) struct Actor {
 struct InForce {
     /// What was asked for.
     injection: Injection,
+    /// Its parameters when they were last recorded.
+    recorded: Value,
     /// Proxies on whose connections it acts.
     armed: Vec<Name>,
     /// Proxies whose ports it took.
     seized: Vec<Name>,
     /// The ports that it holds.
     ports: Vec<Seizure>,
+}
+
+/// What is recorded of an order besides what it asks for.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    by: AskedBy,
+    planned: Option<Moment>,
+    decided: Moment,
+}
+
+impl Stamp {
+    fn edge(self, edge: Edge, fault: &Name, occurrence: u32) -> Fact {
+        Fact::FaultEdge {
+            fault: fault.clone(),
+            edge,
+            occurrence,
+            planned: self.planned,
+            decided: self.decided,
+            by: self.by,
+        }
+    }
 }
 
 impl Actor {
@@ -61,20 +84,16 @@ impl Actor {
             workers,
             proxies: BTreeMap::new(),
             faults: BTreeMap::new(),
-            strands: BTreeMap::new(),
+            outside: BTreeMap::new(),
         }
     }
 
-    /// Serves requests until it is told to shut down, or nobody is left who could ask.
+    /// Serves requests until it is asked to shut down, or the last handle is gone.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(request) = requests.recv().await {
             // Whoever asked may have gone: then nobody needs the answer.
             match request {
-                Request::Apply(action, reply) => {
-                    if let Some((action, reply)) = self.beside(action, reply) {
-                        drop(reply.send(self.apply(action).await));
-                    }
-                }
+                Request::Apply(order, reply) => self.take(*order, reply).await,
                 Request::Stats(name, reply) => {
                     drop(reply.send(self.proxy(&name).map(|proxy| proxy.stats())));
                 }
@@ -90,35 +109,36 @@ impl Actor {
         self.workers.stop().await;
     }
 
-    /// Takes on what is done outside the byte stream and may take long; gives back everything else.
-    fn beside(&mut self, action: Action, reply: Answer<Reply>) -> Option<(Action, Answer<Reply>)> {
-        match action {
-            Action::Inject(injection) => match operation(&injection) {
-                Some(operation) if !self.is_in_force(&injection.fault) => {
-                    self.operate(injection, operation, reply);
-                    None
-                }
-                _ => Some((Action::Inject(injection), reply)),
-            },
+    /// Carries out an order and answers it. What is done outside the byte stream may take long: it
+    /// goes on beside what comes next.
+    async fn take(&mut self, order: Order, reply: Answer<Reply>) {
+        let stamp = Stamp {
+            by: order.by,
+            planned: order.planned,
+            decided: self.now(),
+        };
+        match order.action {
+            Action::Inject(injection) => self.inject(injection, stamp, reply).await,
             Action::Lift { fault } if !self.faults.contains_key(&fault) => {
-                self.take_back(fault, reply);
-                None
+                self.take_back(fault, stamp, reply);
             }
-            other => Some((other, reply)),
+            other => drop(reply.send(self.apply(other, stamp).await)),
         }
     }
 
-    async fn apply(&mut self, action: Action) -> Result<Reply, EngineError> {
+    async fn apply(&mut self, action: Action, stamp: Stamp) -> Result<Reply, EngineError> {
         let mut since = None;
         match action {
             Action::AddProxy(spec) => return self.add(&spec).await,
             Action::RemoveProxy { proxy } => self.remove(&proxy).await?,
-            Action::Inject(injection) => since = Some(self.inject(injection).await?),
-            Action::Reconfigure { fault, params } => {
-                since = Some(self.reconfigure(&fault, params).await?);
-            }
-            Action::Lift { fault } => since = Some(self.lift(&fault).await?),
-            Action::HealAll => self.heal_all().await?,
+            Action::Inject(_) => unreachable!("injections are answered where they are taken up"),
+            Action::Reconfigure {
+                fault,
+                params,
+                minor,
+            } => since = Some(self.reconfigure(&fault, params, minor, stamp).await?),
+            Action::Lift { fault } => since = Some(self.lift(&fault, stamp).await?),
+            Action::HealAll => self.heal_all(stamp).await?,
             Action::Enable { proxy } => self.proxy(&proxy)?.enable().await?,
             Action::Disable { proxy } => self.proxy(&proxy)?.disable().await,
             Action::CloseConnections { proxy } => self.proxy(&proxy)?.close_connections().await,
@@ -147,37 +167,66 @@ impl Actor {
         Ok(())
     }
 
-    async fn inject(&mut self, injection: Injection) -> Result<Moment, EngineError> {
-        if self.is_in_force(&injection.fault) {
-            return Err(EngineError::FaultExists(injection.fault));
+    async fn inject(&mut self, injection: Injection, stamp: Stamp, reply: Answer<Reply>) {
+        let built = if self.is_in_force(&injection.fault) {
+            Err(EngineError::FaultExists(injection.fault.clone()))
+        } else {
+            build(&injection)
+        };
+        let mut armed = match built {
+            Ok(armed) => armed,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let (fault, occurrence) = (injection.fault.clone(), injection.occurrence);
+        let done = match armed.effects.world.take() {
+            Some(WorldOp::Halt(halt)) => {
+                return self.operate(injection, Operation::Halt(halt), stamp, reply);
+            }
+            Some(WorldOp::Run(line)) => {
+                return self.operate(injection, Operation::Run(line), stamp, reply);
+            }
+            Some(WorldOp::Seize(grip)) => self.seize(injection, grip, stamp).await,
+            None => self.arm(injection, armed, stamp).await,
+        };
+        if let Ok(since) = done {
+            let in_force = Fact::FaultInForce { fault, occurrence };
+            self.recorder.record_at(since, in_force);
         }
-        let armed = build(&injection)?;
-        match armed.effects.world {
-            Some(WorldOp::Seize(grip)) => self.seize(injection, grip).await,
-            _ => self.arm(injection, armed).await,
-        }
+        drop(reply.send(done.map(Reply::Done)));
+    }
+
+    fn record_injection(&self, injection: &Injection, stamp: Stamp) {
+        let edge = stamp.edge(Edge::Inject, &injection.fault, injection.occurrence);
+        self.recorder.record_at(stamp.decided, edge);
     }
 
     fn is_in_force(&self, fault: &Name) -> bool {
-        let beside = self.strands.get(fault);
-        self.faults.contains_key(fault) || beside.is_some_and(|strand| strand.in_force)
+        let outside = self.outside.get(fault);
+        self.faults.contains_key(fault) || outside.is_some_and(|task| task.in_force)
     }
 
     /// Puts a fault in force on the connections of proxies. Tries every one before it reports the
     /// first that failed.
-    async fn arm(&mut self, injection: Injection, armed: Armed) -> Result<Moment, EngineError> {
+    async fn arm(
+        &mut self,
+        injection: Injection,
+        armed: Armed,
+        stamp: Stamp,
+    ) -> Result<Moment, EngineError> {
         let proxies = injection.targets.clone();
         for name in &proxies {
             self.proxy(name)?;
         }
+        self.record_injection(&injection, stamp);
         let in_force = InForce {
+            recorded: injection.params.clone(),
             injection,
             armed: proxies.clone(),
             seized: Vec::new(),
             ports: Vec::new(),
         };
         self.faults.insert(armed.fault.clone(), in_force);
-        let mut result = Ok(Moment::ZERO);
+        let mut result = Ok(stamp.decided);
         for name in proxies {
             let armed = self.proxy(&name)?.arm(armed.clone()).await;
             let armed = armed.map_err(port(&name));
@@ -186,7 +235,13 @@ impl Actor {
         result
     }
 
-    async fn reconfigure(&mut self, fault: &Name, params: Value) -> Result<Moment, EngineError> {
+    async fn reconfigure(
+        &mut self,
+        fault: &Name,
+        params: Value,
+        minor: bool,
+        stamp: Stamp,
+    ) -> Result<Moment, EngineError> {
         let Some(in_force) = self.faults.get_mut(fault) else {
             return Err(EngineError::UnknownFault(fault.clone()));
         };
@@ -200,18 +255,39 @@ impl Actor {
             let fault = fault.clone();
             return Err(EngineError::BadFault { fault, message });
         }
+        let occurrence = changed.occurrence;
+        let values = differing(&in_force.recorded, &changed.params);
+        let record = !minor && !values.is_empty();
+        if record {
+            in_force.recorded = changed.params.clone();
+        }
         in_force.injection = changed;
-        let mut result = Ok(Moment::ZERO);
+        let mut result = Ok(stamp.decided);
         for name in in_force.armed.clone() {
             let revised = self.proxy(&name)?.revise(fault, &effects).await;
             let revised = revised.map_err(port(&name));
             result = result.and_then(|since| Ok(since.max(revised?)));
         }
+        if let (Ok(since), true) = (&result, record) {
+            let moved = Fact::FaultMoved {
+                fault: fault.clone(),
+                occurrence,
+                values,
+                planned: stamp.planned,
+                by: stamp.by,
+            };
+            self.recorder.record_at(*since, moved);
+        }
         result
     }
 
     /// Takes ports, those of proxies from themselves.
-    async fn seize(&mut self, injection: Injection, grip: Grip) -> Result<Moment, EngineError> {
+    async fn seize(
+        &mut self,
+        injection: Injection,
+        grip: Grip,
+        stamp: Stamp,
+    ) -> Result<Moment, EngineError> {
         let fault = injection.fault.clone();
         let world = self.world(&fault)?.clone();
         let mut seized = Vec::new();
@@ -226,10 +302,12 @@ impl Actor {
             };
             ports.extend(addresses.into_iter().map(|one| (target.clone(), one)));
         }
+        self.record_injection(&injection, stamp);
         for name in &seized {
             self.proxy(name)?.disable().await;
         }
         let in_force = InForce {
+            recorded: injection.params.clone(),
             injection,
             armed: Vec::new(),
             seized,
@@ -240,43 +318,64 @@ impl Actor {
     }
 
     /// Puts a fault in force outside the byte stream, beside everything else.
-    fn operate(&mut self, injection: Injection, operation: Operation, reply: Answer<Reply>) {
+    fn operate(
+        &mut self,
+        injection: Injection,
+        operation: Operation,
+        stamp: Stamp,
+        reply: Answer<Reply>,
+    ) {
         let world = match self.world(&injection.fault) {
             Ok(world) => world.clone(),
             Err(error) => return drop(reply.send(Err(error))),
         };
-        let strand = self.strands.entry(injection.fault.clone()).or_default();
-        strand.in_force = true;
-        let hurry = strand.hurry.clone();
-        strand.then(move |_nothing| async move {
+        self.record_injection(&injection, stamp);
+        let recorder = self.recorder.clone();
+        let occurrence = injection.occurrence;
+        let task = self.outside.entry(injection.fault.clone()).or_default();
+        (task.in_force, task.occurrence) = (true, occurrence);
+        let hurry = task.hurry.clone();
+        task.then(move |_nothing| async move {
             let Injection { fault, targets, .. } = injection;
             let (undo, result) = world.operate(&fault, &targets, operation, &hurry).await;
-            drop(reply.send(result.map(|()| Reply::Done(world.now()))));
+            let done = result.map(|()| world.now());
+            if let Ok(since) = done {
+                recorder.record_at(since, Fact::FaultInForce { fault, occurrence });
+            }
+            drop(reply.send(done.map(Reply::Done)));
             undo
         });
     }
 
     /// Ends a fault outside the byte stream, beside everything else.
-    fn take_back(&mut self, fault: Name, reply: Answer<Reply>) {
-        let strand = self.strands.get_mut(&fault);
-        let (Some(strand), Some(world)) = (strand.filter(|one| one.in_force), &self.world) else {
+    fn take_back(&mut self, fault: Name, stamp: Stamp, reply: Answer<Reply>) {
+        let task = self.outside.get_mut(&fault);
+        let (Some(task), Some(world)) = (task.filter(|one| one.in_force), &self.world) else {
             return drop(reply.send(Err(EngineError::UnknownFault(fault))));
         };
         let world = world.clone();
-        strand.in_force = false;
-        strand.then(move |undo| async move {
-            let undone = world.undo(&fault, undo).await;
-            drop(reply.send(undone.map(|()| Reply::Done(world.now()))));
+        task.in_force = false;
+        let (recorder, edge) = (
+            self.recorder.clone(),
+            stamp.edge(Edge::Lift, &fault, task.occurrence),
+        );
+        task.then(move |undo| async move {
+            let undone = world.undo(&fault, undo).await.map(|()| world.now());
+            if let Ok(gone) = undone {
+                recorder.record_at(gone, edge);
+            }
+            drop(reply.send(undone.map(Reply::Done)));
             Undo::Nothing
         });
     }
 
     /// Tries everything before it reports the first that failed.
-    async fn lift(&mut self, fault: &Name) -> Result<Moment, EngineError> {
+    async fn lift(&mut self, fault: &Name, stamp: Stamp) -> Result<Moment, EngineError> {
         let Some(in_force) = self.faults.remove(fault) else {
             return Err(EngineError::UnknownFault(fault.clone()));
         };
-        let mut result = Ok(Moment::ZERO);
+        let edge = stamp.edge(Edge::Lift, fault, in_force.injection.occurrence);
+        let mut result = Ok(stamp.decided);
         if let Some(world) = self.world.as_ref().filter(|_| !in_force.ports.is_empty()) {
             world.release(fault, in_force.ports).await;
             result = Ok(world.now());
@@ -298,35 +397,36 @@ impl Actor {
             let lifted = lifted.map_err(port(&name));
             result = result.and_then(|since| Ok(since.max(lifted?)));
         }
+        if let Ok(gone) = result {
+            self.recorder.record_at(gone, edge);
+        }
         result
     }
 
     /// Tries every fault before it reports the first that failed; what is done outside the byte
     /// stream is done all at once.
-    async fn heal_all(&mut self) -> Result<(), EngineError> {
+    async fn heal_all(&mut self, stamp: Stamp) -> Result<(), EngineError> {
         let mut answers = Vec::new();
-        self.strands
-            .values()
-            .for_each(|strand| strand.hurry.cancel());
-        let outside = self.strands.iter().filter(|(_, strand)| strand.in_force);
+        self.outside.values().for_each(|task| task.hurry.cancel());
+        let outside = self.outside.iter().filter(|(_, task)| task.in_force);
         let outside: Vec<Name> = outside.map(|(fault, _)| fault.clone()).collect();
         for fault in outside {
             let (reply, answer) = oneshot::channel();
-            self.take_back(fault, reply);
+            self.take_back(fault, stamp, reply);
             answers.push(answer);
         }
         let mut result = Ok(());
         let faults: Vec<Name> = self.faults.keys().cloned().collect();
         for fault in faults {
-            result = result.and(self.lift(&fault).await.map(drop));
+            result = result.and(self.lift(&fault, stamp).await.map(drop));
         }
         for answer in join_all(answers).await {
             let answer = answer.unwrap_or(Err(EngineError::Stopped));
             result = result.and(answer.map(drop));
         }
         // Also those that were on their way already.
-        for (_, strand) in std::mem::take(&mut self.strands) {
-            strand.ended().await;
+        for (_, task) in std::mem::take(&mut self.outside) {
+            task.ended().await;
         }
         result
     }
@@ -356,14 +456,13 @@ impl Actor {
     }
 }
 
-/// What a fault does outside the byte stream that may take long; `None` for what it does at the
-/// proxies, and for one that cannot be built.
-fn operation(injection: &Injection) -> Option<Operation> {
-    match build(injection).ok()?.effects.world? {
-        WorldOp::Seize(_) => None,
-        WorldOp::Halt(halt) => Some(Operation::Halt(halt)),
-        WorldOp::Run(line) => Some(Operation::Run(line)),
-    }
+/// The parameters whose values differ from those `before`.
+fn differing(before: &Value, now: &Value) -> BTreeMap<String, Value> {
+    let now = now.as_object().into_iter().flatten();
+    let moved = now.filter(|(name, value)| before.get(name) != Some(value));
+    moved
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn port(proxy: &Name) -> impl Fn(std::io::Error) -> EngineError {
@@ -373,6 +472,7 @@ fn port(proxy: &Name) -> impl Fn(std::io::Error) -> EngineError {
         source,
     }
 }
+
 /// Turns a wish into a fault that can be armed, or says why it cannot be.
 fn build(injection: &Injection) -> Result<Armed, EngineError> {
     let Injection {

@@ -1,14 +1,15 @@
 //! Owns every proxy and every fault in force: the single writer that carries out actions.
 //!
-//! Whoever wants a change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
+//! Every edge of every fault is stamped and recorded here, with who asked for it. Whoever wants a
+//! change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
 //! out one after the other, each to its end. Only what is done outside the byte stream, which may
 //! take seconds, is done beside: in order for one fault, but nobody else waits. Faults on
 //! connections live in this process and in nothing else, so they are gone when it is; whatever else
 //! a fault does is done through the lab, whose guard undoes it when this process is gone.
 
 mod actor;
-mod strand;
 mod world;
+mod world_task;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use crate::action::Action;
+use crate::action::Order;
 use crate::event::{Name, OpenConnection, Recorder};
 use crate::lab::{Lab, LabError};
 use crate::proxy::{ListenError, Stats, Workers};
@@ -139,18 +140,19 @@ impl EngineHandle {
         })
     }
 
-    /// Carries out `action`; returns once it is in force everywhere. If the caller goes away
+    /// Carries out an action; returns once it is in force everywhere. If the caller goes away
     /// meanwhile, the action is carried out all the same.
-    pub async fn apply(&self, action: Action) -> Result<Reply, EngineError> {
-        self.submit(action).await?.done().await
+    pub async fn apply(&self, order: impl Into<Order>) -> Result<Reply, EngineError> {
+        self.submit(order).await?.done().await
     }
 
-    /// Hands `action` over without waiting for what comes of it. Actions are carried out in the
+    /// Hands an action over without waiting for what comes of it. Actions are carried out in the
     /// order in which they are handed over.
-    pub async fn submit(&self, action: Action) -> Result<Pending, EngineError> {
+    pub async fn submit(&self, order: impl Into<Order>) -> Result<Pending, EngineError> {
+        let order = order.into();
         let (reply, answer) = oneshot::channel();
-        let (name, clock, begun) = (action.to_string(), self.clock, self.clock.now());
-        self.send(Request::Apply(action, reply)).await?;
+        let (name, clock, begun) = (order.action.to_string(), self.clock, self.clock.now());
+        self.send(Request::Apply(Box::new(order), reply)).await?;
         Ok(Pending {
             answer,
             name,

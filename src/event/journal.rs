@@ -268,7 +268,7 @@ fn malformed(path: &Path, line: usize, why: serde_json::Error) -> JournalError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fact, Impact};
+    use crate::event::{AskedBy, Fact, Impact};
     use crate::units::Moment;
 
     fn header() -> Header {
@@ -362,6 +362,23 @@ mod tests {
             (read.events.len(), read.missing, read.truncated),
             (4, 0, false)
         );
+    }
+
+    #[test]
+    fn an_edge_that_does_not_say_who_asked_was_asked_for_by_the_schedule() {
+        let edge = |more: &str| {
+            let line = format!(
+                r#"{{"n":0,"at":7,"fact":"fault_edge","fault":"f","edge":"lift","occurrence":1,"decided":6{more}}}"#
+            );
+            let event = Places::default().read(&line).unwrap().unwrap();
+            match event.fact {
+                Fact::FaultEdge { planned, by, .. } => (planned, by),
+                other => panic!("{other:?}"),
+            }
+        };
+        let planned = Some(Moment::from_nanos(5));
+        assert_eq!(edge(r#","planned":5"#), (planned, AskedBy::Schedule));
+        assert_eq!(edge(r#","by":"interrupt""#), (None, AskedBy::Interrupt));
     }
 
     #[test]

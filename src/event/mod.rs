@@ -75,12 +75,16 @@ pub enum Fact {
         edge: Edge,
         /// Counts repetitions of the same fault from 0.
         occurrence: u32,
-        /// When the schedule wanted it.
-        planned: Moment,
-        /// When the engine was told. For an injection this is the event's own moment too, so that
+        /// When a schedule wanted it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planned: Option<Moment>,
+        /// When the engine took it up. For an injection this is the event's own moment too, so that
         /// no hit precedes its fault; the moment of a lift is when nothing followed the fault any
         /// more.
         decided: Moment,
+        /// Who asked for it.
+        #[serde(default)]
+        by: AskedBy,
     },
     /// Since the event's own moment a fault that was injected has been in force everywhere.
     FaultInForce {
@@ -89,8 +93,8 @@ pub enum Fact {
         /// Counts repetitions of the same fault from 0.
         occurrence: u32,
     },
-    /// The parameters of a fault in force have moved on along their ramp. Of the many small steps
-    /// about each tenth of the way is told.
+    /// The parameters of a fault in force have changed. Of the many small steps of a ramp about each
+    /// tenth of the way is recorded.
     FaultMoved {
         /// The fault's name.
         fault: Name,
@@ -98,8 +102,12 @@ pub enum Fact {
         occurrence: u32,
         /// The parameters that moved, with their values now.
         values: BTreeMap<String, serde_json::Value>,
-        /// When the schedule wanted it.
-        planned: Moment,
+        /// When a schedule wanted it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planned: Option<Moment>,
+        /// Who asked for it.
+        #[serde(default)]
+        by: AskedBy,
     },
     /// A fault touched a connection for the first time in this occurrence, or a client, a process
     /// or a server outside every proxy.
@@ -376,6 +384,36 @@ pub enum Edge {
     Lift,
     /// The fault begins.
     Inject,
+}
+
+/// Who asked for a change of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedBy {
+    /// The schedule of the scenario. Journals that do not say were written for schedules only.
+    #[default]
+    Schedule,
+    /// The run, because a signal interrupted it.
+    Interrupt,
+    /// The run, because it could not or should not go on.
+    Abort,
+    /// A caller of the API.
+    Api,
+    /// A lease that was not renewed.
+    Lease,
+}
+
+impl AskedBy {
+    /// The reason for a change that no schedule planned, for people; empty for the schedule.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Schedule => "",
+            Self::Interrupt => "on the interrupt",
+            Self::Abort => "on the abort",
+            Self::Api => "by the API",
+            Self::Lease => "by its lease",
+        }
+    }
 }
 
 /// What a victim felt of a fault.

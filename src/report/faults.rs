@@ -60,7 +60,10 @@ fn lift(brief: &FaultBrief, index: u32, history: &History) -> Option<(Moment, Mo
             occurrence,
             planned,
             decided,
-        } if *fault == brief.name && *occurrence == index => Some((*planned, *decided, event.at)),
+            ..
+        } if *fault == brief.name && *occurrence == index => {
+            Some((planned.unwrap_or(*decided), *decided, event.at))
+        }
         _ => None,
     })
 }

@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 
 use crate::engine::EngineError;
 use crate::event::{
-    Event, Fact, Header, JOURNAL_FORMAT, JournalError, JournalWriter, Phase, Recorder, bus,
+    AskedBy, Event, Fact, Header, JOURNAL_FORMAT, JournalError, JournalWriter, Phase, Recorder, bus,
 };
 use crate::lab::LabError;
 use crate::load::LoadError;
@@ -193,7 +193,7 @@ async fn conduct(
     let performed = perform(plan, &mut stage, halt).await;
     guard.abort();
     // Healing comes first on every way out; it is idempotent.
-    let healed = stage.heal().await;
+    let healed = stage.heal(asked_by(halt, performed.is_err())).await;
     recorder.record(phase(Phase::TearDown));
     let struck = stage.strike().await;
     watches.iter().for_each(JoinHandle::abort);
@@ -215,7 +215,7 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
     steady_state::tell_unused(plan, stage).await?;
     let mut awaited = Awaited::default();
     let completed = schedule::walk(plan, stage, halt, &mut awaited).await?;
-    stage.heal().await?;
+    stage.heal(asked_by(halt, false)).await?;
     let lifted = awaited.finish().await?;
     if completed.is_ok() {
         steady_state::judge_again(plan, stage, halt, lifted).await;
@@ -227,6 +227,16 @@ async fn perform(plan: &Plan, stage: &mut Stage<'_>, halt: &Halt) -> Result<(), 
         read_back::record(plan, stage).await;
     }
     Ok(())
+}
+
+/// Who ends the faults that are still in force.
+fn asked_by(halt: &Halt, failed: bool) -> AskedBy {
+    match halt.reason() {
+        Some(Halted::Interrupted(_)) => AskedBy::Interrupt,
+        Some(Halted::Aborted | Halted::Unrecorded | Halted::Unguarded) => AskedBy::Abort,
+        None if failed => AskedBy::Abort,
+        None => AskedBy::Schedule,
+    }
 }
 
 /// Stands everything up. What is to go wrong when services start, does so before they do.

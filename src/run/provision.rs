@@ -17,7 +17,7 @@ use super::programs::LabPrograms;
 use super::{Options, RunError, system, traffic};
 use crate::action::{Action, Protocol, ProxySpec};
 use crate::engine::{EngineHandle, Reply, Settings};
-use crate::event::{Fact, Name, Recorder};
+use crate::event::{AskedBy, Fact, Name, Recorder};
 use crate::lab::spec::{Expectation, ServiceSpec};
 use crate::lab::{Lab, port};
 use crate::load::spec::WorkloadKind;
@@ -220,11 +220,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Lifts every fault. Nothing is injected afterwards.
-    pub(super) async fn heal(&mut self) -> Result<(), RunError> {
+    pub(super) async fn heal(&mut self, by: AskedBy) -> Result<(), RunError> {
         if std::mem::replace(&mut self.healed, true) {
             return Ok(());
         }
-        self.engine.apply(Action::HealAll).await?;
+        let heal = Action::HealAll.asked_by(by);
+        self.engine.apply(heal).await?;
         self.recorder.record(Fact::HealedAll);
         Ok(())
     }

@@ -8,13 +8,13 @@ use super::provision::Stage;
 use super::{RunError, system};
 use crate::action::{Action, Injection};
 use crate::engine::{Pending, Reply};
-use crate::event::{Edge, Fact, Phase, Recorder};
+use crate::event::{Fact, Phase, Recorder};
 use crate::scenario::{FaultPlan, Plan, Progress, Start, Step, Turn, timeline};
 use crate::sys::timer::TimerFd;
 use crate::units::Moment;
 
-/// Steps that the engine was told of and has not answered yet: the schedule does not wait for them.
-/// Each records what came of it.
+/// Steps that the engine was asked for and has not answered yet: the schedule does not wait for
+/// them.
 #[derive(Default)]
 pub(super) struct Awaited {
     tasks: JoinSet<Answered>,
@@ -130,7 +130,7 @@ pub(super) async fn before_services(plan: &Plan, stage: &Stage<'_>) -> Result<()
     Ok(())
 }
 
-/// Tells the engine of one step.
+/// Asks the engine for one step.
 async fn take(
     plan: &Plan,
     stage: &Stage<'_>,
@@ -171,9 +171,6 @@ struct Due<'a> {
 
 impl Due<'_> {
     async fn inject(self) -> Result<Rest, RunError> {
-        let recorder = self.stage.recorder().clone();
-        let decided = recorder.clock().now();
-        recorder.record_at(decided, self.edge(Edge::Inject, decided));
         let inject = Action::Inject(Injection {
             fault: self.fault.name.clone(),
             occurrence: self.occurrence,
@@ -182,47 +179,24 @@ impl Due<'_> {
             targets: self.fault.targets.clone(),
             scope: self.fault.scope.clone(),
         });
-        let in_force = Fact::FaultInForce {
-            fault: self.fault.name.clone(),
-            occurrence: self.occurrence,
-        };
-        let pending = self.stage.engine().submit(inject).await?;
-        let rest = async move {
-            recorder.record_at(since(pending, &recorder).await?, in_force);
-            Ok(None)
-        };
-        Ok(rest.boxed())
+        let pending = self.ask(inject).await?;
+        Ok(async move { pending.done().await.map(|_| None).map_err(Into::into) }.boxed())
     }
 
     async fn move_on(self, to: Progress) -> Result<Rest, RunError> {
-        let recorder = self.stage.recorder().clone();
-        let values = self.fault.ramp.at(to.share());
         let mut params = self.fault.params.as_object().cloned().unwrap_or_default();
-        params.extend(values.clone());
+        params.extend(self.fault.ramp.at(to.share()));
         let change = Action::Reconfigure {
             fault: self.fault.name.clone(),
             params: self.stage.fill_in(&params.into())?,
+            minor: !to.passes_a_tenth(),
         };
-        let moved = Fact::FaultMoved {
-            fault: self.fault.name.clone(),
-            occurrence: self.occurrence,
-            values,
-            planned: self.planned,
-        };
-        let pending = self.stage.engine().submit(change).await?;
-        let rest = async move {
-            let since = since(pending, &recorder).await?;
-            if to.passes_a_tenth() {
-                recorder.record_at(since, moved);
-            }
-            Ok(None)
-        };
-        Ok(rest.boxed())
+        let pending = self.ask(change).await?;
+        Ok(async move { pending.done().await.map(|_| None).map_err(Into::into) }.boxed())
     }
 
     async fn lift(self) -> Result<Rest, RunError> {
         let recorder = self.stage.recorder().clone();
-        let edge = self.edge(Edge::Lift, recorder.clock().now());
         let ways = self.fault.targets.iter();
         let ways: Vec<Way> = ways
             .map(|target| Way::to(self.stage, target, &self.fault.name))
@@ -230,24 +204,18 @@ impl Due<'_> {
         let lift = Action::Lift {
             fault: self.fault.name.clone(),
         };
-        let pending = self.stage.engine().submit(lift).await?;
+        let pending = self.ask(lift).await?;
         let rest = async move {
             let gone = since(pending, &recorder).await?;
-            recorder.record_at(gone, edge);
             ways.into_iter().for_each(Way::watch_until_open);
             Ok(Some(gone))
         };
         Ok(rest.boxed())
     }
 
-    fn edge(&self, edge: Edge, decided: Moment) -> Fact {
-        Fact::FaultEdge {
-            fault: self.fault.name.clone(),
-            edge,
-            occurrence: self.occurrence,
-            planned: self.planned,
-            decided,
-        }
+    async fn ask(&self, action: Action) -> Result<Pending, RunError> {
+        let order = action.planned(self.planned);
+        Ok(self.stage.engine().submit(order).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::units::Moment;
 pub struct Occurrence {
     /// Counts from 0.
     pub index: u32,
-    /// When the schedule wanted it.
+    /// When the schedule wanted it; of one that no schedule planned, when the engine took it up.
     pub planned: Moment,
     /// When the engine was told to inject it: nothing touched anybody before.
     pub inject: Moment,
@@ -119,6 +119,7 @@ fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
             edge: Edge::Inject,
             occurrence,
             planned,
+            decided,
             ..
         } = &event.fact
         else {
@@ -126,7 +127,7 @@ fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
         };
         faults.entry(fault.clone()).or_default().push(Occurrence {
             index: *occurrence,
-            planned: *planned,
+            planned: planned.unwrap_or(*decided),
             inject: event.at,
             in_force: None,
             lift: None,

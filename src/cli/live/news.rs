@@ -23,8 +23,15 @@ pub(super) fn describe(
             fault,
             edge,
             planned,
+            by,
             ..
-        } => edge_words(fault, *edge, event.at.seconds_from(*planned) * 1e3, kinds),
+        } => {
+            let when = match planned {
+                Some(planned) => format!("{:+.1} ms", event.at.seconds_from(*planned) * 1e3),
+                None => by.words().to_owned(),
+            };
+            edge_words(fault, *edge, &when, kinds)
+        }
         Fact::PathOpen { proxy, fault } => (
             Tone::Plain,
             format!("{proxy}: path open again after {fault}"),
@@ -62,16 +69,16 @@ pub(super) fn describe(
 fn edge_words(
     fault: &Name,
     edge: Edge,
-    late_ms: f64,
+    when: &str,
     kinds: &BTreeMap<Name, String>,
 ) -> (Tone, String) {
     let what = kinds.get(fault).map_or("", String::as_str);
     match edge {
         Edge::Inject => {
-            let text = format!("fault {fault} begins: {what} ({late_ms:+.1} ms)");
+            let text = format!("fault {fault} begins: {what} ({when})");
             (Tone::Warning, text)
         }
-        Edge::Lift => (Tone::Good, format!("fault {fault} ends ({late_ms:+.1} ms)")),
+        Edge::Lift => (Tone::Good, format!("fault {fault} ends ({when})")),
     }
 }
 

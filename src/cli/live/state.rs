@@ -251,7 +251,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Awaited, Carried, OpenConnection, Startup, Totals, Volume, Wait};
+    use crate::event::{AskedBy, Awaited, Carried, OpenConnection, Startup, Totals, Volume, Wait};
 
     fn at(ms: u64) -> Moment {
         Moment::ZERO + Duration::from_millis(ms)
@@ -276,8 +276,9 @@ mod tests {
             fault: "loss".into(),
             edge,
             occurrence: 0,
-            planned: at(planned_ms),
+            planned: Some(at(planned_ms)),
             decided: at(planned_ms),
+            by: AskedBy::Schedule,
         }
     }
 

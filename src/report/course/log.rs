@@ -91,6 +91,7 @@ fn entry(fact: &Fact) -> Option<(String, String)> {
             fault,
             edge,
             occurrence,
+            by,
             ..
         } => {
             let edge = match edge {
@@ -101,7 +102,11 @@ fn entry(fact: &Fact) -> Option<(String, String)> {
                 0 => String::new(),
                 more => format!(" (time {})", more + 1),
             };
-            Some((fault.to_string(), format!("{edge}{again}")))
+            let by = match by.words() {
+                "" => String::new(),
+                by => format!(" {by}"),
+            };
+            Some((fault.to_string(), format!("{edge}{by}{again}")))
         }
         Fact::FaultMoved { fault, values, .. } => {
             let values = values

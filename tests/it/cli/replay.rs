@@ -22,7 +22,7 @@ fn schedule(journal: &Journal) -> Vec<(String, Edge, u32, Duration)> {
             planned,
             ..
         } => {
-            let planned = planned.since(zero.unwrap());
+            let planned = planned.unwrap().since(zero.unwrap());
             Some((fault.to_string(), *edge, *occurrence, planned))
         }
         _ => None,
@@ -161,7 +161,10 @@ fn every_edge_tells_when_it_was_planned_decided_and_in_force() {
             continue;
         };
         edges += 1;
-        assert!(planned <= decided && *decided <= event.at, "{event:?}");
+        assert!(
+            planned.unwrap() <= *decided && *decided <= event.at,
+            "{event:?}"
+        );
         let in_force = journal.events.iter().find(|other| {
             matches!(&other.fact, Fact::FaultInForce { occurrence: own, .. } if own == occurrence)
         });

@@ -3,9 +3,11 @@
 use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 use std::time::Duration;
 
-use chaosproxy::action::Action;
-use chaosproxy::event::{ClosedBy, Fact, Impact};
+use chaosproxy::action::{Action, Injection, Order};
+use chaosproxy::check::{Experiment, History, Occurrence};
+use chaosproxy::event::{AskedBy, ClosedBy, Fact, Impact};
 use chaosproxy::fault::{Affect, Scope};
+use chaosproxy::units::Moment;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -242,7 +244,11 @@ async fn through_changes(
             let latency = format!("{}us", 100 * (step * 37 % 50));
             let params = json!({ "latency": latency, "jitter": "0s" });
             let fault = "latency".into();
-            let change = Action::Reconfigure { fault, params };
+            let change = Action::Reconfigure {
+                fault,
+                params,
+                minor: false,
+            };
             rig.engine.apply(change).await.unwrap();
         }
     };
@@ -273,7 +279,11 @@ async fn parameters_change_under_live_connections_without_a_byte_out_of_place() 
     // A connection that comes later meets the parameters of now.
     let params = json!({ "latency": "1h" });
     let fault = "latency".into();
-    let change = Action::Reconfigure { fault, params };
+    let change = Action::Reconfigure {
+        fault,
+        params,
+        minor: false,
+    };
     rig.engine.apply(change).await.unwrap();
     let (mut late, mut late_server) = path.connect().await;
     late.write_all(b"late").await.unwrap();
@@ -298,6 +308,7 @@ async fn a_change_that_cannot_be_made_is_refused_and_changes_nothing() {
     let change = |fault: &str, params| Action::Reconfigure {
         fault: fault.into(),
         params,
+        minor: false,
     };
     for (action, expected) in [
         (change("other", json!({})), "no fault named `other`"),
@@ -311,4 +322,66 @@ async fn a_change_that_cannot_be_made_is_refused_and_changes_nothing() {
     rig.lift("latency").await;
     assert_eq!(read_n(&mut server, 4).await, b"held");
     rig.engine.shutdown().await;
+}
+
+/// What a check finds of the only fault of a run in which `inject` and `lift` were asked for.
+async fn occurrence_of(inject: Order, change: Order, lift: Order) -> Occurrence {
+    let mut rig = Rig::new();
+    let (mut client, mut server) = rig.path().await.connect().await;
+    for order in [inject, change] {
+        rig.engine.apply(order).await.unwrap();
+    }
+    client.write_all(b"held").await.unwrap();
+    assert_silent(&mut server).await;
+    rig.engine.apply(lift).await.unwrap();
+    assert_eq!(read_n(&mut server, 4).await, b"held");
+    rig.engine.shutdown().await;
+    let events = rig.facts();
+    let moved = events.iter().filter_map(|event| match &event.fact {
+        Fact::FaultMoved { values, .. } => Some(values.clone()),
+        _ => None,
+    });
+    let moved: Vec<_> = moved.collect();
+    assert_eq!(moved, [[("latency".to_owned(), json!("2h"))].into()]);
+    let history = History::new(Experiment::default(), events);
+    let [occurrence] = history.fault("slow") else {
+        panic!("{:?}", history.fault("slow"));
+    };
+    occurrence.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_no_schedule_planned_is_found_like_one_that_was_planned() {
+    let latency = |latency| json!({ "latency": latency, "jitter": "0s" });
+    let inject = Action::Inject(Injection {
+        fault: "slow".into(),
+        occurrence: 0,
+        kind: "latency".to_owned(),
+        params: latency("1h"),
+        targets: vec!["db".into()],
+        scope: Scope::default(),
+    });
+    let change = Action::Reconfigure {
+        fault: "slow".into(),
+        params: latency("2h"),
+        minor: false,
+    };
+    let lift = Action::Lift {
+        fault: "slow".into(),
+    };
+    let all = [&inject, &change, &lift].map(|action| action.clone().planned(Moment::ZERO));
+    let [first, then, last] = all;
+    let scheduled = occurrence_of(first, then, last).await;
+    let heal = Action::HealAll.asked_by(AskedBy::Interrupt);
+    for end in [lift.into(), heal] {
+        let asked = occurrence_of(inject.clone().into(), change.clone().into(), end).await;
+        for one in [&scheduled, &asked] {
+            assert!(Some(one.inject) < one.in_force, "{one:?}");
+            assert!(one.in_force < one.lift, "{one:?}");
+            let hits: Vec<_> = one.hits.iter().map(|hit| (hit.conn, hit.impact)).collect();
+            assert_eq!(hits, [(Some(0), Impact::Delayed)]);
+        }
+        assert_eq!(scheduled.planned, Moment::ZERO);
+        assert_eq!(asked.planned, asked.inject);
+    }
 }

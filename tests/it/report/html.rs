@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaosproxy::check::Severity;
 use chaosproxy::event::{
-    ClosedBy, Edge, Event, Fact, Header, LogStream, Outcome, Phase, Sample, Startup,
+    AskedBy, ClosedBy, Edge, Event, Fact, Header, LogStream, Outcome, Phase, Sample, Startup,
 };
 use chaosproxy::report::{self, CheckVerdict, Report};
 use quick_xml::events::{BytesStart, Event as Xml};
@@ -185,8 +185,9 @@ fn an_hour() -> Vec<Event> {
                     fault: "loss".into(),
                     edge,
                     occurrence,
-                    planned,
+                    planned: Some(planned),
                     decided: planned,
+                    by: AskedBy::Schedule,
                 },
             });
         }

@@ -10,7 +10,7 @@ use chaosproxy::check::{
     CheckSpec, Experiment, FaultBrief, Limits, Purpose, Severity, SourceBrief, SourceMap, Verdict,
 };
 use chaosproxy::event::{
-    Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
+    AskedBy, Carried, ClosedBy, Condition, Edge, Event, Fact, Gate, Header, Impact, JOURNAL_FORMAT,
     JournalWriter, Name, Outcome, Phase, Reason, Sample, Spread, Startup, Totals, Volume,
 };
 use chaosproxy::report::{
@@ -136,8 +136,9 @@ fn events(recovers: bool) -> Vec<Event> {
                 fault,
                 edge,
                 occurrence,
-                planned,
+                planned: Some(planned),
                 decided: planned,
+                by: AskedBy::Schedule,
             },
         )
     };

@@ -133,10 +133,11 @@ impl Bench {
         .await
     }
 
-    /// The trouble that is reported next, before any other fact.
+    /// The trouble that is reported next, before any other fact but edges.
     async fn trouble(&mut self) -> String {
         self.fact(|fact| match fact {
             Fact::FaultFailed { fault, why } => Some(format!("fault `{fault}`: {why}")),
+            Fact::FaultEdge { .. } | Fact::FaultInForce { .. } => None,
             other => panic!("{other:?}"),
         })
         .await

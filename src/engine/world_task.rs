@@ -11,18 +11,20 @@ use super::world::Undo;
 
 /// The operations for one fault, in the order in which they were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Strand {
+pub(super) struct WorldTask {
     /// Whether the fault is in force once all of them are done.
     pub(super) in_force: bool,
+    /// The occurrence that was injected last.
+    pub(super) occurrence: u32,
     /// Cuts short what can be: everything is to be healed now.
     pub(super) hurry: CancellationToken,
     /// The last of them, which waits for those before it and knows how they are taken back.
     last: Option<JoinHandle<Undo>>,
 }
 
-impl Strand {
-    /// Lets `operate` begin as soon as everything before it is done. It is told how that is taken
-    /// back, and tells how things are taken back afterwards.
+impl WorldTask {
+    /// Lets `operate` begin as soon as everything before it is done. It gets how to take that
+    /// back, and returns how to take back what there is afterwards.
     pub(super) fn then<F>(&mut self, operate: impl FnOnce(Undo) -> F + Send + 'static)
     where
         F: Future<Output = Undo> + Send + 'static,
