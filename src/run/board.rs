@@ -1,13 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::check::Watch;
 use crate::event::{Fact, Name, Sample};
 use crate::scenario::{AbortSpec, Plan};
 use crate::units::Moment;
 
-/// What the run itself needs to look at while it is under way: the samples of every source, and
-/// the abort conditions. The collector writes it.
+/// What the run itself needs to look at while it is under way: the latest samples of the
+/// sources of its steady state, and the abort conditions. The collector writes it.
 #[derive(Debug, Clone)]
 pub(super) struct Board {
     inner: Arc<Mutex<Inner>>,
@@ -15,8 +16,34 @@ pub(super) struct Board {
 
 #[derive(Debug)]
 struct Inner {
-    samples: BTreeMap<Name, Vec<Sample>>,
+    /// How far back the steady state looks.
+    window: Duration,
+    samples: BTreeMap<Name, Latest>,
     aborts: Vec<Watch>,
+}
+
+/// The samples of one source that a window which ends now may hold.
+#[derive(Debug, Default)]
+struct Latest {
+    samples: VecDeque<Sample>,
+    /// The last moment at which a sample was done.
+    done: Moment,
+}
+
+impl Latest {
+    /// Keeps a sample, and drops the oldest: no window that ends after `done` reaches back to them.
+    fn see(&mut self, sample: &Sample, window: Duration) {
+        self.done = self.done.max(sample.done);
+        self.samples.push_back(sample.clone());
+        let oldest = self.done.before(window);
+        while self
+            .samples
+            .front()
+            .is_some_and(|first| first.intended < oldest)
+        {
+            self.samples.pop_front();
+        }
+    }
 }
 
 impl Board {
@@ -25,9 +52,12 @@ impl Board {
             let deadline = plan.experiment.deadline(&when.source);
             Watch::new(when.clone(), deadline)
         });
+        let required = plan.steady_state.require.iter();
+        let sources = required.map(|assertion| assertion.source.clone());
         Self {
             inner: Arc::new(Mutex::new(Inner {
-                samples: BTreeMap::new(),
+                window: plan.steady_state.window,
+                samples: sources.map(|source| (source, Latest::default())).collect(),
                 aborts: aborts.collect(),
             })),
         }
@@ -40,17 +70,20 @@ impl Board {
             for watch in &mut inner.aborts {
                 watch.see(sample);
             }
-            let of_source = inner.samples.entry(sample.source.clone()).or_default();
-            of_source.push(sample.clone());
+            let window = inner.window;
+            if let Some(latest) = inner.samples.get_mut(&sample.source) {
+                latest.see(sample, window);
+            }
         }
     }
 
-    /// The samples of `source` that were intended in `from..to` and whose outcome is known.
+    /// The samples of a source of the steady state that were intended in `from..to`, at most its
+    /// window before now, and whose outcome is known.
     pub(super) fn samples(&self, source: &str, from: Moment, to: Moment) -> Vec<Sample> {
         let inner = self.lock();
-        let of_source = inner.samples.get(source).map_or(&[][..], Vec::as_slice);
-        of_source
-            .iter()
+        let latest = inner.samples.get(source).into_iter();
+        latest
+            .flat_map(|latest| &latest.samples)
             .filter(|sample| sample.intended >= from && sample.intended < to)
             .cloned()
             .collect()
@@ -70,5 +103,30 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Outcome;
+
+    #[test]
+    fn only_the_samples_of_a_window_that_ends_now_are_kept() {
+        let at = |ms| Moment::ZERO + Duration::from_millis(ms);
+        let mut latest = Latest::default();
+        for ms in 0..10_000 {
+            let sample = Sample {
+                source: "reads".into(),
+                intended: at(ms),
+                sent: at(ms),
+                done: at(ms + 5),
+                outcome: Outcome::Timeout,
+                digest: None,
+            };
+            latest.see(&sample, Duration::from_millis(100));
+        }
+        let intended: Vec<_> = latest.samples.iter().map(|one| one.intended).collect();
+        assert_eq!(intended, (9_904..10_000).map(at).collect::<Vec<_>>());
     }
 }
