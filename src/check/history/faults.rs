@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Experiment, FaultBrief};
-use crate::event::{Edge, Event, Fact, Impact, Name, ServiceChange};
+use crate::event::{AskedBy, Edge, Event, Fact, Impact, Name, ServiceChange};
 use crate::units::Moment;
 
 /// One time that a fault was in force.
@@ -136,18 +136,24 @@ fn edges(events: &[Event]) -> BTreeMap<Name, Vec<Occurrence>> {
         });
     }
     for event in events {
-        let (Fact::FaultInForce {
-            fault: name,
-            occurrence,
-        }
-        | Fact::FaultEdge {
-            fault: name,
-            edge: Edge::Lift,
-            occurrence,
-            ..
-        }) = &event.fact
-        else {
-            continue;
+        let (name, occurrence) = match &event.fact {
+            Fact::FaultEdge {
+                edge: Edge::Lift,
+                planned: None,
+                by: AskedBy::Schedule | AskedBy::Interrupt | AskedBy::Abort,
+                ..
+            } => {
+                // The run ends with it: nothing is observed after it.
+                continue;
+            }
+            Fact::FaultInForce { fault, occurrence }
+            | Fact::FaultEdge {
+                fault,
+                edge: Edge::Lift,
+                occurrence,
+                ..
+            } => (fault, occurrence),
+            _ => continue,
         };
         let all = faults.get_mut(name).into_iter().flatten();
         for one in all.filter(|one| one.index == *occurrence) {

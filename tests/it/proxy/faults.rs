@@ -372,7 +372,7 @@ async fn a_fault_that_no_schedule_planned_is_found_like_one_that_was_planned() {
     let all = [&inject, &change, &lift].map(|action| action.clone().planned(Moment::ZERO));
     let [first, then, last] = all;
     let scheduled = occurrence_of(first, then, last).await;
-    let heal = Action::HealAll.asked_by(AskedBy::Interrupt);
+    let heal = Action::HealAll.asked_by(AskedBy::Lease);
     for end in [lift.into(), heal] {
         let asked = occurrence_of(inject.clone().into(), change.clone().into(), end).await;
         for one in [&scheduled, &asked] {
