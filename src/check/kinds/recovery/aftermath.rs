@@ -132,11 +132,14 @@ impl<'a> Aftermath<'a> {
         first.map(words).unwrap_or_default()
     }
 
-    /// Whether too many requests failed from `moment` on.
+    /// Whether so many requests failed from `moment` on that no stretch with all of them is good.
     pub(super) fn failed_after(&self, moment: Moment) -> bool {
-        let samples = || self.in_window((moment, self.limit())).flatten();
-        let failed = samples().filter(|sample| !sample.outcome.is_ok()).count();
-        failed as f64 > (1.0 - OK) * samples().count() as f64
+        let limit = self.limit();
+        let samples = |from: Moment| self.in_window((from, limit)).flatten();
+        let failed = samples(moment).filter(|sample| !sample.outcome.is_ok());
+        // Such a stretch goes on after what was seen: it holds as many as the last one that was.
+        let from = moment.min(limit.before(self.params.hold.get()));
+        failed.count() as f64 > (1.0 - OK) * samples(from).count() as f64
     }
 
     /// The next injection of any fault, or the end of observation.
