@@ -228,6 +228,7 @@ impl Case<'_> {
         }
         let longest = self.slots.bad_time.as_secs_f64();
         let partly = 2.0 * self.slots.outages as f64 * self.params.slot.as_secs_f64();
+        let unseen = self.slots.unseen_time.as_secs_f64();
         let surely = longest - partly - self.slots.rest.as_secs_f64();
         let verdict = if self.slots.samples == 0 {
             Verdict::Inconclusive
@@ -239,20 +240,31 @@ impl Case<'_> {
                 let remedy = "let every fault of the window touch somebody";
                 return (evidence, Some(remedy));
             }
-            Verdict::Pass
+            // Nobody knows how long an outage goes on where nothing was asked.
+            if (longest + unseen) / faults <= most {
+                Verdict::Pass
+            } else {
+                Verdict::Inconclusive
+            }
         } else if surely / faults > most {
             Verdict::Fail
         } else {
             Verdict::Inconclusive
         };
-        let measured = format!(
+        let mut measured = format!(
             "unavailable for {} of {} of faults, {:.2} times as long",
             show::seconds(longest),
             show::seconds(faults),
             longest / faults
         );
+        let sparse = verdict == Verdict::Inconclusive && unseen > 0.0;
+        if sparse {
+            let unseen = show::seconds(unseen);
+            measured = format!("{measured}, but nothing was asked for {unseen} beside it");
+        }
         let remedy = match verdict {
             Verdict::Inconclusive if self.slots.samples == 0 => Some(Doubt::Few.advice()),
+            _ if sparse => Some("raise the rate, or lengthen `slot`, so that no slot is empty"),
             Verdict::Inconclusive => Some("let faults be in force for longer, or shorten `slot`"),
             Verdict::Pass | Verdict::Fail => None,
         };

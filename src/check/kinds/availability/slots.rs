@@ -18,6 +18,8 @@ pub(super) struct Slots {
     pub(super) bad: u64,
     /// How long they are together.
     pub(super) bad_time: Duration,
+    /// How long the slots without observations beside bad ones are together.
+    pub(super) unseen_time: Duration,
     /// How much longer than the others the last slot is.
     pub(super) rest: Duration,
     /// Unbroken rows of bad slots; slots without observations do not break them.
@@ -50,7 +52,7 @@ impl Slots {
             *ok += usize::from(sample.outcome.is_ok());
             *count += 1;
         }
-        let mut down = false;
+        let (mut down, mut next) = (false, 0);
         for (slot, (ok, count)) in groups {
             let share = ok as f64 / count as f64;
             slots.judged += 1;
@@ -64,7 +66,13 @@ impl Slots {
                 slots.bad_time += length + if last { slots.rest } else { Duration::ZERO };
             }
             slots.outages += u64::from(bad && !down);
-            down = bad;
+            if bad || down {
+                slots.unseen_time += duration((slot - next) * nanos);
+            }
+            (down, next) = (bad, slot + 1);
+        }
+        if down {
+            slots.unseen_time += duration((all - next) * nanos);
         }
         slots.empty = u64::try_from(all)
             .unwrap_or(u64::MAX)

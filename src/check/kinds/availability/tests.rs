@@ -204,3 +204,22 @@ fn an_outage_that_nobody_met_amplifies_nothing() {
     let finding = judge(elsewhere, &demand);
     assert_eq!(finding.verdict, Verdict::Pass, "{finding:#?}");
 }
+
+#[test]
+fn an_outage_that_is_seldom_asked_about_is_not_shown_to_be_short() {
+    // One read in 5 s, all of which fail from the fault on.
+    let seldom = |slot: &str, most: f64| {
+        let outcome = |when: f64| (0.01, if when < 20.0 { ok() } else { not_ok() });
+        let story = Story::until(60.0)
+            .fault("cut", 20.0, 28.0)
+            .hit("cut", 20.0, 0, Impact::Withheld)
+            .samples(("reads", "web"), 5.0, (0.0, 60.0), outcome);
+        judge(story, &json!({ "amplification": most, "slot": slot }))
+    };
+    let finding = seldom("1s", 1.5);
+    assert_eq!(finding.verdict, Verdict::Inconclusive, "{finding:#?}");
+    let words = ", but nothing was asked for ";
+    assert!(finding.summary.contains(words), "{}", finding.summary);
+    assert_eq!(seldom("100ms", 1.5).verdict, Verdict::Inconclusive);
+    assert_eq!(seldom("1s", 6.0).verdict, Verdict::Pass);
+}

@@ -314,17 +314,23 @@ fn one_stray_failure_before_the_next_fault_is_not_a_failure_to_recover() {
 fn a_stray_failure_between_the_bound_and_the_next_fault_does_not_fail_a_service_that_came_back() {
     let judged = |back: f64, stray: f64| {
         let fails = |when: f64| (20.0..back).contains(&when) || (38.2..stray).contains(&when);
-        story(60.0, |when| (0.01, if fails(when) { not_ok() } else { ok() }))
-            .fault("next", 38.5, 50.0)
-            .judge(
-                "recovery",
-                json!({ "service": "codebase", "fault": "cut", "within": "10s",
+        story(60.0, |when| {
+            (0.01, if fails(when) { not_ok() } else { ok() })
+        })
+        .fault("next", 38.5, 50.0)
+        .judge(
+            "recovery",
+            json!({ "service": "codebase", "fault": "cut", "within": "10s",
                     "that": ["health.ok_ratio == 100%", "writes.ok_ratio >= 90%"] }),
-            )
-            .verdict
+        )
+        .verdict
     };
     assert_eq!(judged(36.0, 38.24), Verdict::Inconclusive);
-    assert_eq!(judged(36.0, 38.4), Verdict::Fail, "no stretch of 5 s could be good");
+    assert_eq!(
+        judged(36.0, 38.4),
+        Verdict::Fail,
+        "no stretch of 5 s could be good"
+    );
 }
 
 #[test]
