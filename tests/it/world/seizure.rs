@@ -227,12 +227,19 @@ async fn a_server_that_is_restarted_loses_the_race_for_its_port() {
 #[tokio::test]
 async fn a_server_that_lost_the_race_for_its_port_is_not_ready_because_a_stranger_is() {
     let mut bench = Bench::new().await;
-    bench.start_server("x").await;
+    let address = bench.start_server("x").await;
     bench.inject("port_seizure", json!({}), &["x"]).await;
     let restart = json!({ "action": "terminate" });
     bench.inject("process", restart, &["x"]).await;
     let ended = ServiceChange::Exited("exit code 0".to_owned());
     bench.change("x", &ended).await;
+    // A starved machine may start a server before the seizure looks again.
+    patiently(async {
+        while knock(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     bench.lift("process").await;
     let failed = ServiceChange::Exited("exit code 1".to_owned());
     let failed = bench.fact(|fact| match fact {

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::{Integrity, Params};
 use crate::check::testing::Story;
-use crate::check::{Finding, Verdict};
+use crate::check::{Check as _, Finding, Outlook, Verdict};
 use crate::event::{Fact, Fate, Impact};
 
 /// Acknowledged before and under the fault, refused, and two of unknown fate.
@@ -118,4 +119,13 @@ fn without_a_read_back_nothing_is_known() {
         "{}",
         failed.summary
     );
+}
+
+#[test]
+fn writes_are_at_no_risk_without_a_fault_and_one_with_a_mistake_is_a_fault() {
+    let params: Params = serde_json::from_value(json!({ "ledger": "rows" })).unwrap();
+    let mut outlook = Outlook::default();
+    assert_eq!(Integrity::lint(&params, &outlook).len(), 1);
+    outlook.unread.insert("cut".into());
+    assert_eq!(Integrity::lint(&params, &outlook).len(), 0);
 }
