@@ -1,7 +1,7 @@
 //! Owns every proxy and every fault in force: the single writer that carries out actions.
 //!
 //! Every edge of every fault is stamped and recorded here, with who asked for it. Whoever wants a
-//! change holds an [`EngineHandle`] and sends an [`Action`]; actions are carried
+//! change holds an [`EngineHandle`] and sends an [`Order`]; actions are carried
 //! out one after the other, each to its end. Only what is done outside the byte stream, which may
 //! take seconds, is done beside: in order for one fault, but nobody else waits. Faults on
 //! connections live in this process and in nothing else, so they are gone when it is; whatever else
