@@ -21,6 +21,7 @@ mod params;
 mod registry;
 mod shortfall;
 mod show;
+mod silence;
 mod stats;
 mod sweep;
 #[cfg(test)]

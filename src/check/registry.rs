@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::judge::unless_ended;
+use super::silence::unless_ended;
 use super::{About, CheckSpec, Finding, History, Lint, Outlook, kinds as all};
 use crate::event::Name;
 
